@@ -1,0 +1,133 @@
+"""What every exchange connector offers, and the results it gives.
+
+A connector translates at its edge: above it there are only BitMEX-shaped rows
+(`market_maker.model.rows`) and BitMEX-shaped table messages
+(`{"table", "action", "keys", "data"}`), whatever the venue speaks.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, NamedTuple, Protocol
+
+import requests
+
+from market_maker import jsonx
+from market_maker.model.rows import Row
+from market_maker.model.wire import Answer, StreamEvent
+
+Sink = Callable[[StreamEvent], None]
+
+
+class Status(Enum):
+    """How a request for one order ended, by what the bot may conclude from it."""
+
+    OK = "ok"  # done, as the row says
+    REJECTED = "rejected"  # the exchange (or the gateway) said no; nothing happened
+    UNKNOWN = "unknown"  # no usable answer: it may be live
+    NOT_SENT = "not sent"  # no byte left; may be tried again freely
+
+
+class Result(NamedTuple):
+    """The outcome for one order of a batch, in the order they were asked for."""
+
+    status: Status
+    row: Row
+    text: str = ""
+    answer: Answer | None = None
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a venue can do. The bot asks this, never which venue it is."""
+
+    client_id_max: int = 36
+    amend: str = "in_place"  # "in_place" | "qty_down" | "replace_new_id" | "none"
+    atomic_batch: bool = True  # a batch is applied as one, so own quotes cannot meet within it
+    max_batch: int = 100
+    max_cancel: int = 100
+    post_only: str = "cancel"  # a post-only order that would take is "cancel"ed | "reject"ed
+    events: str = "stream_snapshot"  # "stream_snapshot" | "stream" | "poll"
+    request_expiry_s: float | None = 5.0  # a request reaching the venue later is refused
+    dead_man_s: tuple[float, float] | None = (5.0, 3600.0)
+    positions: bool = True
+
+
+class Connector(Protocol):
+    """One venue, one account, one symbol."""
+
+    name: str
+    symbol: str
+    account_key: str  # opaque: which account this is, for the journal's file name; no secret
+
+    @property
+    def caps(self) -> Capabilities: ...
+
+    def start(self, sink: Sink) -> None:
+        """Begin streaming; events reach *sink* from the receive thread, or as the clock moves."""
+
+    def stop(self) -> None: ...
+
+    def place(self, orders: Sequence[Row]) -> list[Result]: ...
+
+    def amend(self, changes: Sequence[Row]) -> list[Result]:
+        """Each change has `orderID` and new `orderQty` (total) and/or `price`."""
+
+    def cancel(self, order_ids: Sequence[str]) -> list[Result]: ...
+
+    def cancel_all(self) -> list[Result]:
+        """Cancel every order of the symbol, ours or not."""
+
+    def fetch_open_orders(self) -> list[Row]:
+        """The open orders of the symbol, asked of the exchange itself."""
+
+    def fetch_order(self, *, order_id: str = "", cl_ord_id: str = "") -> Row | None:
+        """One order, or None when the exchange does not know it."""
+
+    def fetch_rows(self, table: str, **params: Any) -> list[Row]:
+        """Rows of a table ("instrument", "margin", "position", "quote", "execution", ...)."""
+
+    def call(
+        self,
+        verb: str,
+        path: str,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+    ) -> Answer:
+        """Any call of BitMEX's REST protocol; raises NotSupported where a venue has none."""
+
+    def dead_man(self, timeout_s: float | None) -> bool:
+        """Arm (or with None disarm) the server-side dead man's switch. False: it has none."""
+
+    def server_offset_s(self) -> float:
+        """The exchange's clock minus ours, as measured from its answers."""
+
+
+class ExchangeError(requests.exceptions.HTTPError):
+    """The exchange refused a call. `response` reads as `requests` gives it.
+
+    `status` is the HTTP status, `message` the exchange's own text.
+    """
+
+    def __init__(self, status: int, message: str, name: str = "HTTPError") -> None:
+        response = requests.Response()
+        response.status_code = status
+        response._content = jsonx.dumps({"error": {"message": message, "name": name}}).encode()
+        response.headers["Content-Type"] = "application/json"
+        super().__init__(f"{status}: {message}", response=response)
+        self.status = status
+        self.message = message
+
+
+def error_message(answer: Answer) -> str:
+    """The exchange's own words in a refusal, or a phrase for what came instead."""
+    if isinstance(answer.body, dict):
+        error = answer.body.get("error")
+        if isinstance(error, dict) and error.get("message"):
+            return str(error["message"])
+        if isinstance(error, str):
+            return error
+    if answer.error:
+        return answer.error
+    return f"HTTP {answer.status} without a readable message"

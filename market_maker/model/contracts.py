@@ -1,0 +1,67 @@
+"""What a contract is worth: inverse, linear and quanto, in whole minor units (satoshi).
+
+Formulas and rounding: BitMEX's contract guides; values are rounded to the nearest minor unit
+per lot and then multiplied, as its captured executions show (400 XBTUSD at 43772 cost 913828).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """One instrument's arithmetic. `multiplier` is in minor units, negative when inverse."""
+
+    symbol: str
+    multiplier: int
+    is_inverse: bool
+    is_quanto: bool = False
+    lot_size: int = 1
+    settle_currency: str = "XBt"
+
+    @classmethod
+    def from_instrument(cls, row: Mapping[str, Any]) -> "Contract":
+        """Read an instrument row; what it lacks reads as a linear contract of 1 lot."""
+        return cls(
+            symbol=str(row.get("symbol", "")),
+            multiplier=int(row.get("multiplier") or 1),
+            is_inverse=bool(row.get("isInverse")),
+            is_quanto=bool(row.get("isQuanto")),
+            lot_size=int(row.get("lotSize") or 1),
+            settle_currency=str(row.get("settlCurrency") or "XBt"),
+        )
+
+    def value(self, qty: int, price: float) -> int:
+        """Unsigned value of *qty* contracts at *price*, in minor units."""
+        per_lot = _value_per_lot(self.multiplier, self.is_inverse, self.lot_size, price)
+        lots, rest = divmod(abs(qty), self.lot_size)
+        if not rest:
+            return per_lot * lots
+        return per_lot * lots + _value_per_lot(self.multiplier, self.is_inverse, rest, price)
+
+    def cost(self, qty: int, price: float) -> int:
+        """Signed cost of trading *qty* (negative sells): a buy is negative when inverse."""
+        value = self.value(qty, price)
+        return -value if (qty > 0) == self.is_inverse else value
+
+    def delta(self, qty: int, price: float) -> float:
+        """Units of the underlying (inverse) or of settlement value that *qty* stands for."""
+        return self.value(qty, price) / 1e8 * (1 if qty > 0 else -1)
+
+
+@lru_cache(maxsize=65_536)
+def _value_per_lot(multiplier: int, is_inverse: bool, lot_size: int, price: float) -> int:
+    exact = Fraction(Decimal(repr(price)))
+    value = abs(multiplier) * lot_size / exact if is_inverse else abs(multiplier) * lot_size * exact
+    return round_half_up(value)
+
+
+def round_half_up(value: Fraction | int) -> int:
+    """Nearest integer; halves away from zero."""
+    doubled = 2 * abs(value)
+    nearest = (doubled.numerator + doubled.denominator) // (2 * doubled.denominator)
+    return -nearest if value < 0 else nearest

@@ -1,0 +1,56 @@
+"""Exchange rows as they travel through the bot: plain dicts in BitMEX's column names.
+
+Prices are floats at this rim, sizes and satoshis ints. Every venue's connector translates into
+these rows, so that nothing above a connector knows the venue.
+"""
+
+from typing import Any, Literal, TypedDict
+
+Row = dict[str, Any]
+Side = Literal["Buy", "Sell"]
+
+TERMINAL = frozenset({"Filled", "Canceled", "Rejected", "Expired", "DoneForDay"})
+POST_ONLY = "ParticipateDoNotInitiate"
+NO_BUY = {"price": -(2**32)}  # what get_highest_buy() answers without a buy order
+NO_SELL = {"price": 2**32}
+
+
+class OrderRow(TypedDict, total=False):
+    """An order as the exchange reports it."""
+
+    orderID: str
+    clOrdID: str
+    account: int
+    symbol: str
+    side: Side
+    price: float | None
+    orderQty: int
+    leavesQty: int
+    cumQty: int
+    avgPx: float | None
+    ordStatus: str
+    ordType: str
+    execInst: str
+    timeInForce: str
+    stopPx: float | None
+    text: str
+    transactTime: str
+    timestamp: str
+
+
+class Ticker(TypedDict):
+    """What `get_ticker` answers."""
+
+    last: float
+    buy: float
+    sell: float
+    mid: float
+
+
+def opposite(side: str) -> Side:
+    return "Sell" if side == "Buy" else "Buy"
+
+
+def is_live(row: Row) -> bool:
+    """Whether an order row still rests or may still trade."""
+    return row.get("ordStatus") not in TERMINAL and (row.get("leavesQty") or 0) > 0

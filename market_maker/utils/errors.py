@@ -1,0 +1,55 @@
+"""Errors, classed by what the bot does next.
+
+BotError
+├── SkipRound              do nothing now, look again in the next round
+│   ├── MarketClosedError  the instrument is not open for trading
+│   ├── MarketEmptyError   a side of the book is missing
+│   └── StaleData          what we know may be old: pull the quotes first, ask afterwards
+├── StopTrading            cancel everything and leave
+│   ├── AuthenticationError  no key, or the exchange refuses it
+│   └── SettingsError      the settings cannot be used; carries one line per fault
+└── NotSupported           this exchange cannot do that
+
+Errors of the exchange's answers (`requests.exceptions.HTTPError`) live in
+`market_maker.exchanges.base`, because importing requests is slow.
+"""
+
+
+class BotError(Exception):
+    """Base of all errors we raise."""
+
+
+class SkipRound(BotError):
+    """Do nothing now; look again in the next round."""
+
+
+class MarketClosedError(SkipRound):
+    """The instrument is not open for trading."""
+
+
+class MarketEmptyError(SkipRound):
+    """The order book has no bid or no ask."""
+
+
+class StaleData(SkipRound):
+    """The market data may be old: quotes are pulled until it is known to be fresh."""
+
+
+class StopTrading(BotError):
+    """Cancel everything and leave."""
+
+
+class AuthenticationError(StopTrading):
+    """No key was given, or the exchange refuses it."""
+
+
+class SettingsError(StopTrading):
+    """The settings cannot be used; `faults` holds one line for each fault."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+class NotSupported(BotError):
+    """This exchange cannot do what was asked."""
