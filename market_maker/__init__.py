@@ -1,0 +1,1 @@
+"""A classic threaded market maker."""
