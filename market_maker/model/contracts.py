@@ -55,9 +55,9 @@ class Contract:
 
 @lru_cache(maxsize=65_536)
 def _value_per_lot(multiplier: int, is_inverse: bool, lot_size: int, price: float) -> int:
+    unit = Fraction(abs(multiplier) * lot_size)
     exact = Fraction(Decimal(repr(price)))
-    value = abs(multiplier) * lot_size / exact if is_inverse else abs(multiplier) * lot_size * exact
-    return round_half_up(value)
+    return round_half_up(unit / exact if is_inverse else unit * exact)
 
 
 def round_half_up(value: Fraction | int) -> int:

@@ -1,0 +1,248 @@
+"""The one truth about our orders, merged from answers, stream rows and queries.
+
+Rules of the merge: the highest `cumQty` wins; at equal `cumQty` the later exchange time; a
+terminal state is final; a late or repeated message changes nothing; one action is in flight per
+order. What was sent without a usable answer is *unknown*: it counts as live, and keeps its
+level taken, until it is settled.
+
+The life of an order::
+
+    intend_create ──▶ CREATING ──answer/row──▶ WORKING ◀──answer/row── AMENDING | CANCELLING
+                         │  └─no answer─▶ UNKNOWN ──found──▶ WORKING       └─no answer─▶ UNKNOWN
+                         └─refused─▶ gone        └─proven absent─▶ gone
+    any ──terminal row──▶ DONE (remembered, so that late rows cannot revive it)
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from market_maker.exchanges.base import Result, Status
+from market_maker.model.rows import TERMINAL, Row, is_live
+
+_REMEMBERED = 5_000
+
+
+class Phase(Enum):
+    """Where an order of ours stands, as far as we know."""
+
+    CREATING = "creating"
+    WORKING = "working"
+    AMENDING = "amending"
+    CANCELLING = "cancelling"
+    UNKNOWN = "unknown"
+
+
+@dataclass(slots=True)
+class Tracked:
+    """One order of ours. `worst_leaves` is the larger size while an amend is unproven."""
+
+    row: Row
+    phase: Phase
+    worst_leaves: float = 0.0
+    settle_after_s: float = 0.0  # an unknown outcome is provable only after this moment
+    misses: int = 0  # how often the exchange did not know it
+
+    @property
+    def exposed_qty(self) -> float:
+        leaves: float = self.row.get("leavesQty") or 0
+        return max(leaves, self.worst_leaves)
+
+
+class OrderStore:
+    """Our orders of one symbol. `is_ours` tells ours from others' by client order id."""
+
+    def __init__(self, symbol: str, is_ours: Callable[[str], bool]) -> None:
+        self.symbol = symbol
+        self.is_ours = is_ours
+        self.filled_qty = 0.0  # signed contracts filled since `rebase`, by any order we saw
+        self._live: dict[str, Tracked] = {}  # clOrdID, or orderID where there is none
+        self._key_of: OrderedDict[str, str] = OrderedDict()  # orderID -> key, kept when done
+        self._done: OrderedDict[str, None] = OrderedDict()  # keys of finished orders
+        self._seen_cum: OrderedDict[str, float] = OrderedDict()  # orderID -> cumQty counted
+
+    # -- what we mean to do -------------------------------------------------------------
+
+    def intend_create(self, row: Row) -> None:
+        """Count *row* as live before its bytes go out."""
+        qty = abs(row.get("orderQty") or 0)
+        born = {
+            **row,
+            "orderQty": qty,
+            "orderID": "",
+            "ordStatus": "PendingNew",
+            "leavesQty": qty,
+            "cumQty": 0,
+        }
+        self._live[row["clOrdID"]] = Tracked(born, Phase.CREATING, qty)
+
+    def intend_amend(self, order_id: str, change: Row) -> bool:
+        """Claim the order for an amend; False if it is gone or something is in flight."""
+        tracked = self._working(order_id)
+        if tracked is None:
+            return False
+        filled = tracked.row.get("cumQty") or 0
+        wanted = change.get("orderQty", tracked.row.get("orderQty") or 0)
+        tracked.phase, tracked.worst_leaves = Phase.AMENDING, max(0, wanted - filled)
+        return True
+
+    def intend_cancel(self, order_id: str) -> bool:
+        """Claim the order for a cancel; False if it is not ours to cancel any more."""
+        tracked = self.get(order_id)
+        if tracked is None or tracked.phase is Phase.CANCELLING:
+            return False
+        tracked.phase = Phase.CANCELLING
+        return True
+
+    # -- what came of it ----------------------------------------------------------------
+
+    def settle(self, key: str, result: Result, settle_after_s: float) -> None:
+        """Believe the answer to the action on order *key* (an orderID or clOrdID)."""
+        tracked = self.get(key)
+        if result.status is Status.OK:
+            self.apply(result.row, is_answer=True)
+        if tracked is None:
+            return
+        was, tracked.phase = tracked.phase, Phase.WORKING
+        if result.status is Status.UNKNOWN:
+            tracked.phase = Phase.UNKNOWN
+            tracked.settle_after_s, tracked.misses = settle_after_s, 0
+        elif was is Phase.CREATING and result.status is not Status.OK:
+            self._forget(self._key(key))
+        else:
+            tracked.worst_leaves = 0.0
+
+    def apply(self, row: Row, *, is_answer: bool = False) -> bool:
+        """Merge a row of the exchange, whether answer, stream or query; True if it was news."""
+        self._count_fill(row)
+        order_id, cl_ord_id = str(row.get("orderID") or ""), str(row.get("clOrdID") or "")
+        key = self._key_of.get(order_id) or cl_ord_id or order_id
+        if not key or key in self._done:
+            return False
+        tracked = self._live.get(key)
+        if tracked is None:
+            if not is_live(row) or not self.is_ours(cl_ord_id):
+                return False
+            tracked = self._live[key] = Tracked(dict(row), Phase.WORKING)
+            self._remember(order_id, key)
+            return True
+        if _is_stale(tracked.row, row):
+            return False
+        self._remember(order_id, key)
+        changed = any(tracked.row.get(name) != value for name, value in row.items())
+        tracked.row = {**tracked.row, **row}
+        if tracked.phase in (Phase.CREATING, Phase.UNKNOWN):
+            # It is found: whatever we did not know about it is settled by this row.
+            tracked.phase, tracked.worst_leaves = Phase.WORKING, 0.0
+        if row.get("ordStatus") in TERMINAL or (row.get("leavesQty") == 0 and not is_answer):
+            self._forget(key)
+        return changed
+
+    def prove_absent(self, key: str) -> bool:
+        """The exchange did not know an unknown order. True once that is proof: the second time."""
+        tracked = self.get(key)
+        if tracked is None:
+            return True
+        tracked.misses += 1
+        if tracked.misses < 2:
+            return False
+        self._forget(self._key(key))
+        return True
+
+    def resync(self, open_rows: list[Row]) -> None:
+        """Make the store equal to a full list of open orders read after all in-flight answers."""
+        listed = {str(row.get("orderID")) for row in open_rows}
+        for key, tracked in list(self._live.items()):
+            is_settled = tracked.phase in (Phase.WORKING, Phase.CANCELLING)
+            if is_settled and tracked.row.get("orderID") not in listed:
+                self._forget(key)
+        for row in open_rows:
+            self.apply(row)
+
+    def rebase(self, fresh_position: bool = True) -> None:
+        """Start counting fills anew, because the position row includes them now."""
+        if fresh_position:
+            self.filled_qty = 0.0
+
+    # -- what we know -------------------------------------------------------------------
+
+    def get(self, key: str) -> Tracked | None:
+        return self._live.get(self._key(key))
+
+    def open_orders(self) -> list[Row]:
+        """Orders the exchange is known to hold, as copies, in order of their arrival."""
+        return [
+            dict(tracked.row)
+            for tracked in self._live.values()
+            if tracked.row.get("orderID") and is_live(tracked.row)
+        ]
+
+    def unproven(self) -> list[Row]:
+        """Orders sent of which the exchange has shown nothing yet; they hold their level."""
+        return [dict(t.row) for t in self._live.values() if not t.row.get("orderID")]
+
+    def unknown(self) -> Iterator[tuple[str, Tracked]]:
+        """Orders with an action of unknown outcome."""
+        for key, tracked in list(self._live.items()):
+            if tracked.phase is Phase.UNKNOWN:
+                yield key, tracked
+
+    def exposed(self, side: str) -> float:
+        """Contracts on *side* that may still trade, at their larger size while in doubt."""
+        return sum(t.exposed_qty for t in self._live.values() if t.row.get("side") == side)
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    # -- within -------------------------------------------------------------------------
+
+    def _key(self, name: str) -> str:
+        return self._key_of.get(name, name)
+
+    def _working(self, order_id: str) -> Tracked | None:
+        tracked = self.get(order_id)
+        return tracked if tracked is not None and tracked.phase is Phase.WORKING else None
+
+    def _forget(self, key: str) -> None:
+        self._live.pop(key, None)
+        self._done[key] = None
+        _trim(self._done)
+
+    def _remember(self, order_id: str, key: str) -> None:
+        if order_id:
+            self._key_of[order_id] = key
+            while len(self._key_of) > _REMEMBERED + len(self._live):
+                self._key_of.popitem(last=False)
+
+    def _count_fill(self, row: Row) -> None:
+        """A fill counts from the first message that shows it, whichever that is."""
+        order_id, cum = str(row.get("orderID") or ""), row.get("cumQty")
+        if not order_id or not cum or row.get("symbol") not in (None, self.symbol):
+            return
+        more = cum - self._seen_cum.get(order_id, 0)
+        if more > 0:
+            self._seen_cum[order_id] = cum
+            self.filled_qty += more if row.get("side") == "Buy" else -more
+            _trim(self._seen_cum)
+
+
+def _is_stale(known: Row, row: Row) -> bool:
+    """Whether *row* tells of an earlier moment than *known*."""
+    old_cum, new_cum = known.get("cumQty") or 0, row.get("cumQty")
+    if new_cum is not None and new_cum != old_cum:
+        return bool(new_cum < old_cum)
+    if known.get("ordStatus") in TERMINAL:
+        return True
+    old_time, new_time = _time(known), _time(row)
+    return bool(old_time and new_time and new_time < old_time)
+
+
+def _time(row: Row) -> str:
+    """ISO-8601 UTC of the engine; equal formats compare as text."""
+    return str(row.get("timestamp") or row.get("transactTime") or "")
+
+
+def _trim(memory: OrderedDict[str, float] | OrderedDict[str, None]) -> None:
+    while len(memory) > _REMEMBERED:
+        memory.popitem(last=False)

@@ -1,0 +1,140 @@
+"""From the orders we have to the orders we want: a plan of cancels, amends and creates."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from market_maker.model.rows import Row
+from market_maker.model.ticks import PriceGrid
+
+
+class Plan(NamedTuple):
+    """What to send. Amends hold `orderID, orderQty (total), price, side`."""
+
+    cancel: list[Row]
+    amend: list[Row]
+    create: list[Row]
+
+
+class Rules(NamedTuple):
+    """When a resting order is good enough to keep its place in the queue."""
+
+    grid: PriceGrid
+    relist_interval: float  # ratio that a price must be off before it is amended
+    topup_below: float  # a partly filled order is refilled below this part of its size
+    keep_sizes: bool = False  # sizes are drawn at random once per order: keep the drawn one
+
+
+def converge(working: Sequence[Row], desired: Sequence[Row], rules: Rules) -> Plan:
+    """Plan both sides. *working* rows without an `orderID` hold their level but are left alone."""
+    plan = Plan([], [], [])
+    for side in ("Buy", "Sell"):
+        ours = [row for row in working if row["side"] == side]
+        wants = [row for row in desired if row["side"] == side]
+        for kind in dict.fromkeys(map(_kind, [*ours, *wants])):
+            _converge_side(
+                _from_touch([row for row in ours if _kind(row) == kind], side),
+                _from_touch([row for row in wants if _kind(row) == kind], side),
+                rules,
+                plan,
+            )
+    return plan
+
+
+def _converge_side(working: list[Row], desired: list[Row], rules: Rules, plan: Plan) -> None:
+    pairs: list[tuple[Row, Row]] = []
+    for same in (_same_client_id, _same_price(rules.grid)):
+        _pair(working, desired, same, pairs)
+    count = min(len(working), len(desired))
+    pairs += zip(working[:count], desired[:count], strict=True)
+    for have, want in pairs:
+        change = _amendment(have, want, rules)
+        if change:
+            plan.amend.append(change)
+    plan.cancel.extend(row for row in working[count:] if row.get("orderID"))
+    plan.create.extend(desired[count:])
+
+
+def _pair(
+    working: list[Row],
+    desired: list[Row],
+    same: Callable[[Row], object],
+    pairs: list[tuple[Row, Row]],
+) -> None:
+    """Move the pairs that *same* names alike out of both lists."""
+    by_name: dict[object, list[Row]] = {}
+    for have in working:
+        by_name.setdefault(same(have), []).append(have)
+    for want in list(desired):
+        name = same(want)
+        if name is not None and by_name.get(name):
+            have = by_name[name].pop(0)
+            pairs.append((have, want))
+            _drop(working, have)
+            _drop(desired, want)
+
+
+def _amendment(have: Row, want: Row, rules: Rules) -> Row | None:
+    """The amend that turns *have* into *want*, or None when it is close enough."""
+    if not have.get("orderID"):
+        return None
+    leaves, filled = have.get("leavesQty") or 0, have.get("cumQty") or 0
+    wanted_qty = abs(want["orderQty"])
+    is_refill_due = filled > 0 and leaves < rules.topup_below * wanted_qty
+    if rules.keep_sizes and not is_refill_due:
+        wanted_qty = leaves
+    is_resized = leaves != wanted_qty and (filled == 0 or is_refill_due or leaves > wanted_qty)
+    moved = [name for name in ("price", "stopPx") if _has_moved(have, want, name, rules)]
+    if not (is_resized or moved):
+        return None
+    change: Row = {
+        "orderID": have["orderID"],
+        "orderQty": filled + wanted_qty,
+        "price": want.get("price"),
+        "side": have["side"],
+    }
+    if change["price"] is None:
+        del change["price"]
+    if want.get("stopPx") is not None:
+        change["stopPx"] = want["stopPx"]
+    return change
+
+
+def _has_moved(have: Row, want: Row, name: str, rules: Rules) -> bool:
+    old, new = have.get(name), want.get(name)
+    if old is None or new is None or rules.grid.nearest(old) == rules.grid.nearest(new):
+        return False
+    return bool(abs(new / old - 1) > rules.relist_interval)
+
+
+def _kind(row: Row) -> str:
+    """The order type, inferred as BitMEX does; only orders of one type are paired."""
+    if row.get("ordType"):
+        return str(row["ordType"])
+    if row.get("stopPx") is None:
+        return "Limit"
+    return "Stop" if row.get("price") is None else "StopLimit"
+
+
+def _level(row: Row) -> float:
+    price = row.get("price")
+    return float(price if price is not None else row.get("stopPx") or 0.0)
+
+
+def _from_touch(rows: Iterable[Row], side: str) -> list[Row]:
+    return sorted(rows, key=_level, reverse=side == "Buy")
+
+
+def _same_client_id(row: Row) -> object:
+    return row.get("clOrdID") or None
+
+
+def _same_price(grid: PriceGrid) -> Callable[[Row], object]:
+    return lambda row: grid.nearest(_level(row))
+
+
+def _drop(rows: list[Row], row: Row) -> None:
+    """Remove this very object; equal rows may stand beside it."""
+    for position, other in enumerate(rows):
+        if other is row:
+            del rows[position]
+            return

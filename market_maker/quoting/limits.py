@@ -1,0 +1,74 @@
+"""Which orders may go out: the worst case of every approved order stays within the limits."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from market_maker.model.rows import Row
+
+
+class Approved(NamedTuple):
+    """An order that may be sent."""
+
+    order: Row
+
+
+class Refused(NamedTuple):
+    """An order that must not be sent, and why."""
+
+    order: Row
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PositionLimits:
+    """Bounds of the position in contracts; None is no bound."""
+
+    min_position: float | None = None
+    max_position: float | None = None
+
+
+class Exposure(NamedTuple):
+    """What may still be added to the position if everything we have out fills.
+
+    `longest` and `shortest` are the position as pessimistically known in either direction;
+    `buys` and `sells` all that may still trade: resting, in flight and of unknown outcome.
+    """
+
+    longest: float
+    shortest: float
+    buys: float
+    sells: float
+
+
+def increase(order: Row, resting_qty: float) -> float:
+    """By how many contracts *order* adds to what may trade; an amend frees nothing yet.
+
+    While an amend is in flight either size may be the real one, so the larger counts.
+    """
+    if is_reducing(order):
+        return 0
+    wanted: float = abs(order.get("leavesQty", order.get("orderQty")) or 0)
+    return max(0.0, wanted - resting_qty)
+
+
+def is_reducing(order: Row) -> bool:
+    """Whether the exchange itself lets this order only shrink the position."""
+    flags = str(order.get("execInst") or "").split(",")
+    return "ReduceOnly" in flags or "Close" in flags
+
+
+def check_position(
+    order: Row, side: str, added: float, exposure: Exposure, limits: PositionLimits
+) -> Approved | Refused:
+    """Approve *order*, which adds *added* contracts on *side* to the worst case."""
+    if added <= 0:
+        return Approved(order)
+    if side == "Buy" and limits.max_position is not None:
+        worst = exposure.longest + exposure.buys + added
+        if worst > limits.max_position:
+            return Refused(order, f"could take the position to {worst:g}, above MAX_POSITION")
+    if side == "Sell" and limits.min_position is not None:
+        worst = exposure.shortest - exposure.sells - added
+        if worst < limits.min_position:
+            return Refused(order, f"could take the position to {worst:g}, below MIN_POSITION")
+    return Approved(order)
