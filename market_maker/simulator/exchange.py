@@ -1,0 +1,300 @@
+"""The built-in exchange behind one object, free of any wire language and of any thread.
+
+An operation checks everything first, then happens at once; listeners hear of it in this order:
+order events (a maker before its taker), trades, positions, margins, book levels, the touch,
+instrument columns. An order event with `is_first` is the order's first row on the private
+stream; an event "New" without it belongs to an order that died at entry and has no row of its
+own: its "Canceled" event, which follows, is the first one (PROTOCOL 6.3).
+
+Rows (`instrument_row`, `position_row`, `margin_row`, `InstrumentEvent.changes`) are ready for
+the wire: BitMEX's columns, float prices, ISO timestamps, None where unknown.
+
+One caller at a time; whoever has several threads brings the lock.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from random import Random, SystemRandom
+from typing import Any, NamedTuple, Protocol
+
+from market_maker.clock import Clock
+from market_maker.model.contracts import Contract
+from market_maker.model.rows import Row
+from market_maker.model.ticks import PriceGrid
+from market_maker.simulator.accounts import Account, Ledger, margin_row, position_row
+from market_maker.simulator.desk import Desk, Tape
+from market_maker.simulator.entry import Refused, find_order
+from market_maker.simulator.events import Event, Order, OrderEvent, QuoteEvent, TradeEvent
+from market_maker.simulator.instruments import DEFAULT_INSTRUMENTS, Instrument
+from market_maker.simulator.matching import Level
+
+__all__ = ["Account", "CancelRow", "Engine", "Level", "MarketSource", "Refused"]
+
+ORDER_PERMISSIONS = frozenset({"order", "withdraw"})
+
+
+class CancelRow(NamedTuple):
+    """The answer for one id of a cancel: the order if the account has it, and why not."""
+
+    order: Order | None
+    id: str  # as asked
+    error: str  # "" when the order was cancelled
+
+
+class MarketSource(Protocol):
+    """The other side of the market. It acts on the engine at times of its own."""
+
+    def bind(self, engine: "Engine") -> None:
+        """Take the engine to act on; its `now()` is the start."""
+
+    def next_time(self) -> float | None:
+        """When it acts next (Unix seconds), or None if never again."""
+
+    def step(self) -> None:
+        """Act out what is due at `next_time`."""
+
+
+class Engine:
+    """Accounts, orders and books; a World of the manual clock."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        instruments: Iterable[Instrument] | None = None,
+        *,
+        market: MarketSource | None = None,
+        seed: int | None = None,
+        account_base: int | None = None,
+    ) -> None:
+        """With *seed* all ids, keys and account numbers repeat; without, they never do."""
+        self._rng: Random = SystemRandom() if seed is None else Random(seed)
+        self._clock = clock
+        # identifiers come from a generator: asking the OS for each costs too much
+        self._tape = Tape(clock, Random(self._rng.getrandbits(128)))
+        self._ledger = Ledger()
+        self._specs = {spec.symbol: spec for spec in instruments or DEFAULT_INSTRUMENTS}
+        self._desks = {
+            symbol: Desk(spec, self._ledger, self._tape, 8_800_000_000 + index * 10**10)
+            for index, (symbol, spec) in enumerate(self._specs.items())
+        }
+        self._next_account = account_base or self._rng.randrange(100_000, 900_000)
+        self._accounts: dict[str, Account] = {}  # key -> account
+        self._timers: dict[int, float] = {}  # account -> when all its orders are cancelled
+        self._market = market
+        if market is not None:
+            market.bind(self)
+            self._flush()
+
+    # -- time ---------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """The exchange's time (Unix seconds); it never goes back."""
+        return self._tape.now()
+
+    def next_event_time(self) -> float | None:
+        """When a timer or the market acts next, or None."""
+        times = list(self._timers.values())
+        market_time = self._market.next_time() if self._market else None
+        if market_time is not None:
+            times.append(market_time)
+        return min(times, default=None)
+
+    def advance_to(self, now_s: float) -> None:
+        """Act out all that is due up to *now_s*, each at its own time."""
+        while (due := self.next_event_time()) is not None and due <= now_s:
+            with self._tape.at(due):
+                if self._market and self._market.next_time() == due:
+                    self._market.step()
+                    self._flush()
+                else:
+                    account_no = min(self._timers, key=self._timers.__getitem__)
+                    del self._timers[account_no]
+                    self._cancel_open(account_no, None, "Canceled via Cancel All After.")
+
+    @property
+    def listeners(self) -> list[Callable[[Event], None]]:
+        """Called with each event in turn; append to it."""
+        return self._tape.listeners
+
+    # -- accounts -----------------------------------------------------------------------------
+
+    def open_account(
+        self, balance_sat: int = 100_000_000, permissions: frozenset[str] = ORDER_PERMISSIONS
+    ) -> Account:
+        """A new account with *balance_sat* of play money and a key of its own."""
+        account = Account(
+            self._next_account, _secret(self._rng, 24), _secret(self._rng, 48), permissions
+        )
+        self._next_account += 1
+        self._accounts[account.key] = account
+        self._ledger.open(account.number, balance_sat)
+        return account
+
+    def account_by_key(self, key: str) -> Account | None:
+        return self._accounts.get(key)
+
+    def accounts(self) -> list[Account]:
+        """All customers, oldest first."""
+        return list(self._accounts.values())
+
+    # -- orders -------------------------------------------------------------------------------
+
+    def place(self, account_no: int, fields: Mapping[str, Any]) -> Order:
+        """Enter one order given by BitMEX's fields (PROTOCOL 4.1); raises Refused."""
+        return self.place_many(account_no, [fields])[0]
+
+    def place_many(self, account_no: int, rows: Sequence[Mapping[str, Any]]) -> list[Order]:
+        """Enter orders of one symbol; either all pass the checks or none is entered."""
+        desk = self._one_desk(rows)
+        orders = desk.check_new(account_no, rows)
+        for order in orders:
+            desk.submit(order)
+        self._flush()
+        return orders
+
+    def amend(self, account_no: int, fields: Mapping[str, Any]) -> Order:
+        """Change one order (PROTOCOL 4.1, 6.2); raises Refused."""
+        return self.amend_many(account_no, [fields])[0]
+
+    def amend_many(self, account_no: int, rows: Sequence[Mapping[str, Any]]) -> list[Order]:
+        """Change orders of one symbol; either all pass the checks or none is changed."""
+        shelf = self._tape.shelf(account_no)
+        orders = [find_order(shelf, fields) for fields in rows]
+        if len({order.symbol for order in orders}) != 1:
+            raise Refused("Instruments do not match" if orders else "Invalid orderID")
+        desk = self._desks[orders[0].symbol]
+        changes = desk.check_amends(account_no, list(zip(orders, rows, strict=True)))
+        for change in changes:
+            desk.apply(change)
+        self._flush()
+        return orders
+
+    def cancel(
+        self,
+        account_no: int,
+        order_ids: Sequence[str] = (),
+        cl_ord_ids: Sequence[str] = (),
+        text: str | None = None,
+    ) -> list[CancelRow]:
+        """Cancel by ids; one answer for each id, in the order asked."""
+        shelf = self._tape.shelf(account_no)
+        asked = [(i, shelf.orders.get(i)) for i in order_ids]
+        asked += [(i, shelf.by_client_id(i)) for i in cl_ord_ids]
+        answers = []
+        for name, order in asked:
+            error = ""
+            if order is None:
+                error = "Unable to cancel order"
+            elif order.leaves_qty <= 0:
+                error = f"Unable to cancel order due to existing state: {order.ord_status}"
+            else:
+                self._desks[order.symbol].cancel(order, text or "Canceled via API.")
+            answers.append(CancelRow(order, name, error))
+        self._flush()
+        return answers
+
+    def cancel_all(
+        self, account_no: int, symbol: str | None = None, text: str | None = None
+    ) -> list[Order]:
+        """Cancel all open orders, or those of one symbol; the orders cancelled."""
+        return self._cancel_open(account_no, symbol, text or "Canceled via API.")
+
+    def cancel_all_after(self, account_no: int, timeout_ms: int) -> float | None:
+        """Arm the account's one timer, or disarm it with 0; when it fires (Unix seconds)."""
+        self._timers.pop(account_no, None)
+        if timeout_ms <= 0:
+            return None
+        self._timers[account_no] = self.now() + timeout_ms / 1000
+        return self._timers[account_no]
+
+    def _cancel_open(self, account_no: int, symbol: str | None, text: str) -> list[Order]:
+        open_orders = self._tape.shelf(account_no).open_orders()
+        cancelled = [o for o in open_orders if symbol is None or o.symbol == symbol.upper()]
+        for order in cancelled:
+            if order.leaves_qty > 0:
+                self._desks[order.symbol].cancel(order, text)
+        self._flush()
+        return cancelled
+
+    # -- what can be read ---------------------------------------------------------------------
+
+    def symbols(self) -> list[str]:
+        return list(self._specs)
+
+    def instrument(self, symbol: str) -> Instrument:
+        """The fixed part of an instrument; raises Refused for an unknown symbol."""
+        return self._desk(symbol).spec
+
+    def grid(self, symbol: str) -> PriceGrid:
+        return self._desk(symbol).grid
+
+    def contract(self, symbol: str) -> Contract:
+        return self._desk(symbol).contract
+
+    def orders(self, account_no: int) -> list[Order]:
+        """Open and recently finished orders, oldest first."""
+        return list(self._tape.shelf(account_no).orders.values())
+
+    def executions(self, account_no: int) -> list[OrderEvent]:
+        """Recent order events, oldest first."""
+        return list(self._tape.shelf(account_no).executions)
+
+    def trades(self, symbol: str) -> Sequence[TradeEvent]:
+        """Recent public prints, oldest first."""
+        return self._desk(symbol).trades
+
+    def book(self, symbol: str, depth: int = 0) -> tuple[list[Level], list[Level]]:
+        """(bids, asks), best first, at most *depth* levels each; 0 is all."""
+        book = self._desk(symbol).book
+        return book.levels("Buy", depth), book.levels("Sell", depth)
+
+    def quote(self, symbol: str) -> QuoteEvent:
+        """The touch as it is now."""
+        return self._desk(symbol).quote()
+
+    def instrument_row(self, symbol: str) -> Row:
+        return self._desk(symbol).instrument_row()
+
+    def position_symbols(self, account_no: int) -> list[str]:
+        """Symbols in which the account ever had an order or a fill."""
+        return list(self._ledger.positions(account_no))
+
+    def position_row(self, account_no: int, symbol: str) -> Row:
+        desk = self._desk(symbol)
+        return position_row(self._ledger, account_no, desk.spec, self.now())
+
+    def margin_row(self, account_no: int) -> Row:
+        return margin_row(self._ledger, account_no, self.now())
+
+    def imbalance_sat(self) -> int:
+        """The sum of all postings of all accounts, market and house included: always 0."""
+        return self._ledger.total()
+
+    # -- for the market source ----------------------------------------------------------------
+
+    def desk(self, symbol: str) -> Desk:
+        """Where a market source acts; what it does is told when its step ends."""
+        return self._desk(symbol)
+
+    def _desk(self, symbol: str) -> Desk:
+        desk = self._desks.get(symbol) or self._desks.get(str(symbol).upper())
+        if desk is None:
+            raise Refused("Invalid symbol")
+        return desk
+
+    def _one_desk(self, rows: Sequence[Mapping[str, Any]]) -> Desk:
+        desks = {id(desk): desk for desk in (self._desk(row.get("symbol", "")) for row in rows)}
+        if len(desks) != 1:
+            raise Refused("Instruments do not match" if desks else "Invalid orders")
+        return desks.popitem()[1]
+
+    def _flush(self) -> None:
+        self._tape.flush_accounts()
+        for desk in self._desks.values():
+            desk.flush()
+
+
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+
+
+def _secret(rng: Random, length: int) -> str:
+    return "".join(rng.choice(_ALPHABET) for _ in range(length))
