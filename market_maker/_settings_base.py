@@ -1,0 +1,124 @@
+"""Settings of the market maker. `marketmaker setup` writes this file as ./settings.py.
+
+Keep the lines you want to change and delete the rest: what is missing has the value given here.
+Where our value differs from that of BitMEX's sample-market-maker, its value stands beside it.
+Names of your own are passed through and read as `settings.MY_NAME`.
+`settings-XBTUSD.py` (here or in the parent folder) holds what differs for one symbol.
+A ratio is a fraction of the price: 0.0002 is 0.02 %.
+"""
+
+import logging
+
+# --- Where to trade ---------------------------------------------------------------------------
+
+# "simulator" is the built-in exchange: play money, no account, no network.
+# "bitmex" is any server that speaks BitMEX's protocol, at BASE_URL.
+EXCHANGE = "simulator"
+
+# Address of the exchange, such as "http://127.0.0.1:8000/api/v1/". None: the venue's own.
+# BitMEX closed on 2026-09-23.  (sample-market-maker: "https://testnet.bitmex.com/api/v1/")
+BASE_URL = None
+
+# The key and secret of an exchange account belong in .env, as BITMEX_API_KEY and
+# BITMEX_API_SECRET, so that this file can be shown to others. Here they work too.
+API_KEY = ""
+API_SECRET = ""
+
+# What to trade when the command line names no symbol.
+SYMBOL = "XBTUSD"
+
+# Symbols whose positions count in "Total Contract Delta".
+CONTRACTS = ["XBTUSD"]
+
+# --- How many orders, how large ---------------------------------------------------------------
+
+ORDER_PAIRS = 6  # quotes on each side of the book
+
+# Contracts of the order nearest to the market, and how many more each further one has.
+# Both are rounded to the lot of the instrument; a step of 0 makes all orders alike.
+ORDER_START_SIZE = 100
+ORDER_STEP_SIZE = 100
+
+# True draws the size of each order once, between the two limits (contracts).
+RANDOM_ORDER_SIZE = False
+MIN_ORDER_SIZE = 100
+MAX_ORDER_SIZE = 500
+
+# A partly filled order is filled up again only when less than this part of it is left (0 to 1):
+# amending upwards loses the place in the queue.
+TOPUP_BELOW = 0.5
+
+# --- At which prices --------------------------------------------------------------------------
+
+# Ratio between one quote and the next on the same side.  (sample-market-maker: 0.005)
+INTERVAL = 0.0003
+
+# Least ratio between our best bid and our best ask.  (sample-market-maker: 0.01)
+# Tight enough for play money to see fills at once; below twice the fee it loses in earnest.
+MIN_SPREAD = 0.0002
+
+# True quotes from just inside the market spread, False from INTERVAL away from it.
+MAINTAIN_SPREADS = True
+
+# An order is moved only when its price is off by more than this ratio: every move costs a
+# request and the place in the queue.  (sample-market-maker: 0.01)
+RELIST_INTERVAL = 0.0001
+
+# True sends orders that never take from the book (and so never pay the taker fee).
+POST_ONLY = True  # (sample-market-maker: False)
+
+# --- How much to risk -------------------------------------------------------------------------
+
+# True stops buying at MAX_POSITION and selling at MIN_POSITION (contracts, short is negative).
+CHECK_POSITION_LIMITS = True  # (sample-market-maker: False)
+MIN_POSITION = -10000
+MAX_POSITION = 10000
+
+# Quotes are pulled when the market data is older than this (seconds).
+STALE_AFTER = 10
+
+# True shows the orders it would place and sends nothing; needs no key.
+DRY_RUN = False
+DRY_BTC = 50  # XBT: the balance a dry run assumes where the account cannot be read
+
+# Fees as ratios, negative for a rebate. None: what the exchange says of the instrument.
+MAKER_FEE = None
+TAKER_FEE = None
+
+# --- How often --------------------------------------------------------------------------------
+
+# True quotes anew as soon as the market or an order changes; False every LOOP_INTERVAL only.
+EVENT_DRIVEN = True
+LOOP_INTERVAL = 5  # seconds: the longest wait between two rounds
+MIN_REQUOTE_INTERVAL = 1.0  # seconds: the shortest wait, which saves requests
+
+# --- Talking to the exchange ------------------------------------------------------------------
+
+# "auto" sends orders in one call where the exchange has such a call, True always, False never.
+ORDER_BULK = "auto"
+
+TIMEOUT = 7  # seconds to wait for an answer
+API_REST_INTERVAL = 1  # seconds to wait after cancelling
+API_ERROR_INTERVAL = 10  # seconds to wait after an error of the exchange
+
+# Orders whose clOrdID begins so are ours; all others are left alone. At most 13 characters.
+ORDERID_PREFIX = "mm_bitmex_"
+
+# --- The program ------------------------------------------------------------------------------
+
+LOG_LEVEL = logging.INFO  # logging.DEBUG shows every request
+
+# The bot starts anew when one of these files changes. None: the files it has really loaded.
+# (sample-market-maker: ["market_maker/market_maker.py", "market_maker/bitmex.py", "settings.py"])
+WATCHED_FILES = None
+
+# Folder of what must survive a restart. None: the usual one, such as ~/.local/state/marketmaker
+STATE_DIR = None
+
+# --- The built-in exchange --------------------------------------------------------------------
+
+SIM_DATA = None  # recorded market data to replay (a folder, a file or a list); None: made up
+SIM_SPEED = 1.0  # times faster than life; the replay of recorded data only
+SIM_SEED = None  # a whole number makes the same market each time
+SIM_BALANCE = 1  # XBT of play money to begin with
+SIM_PROFILE = "classic"  # "classic": BitMEX as the bot knew it; "last": as it was in mid 2026

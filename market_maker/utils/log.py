@@ -1,0 +1,85 @@
+"""Logging in the format and with the module names of BitMEX's sample-market-maker."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TextIO
+
+FORMAT = "%(asctime)s - %(levelname)s - %(module)s - %(message)s"
+
+# Our file names and the module names that other people's log readers know.
+MODULE_NAMES = {
+    "runner": "market_maker",
+    "status": "market_maker",
+    "venue": "market_maker",
+    "ladder": "market_maker",
+    "converge": "market_maker",
+    "limits": "market_maker",
+    "gateway": "bitmex",
+    "transport": "bitmex",
+    "throttle": "bitmex",
+    "journal": "bitmex",
+    "child": "bitmex",
+    "stream": "ws_thread",
+    "tables": "ws_thread",
+    "state": "ws_thread",
+    "order_store": "ws_thread",
+}
+
+_PACKAGE = str(Path(__file__).parent.parent) + os.sep
+_SHORTEST_SECRET = 6  # anything shorter would blot out ordinary words and numbers
+_hidden: set[str] = set()
+
+
+def setup_custom_logger(name: str, log_level: int | str = logging.INFO) -> logging.Logger:
+    """Return the logger *name* at *log_level*, writing to stderr. May be called again.
+
+    The bot's logger is called "root". One handler on the root logger serves every name, so a
+    line is never written twice.
+    """
+    root = logging.getLogger()
+    if not any(isinstance(handler, _StderrHandler) for handler in root.handlers):
+        root.addHandler(_StderrHandler())
+    logger = logging.getLogger(name)
+    logger.setLevel(log_level)
+    return logger
+
+
+def hide(*secrets: str | None) -> None:
+    """Blot out these values wherever they would appear in the log: the last line of defence."""
+    _hidden.update(text for text in secrets if text and len(text) >= _SHORTEST_SECRET)
+
+
+class LogFormatter(logging.Formatter):
+    """The original's line, with its module names and without any hidden value."""
+
+    def __init__(self) -> None:
+        super().__init__(FORMAT)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return FORMAT % {**record.__dict__, "module": _module_name(record)}
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)  # with the traceback, which may hold a secret as well
+        for secret in _hidden:
+            text = text.replace(secret, "***")
+        return text
+
+
+def _module_name(record: logging.LogRecord) -> str:
+    if record.pathname.startswith(_PACKAGE):  # a strategy's own runner.py keeps its name
+        return MODULE_NAMES.get(record.module, record.module)
+    return record.module
+
+
+class _StderrHandler(logging.StreamHandler[TextIO]):
+    """Writes to what `sys.stderr` is at the moment of writing."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+        self.setFormatter(LogFormatter())
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        return sys.stderr
