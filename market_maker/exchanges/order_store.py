@@ -14,7 +14,7 @@ The life of an order::
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -56,7 +56,7 @@ class OrderStore:
     def __init__(self, symbol: str, is_ours: Callable[[str], bool]) -> None:
         self.symbol = symbol
         self.is_ours = is_ours
-        self.filled_qty = 0.0  # signed contracts filled since `rebase`, by any order we saw
+        self.filled_qty = 0.0  # signed contracts filled by any order we saw; never reset
         self._live: dict[str, Tracked] = {}  # clOrdID, or orderID where there is none
         self._key_of: OrderedDict[str, str] = OrderedDict()  # orderID -> key, kept when done
         self._done: OrderedDict[str, None] = OrderedDict()  # keys of finished orders
@@ -82,8 +82,8 @@ class OrderStore:
         tracked = self._working(order_id)
         if tracked is None:
             return False
-        filled = tracked.row.get("cumQty") or 0
-        wanted = change.get("orderQty", tracked.row.get("orderQty") or 0)
+        filled: float = tracked.row.get("cumQty") or 0
+        wanted: float = change.get("orderQty", tracked.row.get("orderQty")) or 0
         tracked.phase, tracked.worst_leaves = Phase.AMENDING, max(0, wanted - filled)
         return True
 
@@ -115,7 +115,7 @@ class OrderStore:
 
     def apply(self, row: Row, *, is_answer: bool = False) -> bool:
         """Merge a row of the exchange, whether answer, stream or query; True if it was news."""
-        self._count_fill(row)
+        self.count_fill(row)
         order_id, cl_ord_id = str(row.get("orderID") or ""), str(row.get("clOrdID") or "")
         key = self._key_of.get(order_id) or cl_ord_id or order_id
         if not key or key in self._done:
@@ -129,15 +129,23 @@ class OrderStore:
             return True
         if _is_stale(tracked.row, row):
             return False
+        # Any row proves that an order was created; an amend of unknown outcome needs `resolve`.
+        is_found = not tracked.row.get("orderID")
         self._remember(order_id, key)
         changed = any(tracked.row.get(name) != value for name, value in row.items())
         tracked.row = {**tracked.row, **row}
-        if tracked.phase in (Phase.CREATING, Phase.UNKNOWN):
-            # It is found: whatever we did not know about it is settled by this row.
+        if is_found:
             tracked.phase, tracked.worst_leaves = Phase.WORKING, 0.0
         if row.get("ordStatus") in TERMINAL or (row.get("leavesQty") == 0 and not is_answer):
             self._forget(key)
         return changed
+
+    def resolve(self, key: str, row: Row) -> None:
+        """A query made after the request had expired shows *row*: nothing is unknown any more."""
+        tracked = self.get(key)
+        self.apply(row)
+        if tracked is not None:
+            tracked.phase, tracked.worst_leaves = Phase.WORKING, 0.0
 
     def prove_absent(self, key: str) -> bool:
         """The exchange did not know an unknown order. True once that is proof: the second time."""
@@ -160,22 +168,27 @@ class OrderStore:
         for row in open_rows:
             self.apply(row)
 
-    def rebase(self, fresh_position: bool = True) -> None:
-        """Start counting fills anew, because the position row includes them now."""
-        if fresh_position:
-            self.filled_qty = 0.0
+    def take_as_counted(self, rows: Iterable[Row]) -> None:
+        """The fills these rows show are in the position already, as in a data image."""
+        for row in rows:
+            order_id, cum = str(row.get("orderID") or ""), row.get("cumQty") or 0
+            if order_id and cum > self._seen_cum.get(order_id, 0):
+                self._seen_cum[order_id] = cum
+        _trim(self._seen_cum)
 
     # -- what we know -------------------------------------------------------------------
 
     def get(self, key: str) -> Tracked | None:
         return self._live.get(self._key(key))
 
-    def open_orders(self) -> list[Row]:
+    def open_orders(self, side: str = "") -> list[Row]:
         """Orders the exchange is known to hold, as copies, in order of their arrival."""
         return [
             dict(tracked.row)
             for tracked in self._live.values()
-            if tracked.row.get("orderID") and is_live(tracked.row)
+            if tracked.row.get("orderID")
+            and is_live(tracked.row)
+            and side in ("", tracked.row.get("side"))
         ]
 
     def unproven(self) -> list[Row]:
@@ -215,7 +228,7 @@ class OrderStore:
             while len(self._key_of) > _REMEMBERED + len(self._live):
                 self._key_of.popitem(last=False)
 
-    def _count_fill(self, row: Row) -> None:
+    def count_fill(self, row: Row) -> None:
         """A fill counts from the first message that shows it, whichever that is."""
         order_id, cum = str(row.get("orderID") or ""), row.get("cumQty")
         if not order_id or not cum or row.get("symbol") not in (None, self.symbol):

@@ -1,0 +1,307 @@
+"""The one door to the exchange: approve, record, send, believe.
+
+Every order action passes here, by whatever name and from whatever thread. Limits, dry run, rate
+budget, outbox, stale-data pull and dead man's switch live here and below, so that overriding a
+method of a strategy cannot switch them off.
+"""
+
+import base64
+import logging
+import math
+import random
+import threading
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from market_maker.clock import Clock
+from market_maker.exchanges.approval import approve_amends, approve_creates, side_of
+from market_maker.exchanges.base import Connector, Result, Status
+from market_maker.exchanges.state import LiveState
+from market_maker.exchanges.throttle import RateBudget
+from market_maker.journal import Journal
+from market_maker.model.rows import Row
+from market_maker.quoting.limits import Approved, PositionLimits, Refused
+from market_maker.quoting.phases import amend_phases
+
+logger = logging.getLogger("root")
+
+_CLOCK_SKEW_S = 1.0
+_DEFAULT_EXPIRY_S = 5.0
+
+
+class GatewayRules(NamedTuple):
+    """What the settings say about every order, read anew for each batch."""
+
+    limits: PositionLimits
+    deadman_timeout_s: float = 0.0
+
+
+class Gateway:
+    """Sends our orders. One batch at a time; safe to call from several threads."""
+
+    def __init__(
+        self,
+        connector: Connector,
+        state: LiveState,
+        *,
+        clock: Clock,
+        journal: Journal,
+        budget: RateBudget,
+        rng: random.Random,
+        prefix: str,
+        rules: Callable[[], GatewayRules],
+        dry_run: bool = False,
+    ) -> None:
+        self.connector = connector
+        self.state = state
+        self.budget = budget
+        self.dry_run = dry_run
+        self.fatal = ""  # why the exchange will take no more orders from us
+        self.pulled = ""  # why the quotes are out of the market, while they are
+        self._clock = clock
+        self._journal = journal
+        self._rng = rng
+        self._prefix = prefix
+        self._rules = rules
+        self._lock = threading.RLock()
+        self._deadman_due_s = float("-inf")
+        self._refusals: set[tuple[str, str]] = set()
+
+    def new_client_id(self) -> str:
+        """The prefix and 22 characters that no other order has."""
+        tail = base64.b64encode(self._rng.getrandbits(128).to_bytes(16, "big"))
+        return self._prefix + tail.decode().rstrip("=")
+
+    # -- the three actions --------------------------------------------------------------
+
+    def place(self, orders: Sequence[Row]) -> list[Result]:
+        """Create orders. Writes `clOrdID` and `symbol` into the rows it is given."""
+        with self._lock:
+            for order in orders:
+                if not order.get("clOrdID"):
+                    order["clOrdID"] = self.new_client_id()
+                order["symbol"] = self.connector.symbol
+            verdicts = approve_creates(orders, self.state, self._rules().limits, self._halt)
+            return self._carry_out("create", orders, verdicts, self.connector.place)
+
+    def amend(self, changes: Sequence[Row]) -> list[Result]:
+        """Change orders: each row has `orderID` and a new total `orderQty` and/or `price`."""
+        with self._lock:
+            verdicts = approve_amends(changes, self.state, self._rules().limits, self._halt)
+            with self.state.lock:
+                resting = self.state.orders.open_orders()
+            if self.connector.caps.atomic_batch:
+                phases = [list(range(len(changes)))]
+            else:
+                phases = amend_phases(changes, resting)
+            results: dict[int, Result] = {}
+            for phase in phases:
+                batch = [changes[i] for i in phase]
+                answers = self._carry_out(
+                    "amend", batch, [verdicts[i] for i in phase], self.connector.amend
+                )
+                results.update(zip(phase, answers, strict=True))
+                if any(a.status in (Status.UNKNOWN, Status.NOT_SENT) for a in answers):
+                    break  # the other side may still stand where this one would go
+            waits = Result(Status.NOT_SENT, {}, "waits for the other side to move away")
+            return [results.get(i, waits) for i in range(len(changes))]
+
+    def cancel(self, order_ids: Sequence[str]) -> list[Result]:
+        """Cancel orders, ours or not, by their ids. Cancels may spend the last of the budget."""
+        with self._lock:
+            if self.dry_run or not order_ids:
+                return [Result(Status.NOT_SENT, {}, "dry run") for _ in order_ids]
+            self.budget.take(1, urgent=True)
+            with self.state.lock:
+                for order_id in order_ids:
+                    self.state.orders.intend_cancel(order_id)
+            rows = [{"orderID": order_id} for order_id in order_ids]
+            entries = self._journal.record("cancel", rows, self._expiry())
+            results = self.connector.cancel(order_ids)
+            for order_id, result in zip(order_ids, results, strict=True):
+                self._believe(order_id, _doubted(result))
+            self._close(entries, results)
+            return results
+
+    # -- all of ours --------------------------------------------------------------------
+
+    def own_open_orders(self) -> list[Row]:
+        """Our open orders as the exchange itself lists them now; raises when it cannot."""
+        rows = self.connector.fetch_open_orders()
+        ours = [row for row in rows if self.is_ours(str(row.get("clOrdID") or ""))]
+        with self.state.lock:
+            self.state.drain()
+            self.state.orders.resync(ours)
+        return ours
+
+    def pull(self, reason: str) -> None:
+        """Take every quote we know of out of the market, and let none in until `release`."""
+        with self._lock:
+            if not self.pulled:
+                logger.warning("Pulling all quotes: %s.", reason)
+            self.pulled = reason
+            with self.state.lock:
+                ids = [row["orderID"] for row in self.state.orders.open_orders()]
+            if ids:
+                self.cancel(ids)
+
+    def release(self) -> None:
+        """Quotes may go out again."""
+        if self.pulled:
+            logger.info("Quoting again.")
+        self.pulled = ""
+
+    def settle_unknown(self) -> None:
+        """Ask for orders of unknown outcome, once their requests can no longer arrive."""
+        with self._lock, self.state.lock:
+            due = [
+                (key, tracked.row)
+                for key, tracked in self.state.orders.unknown()
+                if self._clock.now() > tracked.settle_after_s
+            ]
+        for key, row in due:
+            order_id = str(row.get("orderID") or "")
+            found = self.connector.fetch_order(
+                order_id=order_id, cl_ord_id="" if order_id else str(row.get("clOrdID"))
+            )
+            with self.state.lock:
+                if found is not None:
+                    self.state.orders.resolve(key, found)
+                    logger.info("An order without an answer is settled: %s.", found["ordStatus"])
+                elif self.state.orders.prove_absent(key):
+                    logger.info("An order without an answer never reached the exchange.")
+
+    def is_ours(self, cl_ord_id: str) -> bool:
+        """Whether the id has our prefix, or the journal knows it as ours."""
+        return cl_ord_id.startswith(self._prefix) or self._journal.is_ours(cl_ord_id)
+
+    @property
+    def _halt(self) -> str:
+        """Why nothing new may go out at all, or an empty text."""
+        return self.fatal or (f"quotes are pulled: {self.pulled}" if self.pulled else "")
+
+    # -- the dead man's switch ----------------------------------------------------------
+
+    def beat(self) -> None:
+        """Renew the dead man's switch when due; called while rounds complete."""
+        timeout_s = self._rules().deadman_timeout_s
+        now_s = self._clock.monotonic()
+        if not timeout_s or self.dry_run or now_s < self._deadman_due_s:
+            return
+        if self._deadman_due_s == float("-inf") and not len(self.state.orders):
+            return  # armed with the first order, not before
+        self._arm(timeout_s)
+
+    def disarm(self) -> None:
+        """Switch the dead man's switch off, once nothing of ours rests any more."""
+        if self._deadman_due_s != float("-inf"):
+            self.connector.dead_man(None)
+            self._deadman_due_s = float("-inf")
+
+    def _arm(self, timeout_s: float) -> None:
+        if self.connector.caps.dead_man_s is None:
+            return
+        self.budget.take(1, urgent=True)
+        if self.connector.dead_man(timeout_s):
+            self._deadman_due_s = self._clock.monotonic() + timeout_s / 4
+        else:
+            logger.warning("The exchange did not renew the dead man's switch.")
+
+    # -- record, send, believe ----------------------------------------------------------
+
+    def _carry_out(
+        self,
+        action: str,
+        orders: Sequence[Row],
+        verdicts: Sequence[Approved | Refused],
+        send: Callable[[Sequence[Row]], list[Result]],
+    ) -> list[Result]:
+        """Send the approved of *orders*; one result each, in order."""
+        results: dict[int, Result] = {}
+        approved: list[int] = []
+        for i, verdict in enumerate(verdicts):
+            if isinstance(verdict, Refused):
+                results[i] = self._refusal(verdict)
+            else:
+                approved.append(i)
+        if self.dry_run:
+            return [
+                results.get(i, Result(Status.NOT_SENT, dict(o), "dry run"))
+                for i, o in enumerate(orders)
+            ]
+        batch = [_wire(orders[i]) for i in approved]
+        if batch and not self.budget.take(self._cost(len(batch))):
+            spent = Result(Status.NOT_SENT, {}, "the rate budget is spent for now")
+            return [results.get(i, spent) for i in range(len(orders))]
+        if batch:
+            if self._deadman_due_s == float("-inf") and self._rules().deadman_timeout_s:
+                self._arm(self._rules().deadman_timeout_s)
+            results.update(zip(approved, self._transact(action, batch, send), strict=True))
+        return [results[i] for i in range(len(orders))]
+
+    def _transact(
+        self, action: str, batch: list[Row], send: Callable[[Sequence[Row]], list[Result]]
+    ) -> list[Result]:
+        name = "clOrdID" if action == "create" else "orderID"
+        entries = self._journal.record(action, batch, self._expiry())
+        with self.state.lock:
+            for order in batch:
+                if action == "create":
+                    self.state.orders.intend_create({**order, "side": side_of(order)})
+                else:
+                    self.state.orders.intend_amend(order["orderID"], order)
+        results = send(batch)
+        for order, result in zip(batch, results, strict=True):
+            self._believe(order[name], result)
+        self._close(entries, results)
+        return results
+
+    def _believe(self, key: str, result: Result) -> None:
+        """Fold an answer into what we know, at once."""
+        with self.state.lock:
+            self.state.orders.settle(key, result, self._expiry() + _CLOCK_SKEW_S)
+        if result.answer is not None:
+            self.budget.learn(result.answer.headers)
+            if result.answer.status in (401, 403):
+                self.fatal = f"the exchange refuses our orders: {result.text}"
+        if result.retry_after_s is not None:
+            self.budget.block_until(self._clock.now() + result.retry_after_s)
+
+    def _close(self, entries: list[int], results: Sequence[Result]) -> None:
+        self._journal.settle(
+            entries,
+            [result.status.name for result in results],
+            [str(result.row.get("orderID") or "") for result in results],
+        )
+
+    def _expiry(self) -> float:
+        """When a request sent now can no longer be acted on, by our clock."""
+        return self._clock.now() + (self.connector.caps.request_expiry_s or _DEFAULT_EXPIRY_S)
+
+    def _cost(self, count: int) -> float:
+        return math.ceil(count / 10) if self.connector.caps.atomic_batch else count
+
+    def _refusal(self, refused: Refused) -> Result:
+        """Say a reason once until it changes, and answer with a row a strategy can read."""
+        named = (refused.reason.rstrip("0123456789.- "), str(refused.order.get("side")))
+        if named not in self._refusals:
+            self._refusals.add(named)
+            if len(self._refusals) > 100:
+                self._refusals.clear()
+            logger.warning("Order refused: %s.", refused.reason)
+        row = {**refused.order, "ordStatus": "Rejected", "leavesQty": 0, "text": refused.reason}
+        return Result(Status.REJECTED, {**row, "ordRejReason": refused.reason}, refused.reason)
+
+
+def _wire(order: Row) -> Row:
+    """The row as it goes out."""
+    return {name: value for name, value in order.items() if value is not None}
+
+
+def _doubted(result: Result) -> Result:
+    """A refused cancel says that the order is not as we thought: it has to be looked up."""
+    if result.status is Status.REJECTED and (
+        result.answer is None or result.answer.status < 401 or result.answer.status == 404
+    ):
+        return result._replace(status=Status.UNKNOWN)
+    return result

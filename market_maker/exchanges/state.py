@@ -1,0 +1,259 @@
+"""What we believe right now: tables, orders and position, folded from the inbox.
+
+The receive thread only appends to the inbox and sets `wake`. Whoever reads first drains, under
+one lock, so that there is one writer at a time and every reader sees fresh rows.
+"""
+
+import logging
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from market_maker.clock import Clock
+from market_maker.exchanges.order_store import OrderStore
+from market_maker.exchanges.tables import Change, TableStore
+from market_maker.model.rows import Row, is_live
+from market_maker.model.wire import Connected, Disconnected, Message, StreamEvent
+
+logger = logging.getLogger("root")
+
+_MAX_INBOX = 50_000
+_MAX_NOTICES = 50_000
+_PUBLIC = ("instrument", "trade", "quote")
+_PRIVATE = ("order", "execution", "position", "margin")
+_STATE = ("state", "tickSize", "lotSize")
+
+
+class Notice(NamedTuple):
+    """Something a strategy may want to hear of: "fill", "trade", "book" or "order"."""
+
+    kind: str
+    row: Row
+
+
+class LiveState:
+    """The bot's view of one symbol on one account."""
+
+    def __init__(
+        self, symbol: str, is_ours: Callable[[str], bool], clock: Clock, has_account: bool = True
+    ) -> None:
+        self.symbol = symbol
+        self.clock = clock
+        self.tables = TableStore()
+        self.orders = OrderStore(symbol, is_ours)
+        self.lock = threading.RLock()
+        self.wake = threading.Event()
+        self.connected = False
+        self.fatal = ""  # the exchange refused the stream for good: the reason
+        self.version = 0  # grows whenever a drain folded something
+        self.last_recv_s = clock.monotonic()
+        # Best prices by the latest message, quote or instrument; None where a side is empty.
+        self.touch: dict[str, float | None] = {"bidPrice": None, "askPrice": None}
+        self.base_qty = 0.0  # position when the fills counted so far began to count
+        self._needed = _PUBLIC + (_PRIVATE if has_account else ())
+        self._inbox: deque[StreamEvent] = deque()
+        self._overflowed = False
+        self._notices: deque[Notice] = deque(maxlen=_MAX_NOTICES)
+        self._booked: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._last_fill_s = float("-inf")
+        self._is_relevant = False
+
+    # -- the receive side ---------------------------------------------------------------
+
+    def put(self, event: StreamEvent) -> None:
+        """Called by the receive thread; touches nothing but the inbox and `wake`."""
+        if len(self._inbox) >= _MAX_INBOX:
+            # Too late to catch up row by row: what is lost must be read anew.
+            self._overflowed = True
+            return
+        self._inbox.append(event)
+        self.wake.set()
+
+    # -- the reading side ---------------------------------------------------------------
+
+    def drain(self) -> bool:
+        """Fold what has arrived. True if something a decision depends on has changed."""
+        with self.lock:
+            self.wake.clear()
+            inbox = self._inbox
+            while inbox:
+                self.version += 1
+                self._fold(inbox.popleft())
+            return self._is_relevant
+
+    def take_overflow(self) -> bool:
+        """True once after messages were lost because nobody drained."""
+        overflowed, self._overflowed = self._overflowed, False
+        return overflowed
+
+    def take_relevance(self) -> bool:
+        """Whether anything relevant changed since the last call."""
+        with self.lock:
+            relevant, self._is_relevant = self._is_relevant, False
+            return relevant
+
+    def take_notices(self) -> list[Notice]:
+        """What has happened since the last call, in order of arrival."""
+        with self.lock:
+            notices = list(self._notices)
+            self._notices.clear()
+            return notices
+
+    @property
+    def ready(self) -> bool:
+        """Connected, and every data image is here."""
+        return self.connected and all(self.tables.has(table) for table in self._needed)
+
+    def missing_images(self) -> list[str]:
+        return [table for table in self._needed if not self.tables.has(table)]
+
+    def instrument(self, symbol: str | None = None) -> Row | None:
+        return self.tables.row("instrument", symbol=symbol or self.symbol)
+
+    def position(self, symbol: str | None = None) -> Row | None:
+        wanted = symbol or self.symbol
+        for row in self.tables.rows("position"):
+            if row.get("symbol") == wanted:
+                return row
+        return None
+
+    def position_range(self) -> tuple[float, float]:
+        """The position as low and as high as the exchange's row and our fills allow."""
+        with self.lock:
+            row = self.position() or {}
+            reported: float = row.get("currentQty") or 0
+            counted = self.base_qty + self.orders.filled_qty
+            if reported != counted and self.clock.monotonic() - self._last_fill_s > 5:
+                # No fill for a while: another hand moved it, and the row is the truth.
+                self.base_qty = reported - self.orders.filled_qty
+                counted = reported
+            return min(reported, counted), max(reported, counted)
+
+    # -- folding ------------------------------------------------------------------------
+
+    def _fold(self, event: StreamEvent) -> None:
+        if isinstance(event, Message):
+            self.last_recv_s = self.clock.monotonic()
+            self._fold_message(event.data)
+        elif isinstance(event, Connected):
+            self.connected = True
+            self.tables.clear()
+        elif isinstance(event, Disconnected):
+            self.connected, self._is_relevant = False, True
+            if event.reason.startswith(("handshake 401", "handshake 403")):
+                self.fatal = event.reason
+            logger.warning("Websocket Closed: %s", event.reason)
+
+    def _fold_message(self, data: Any) -> None:
+        if not isinstance(data, dict):
+            return
+        if "table" in data:
+            change = self.tables.apply(data)
+            if change is not None:
+                self._fold_change(change, data["data"])
+        elif data.get("error"):
+            self._fold_error(data)
+        elif "subscribe" in data:
+            logger.debug("Subscribed to %s.", data["subscribe"])
+
+    def _fold_error(self, data: Row) -> None:
+        status, text = data.get("status"), str(data.get("error"))
+        logger.error("Websocket error %s: %s", status, text)
+        if status in (401, 403):
+            self.fatal = f"{status} {text}"
+            self._is_relevant = True
+
+    def _fold_change(self, change: Change, delta: list[Row]) -> None:
+        if change.table == "order":
+            self._fold_orders(change)
+        elif change.table == "execution":
+            self._fold_executions(change)
+        elif change.table == "position":
+            self._fold_position(change, delta)
+        elif change.table == "instrument":
+            for row in delta:
+                self._note_market(row)
+        elif change.table == "quote":
+            self._note_market(change.rows[-1])
+        elif change.table == "trade" and change.action == "insert":
+            ours = (row for row in change.rows if row.get("symbol") == self.symbol)
+            self._notices.extend(Notice("trade", row) for row in ours)
+        elif change.table.startswith("orderBook"):
+            self._notices.append(Notice("book", {"symbol": self.symbol, "table": change.table}))
+
+    def _fold_orders(self, change: Change) -> None:
+        rows = [row for row in change.rows if row.get("symbol") == self.symbol]
+        if change.action == "partial":
+            self.orders.take_as_counted(rows)
+            self.orders.resync([row for row in rows if is_live(row)])
+            self._is_relevant = True
+            return
+        for row in rows:
+            before = self.orders.filled_qty
+            if self.orders.apply(row):
+                self._notices.append(Notice("order", row))
+            if self.orders.filled_qty != before:
+                self._note_fill()
+            # Our own actions were believed when they were answered; what comes unasked is news.
+            elif not is_live(row) and self.orders.is_ours(str(row.get("clOrdID") or "")):
+                self._is_relevant = True
+
+    def _fold_executions(self, change: Change) -> None:
+        if change.action == "partial":
+            for row in change.rows:
+                self._book_once(row)
+            return
+        for row in change.rows:
+            if row.get("symbol") != self.symbol or not row.get("lastQty"):
+                continue
+            if row.get("execType") != "Trade" or not self._book_once(row):
+                continue
+            before = self.orders.filled_qty
+            self.orders.count_fill(row)
+            if self.orders.filled_qty != before:
+                self._note_fill()
+            if self.orders.is_ours(str(row.get("clOrdID") or "")):
+                self._notices.append(Notice("fill", row))
+
+    def _fold_position(self, change: Change, delta: list[Row]) -> None:
+        if change.action == "partial":
+            row = self.position() or {}
+            self.base_qty = (row.get("currentQty") or 0) - self.orders.filled_qty
+        if any("currentQty" in row for row in delta):
+            self._is_relevant = True
+
+    def _note_market(self, row: Row) -> None:
+        """The touch, or the state of the market, may have changed."""
+        if row.get("symbol") != self.symbol:
+            return
+        if any(name in row for name in _STATE):
+            self._is_relevant = True
+        moved = [name for name in self.touch if name in row and row[name] != self.touch[name]]
+        for name in moved:
+            self.touch[name] = row[name]
+            # Where our own order has become the touch, nothing new is known of the market.
+            if row[name] != self._own_best("Buy" if name == "bidPrice" else "Sell"):
+                self._is_relevant = True
+        if moved:
+            self._notices.append(Notice("book", row))
+
+    def _own_best(self, side: str) -> float | None:
+        prices = [row["price"] for row in self.orders.open_orders(side) if row.get("price")]
+        if not prices:
+            return None
+        return float(max(prices) if side == "Buy" else min(prices))
+
+    def _note_fill(self) -> None:
+        self._last_fill_s = self.clock.monotonic()
+        self._is_relevant = True
+
+    def _book_once(self, row: Row) -> bool:
+        """True the first time this fill is seen; streams and queries may repeat it."""
+        name = (str(row.get("orderID")), str(row.get("execID")))
+        if name in self._booked:
+            return False
+        self._booked[name] = None
+        while len(self._booked) > 10_000:
+            self._booked.popitem(last=False)
+        return True
