@@ -1,0 +1,197 @@
+"""BitMEX's order endpoints over the engine, and the call every endpoint takes."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from market_maker import jsonx
+from market_maker.model.rows import TERMINAL, Row
+from market_maker.simulator.dialects.bitmex_feed import Feed
+from market_maker.simulator.dialects.bitmex_tables import TABLES, parse_filter, select
+from market_maker.simulator.exchange import Account, CancelRow, Engine, Refused
+from market_maker.simulator.instruments import iso_time
+
+MAX_BULK = 100
+WHOLE = ("orderQty", "leavesQty", "displayQty")  # order parameters that are whole numbers
+DECIMAL = ("price", "stopPx", "pegOffsetValue")
+
+
+class Call(NamedTuple):
+    """One request on its way through an endpoint: parameters of body and query together."""
+
+    feed: Feed
+    params: Mapping[str, Any]
+    account: Account | None
+
+    @property
+    def engine(self) -> Engine:
+        return self.feed.engine
+
+    @property
+    def owner(self) -> int:
+        """The number of the account; only asked for behind authentication."""
+        if self.account is None:
+            raise Refused("Authorization Required", 401)
+        return self.account.number
+
+    def symbols(self) -> list[str]:
+        """The asked symbol or, without one, all of them. An unknown one selects nothing."""
+        asked = self.params.get("symbol")
+        if not asked:
+            return list(self.engine.symbols())
+        found = find_symbol(self.feed, asked)
+        return [found] if found else []
+
+    def rows(
+        self, table: Iterable[Row], keys: Iterable[str] = (), max_count: int = 500
+    ) -> list[Row]:
+        return select(table, self.params, keys, max_count=max_count)
+
+
+def find_symbol(feed: Feed, asked: Any) -> str | None:
+    """Our symbol for *asked*: any case, or a root such as XBT or XBT:perpetual."""
+    name = str(asked).strip().upper()
+    if name in feed.engine.symbols():
+        return name
+    root = name.split(":")[0]
+    for symbol in feed.engine.symbols():
+        if feed.listing(symbol).spec.root_symbol == root:
+            return symbol
+    return None
+
+
+def get_orders(call: Call) -> list[Row]:
+    orders = [call.feed.order_row(order) for order in call.engine.orders(call.owner)]
+    if call.params.get("symbol"):
+        wanted = call.symbols()
+        orders = [row for row in orders if row["symbol"] in wanted]
+    return call.rows(orders, TABLES["order"].keys)
+
+
+def place_order(call: Call) -> Row:
+    return call.feed.order_row(call.engine.place(call.owner, order_fields(call.feed, call.params)))
+
+
+def amend_order(call: Call) -> Row:
+    return call.feed.order_row(call.engine.amend(call.owner, order_fields(call.feed, call.params)))
+
+
+def place_bulk(call: Call) -> list[Row]:
+    orders = call.engine.place_many(call.owner, _bulk(call))
+    return [call.feed.order_row(order) for order in orders]
+
+
+def amend_bulk(call: Call) -> list[Row]:
+    orders = call.engine.amend_many(call.owner, _bulk(call))
+    return [call.feed.order_row(order) for order in orders]
+
+
+def _bulk(call: Call) -> list[dict[str, Any]]:
+    orders = _parsed(call.params.get("orders"))
+    if not isinstance(orders, list) or not all(isinstance(order, dict) for order in orders):
+        raise Refused("Invalid orders: must be an array of orders", name="ValidationError")
+    if len(orders) > MAX_BULK:
+        raise Refused(
+            f"Too many orders provided. The maximum count allowed is {MAX_BULK}.",
+            name="ValidationError",
+        )
+    return [order_fields(call.feed, order) for order in orders]
+
+
+def order_fields(feed: Feed, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Order parameters with their types, whichever form they were sent in."""
+    fields = {name: value for name, value in params.items() if value is not None and value != ""}
+    for name in WHOLE:
+        if name in fields:
+            fields[name] = whole(fields[name], name)
+    for name in DECIMAL:
+        if name in fields:
+            fields[name] = _number(fields[name], name)
+    if "symbol" in fields:
+        fields["symbol"] = find_symbol(feed, fields["symbol"]) or str(fields["symbol"])
+    return fields
+
+
+def _number(value: Any, name: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise Refused(f"Invalid {name}", name="ValidationError") from None
+
+
+def whole(value: Any, name: str) -> int:
+    number = _number(value, name)
+    if not number.is_integer():
+        raise Refused(f"Invalid {name}", name="ValidationError")
+    return int(number)
+
+
+def cancel_orders(call: Call) -> list[Row]:
+    order_ids, cl_ord_ids = _ids(call.params.get("orderID")), _ids(call.params.get("clOrdID"))
+    if not order_ids and not cl_ord_ids:
+        raise Refused("Invalid orderID", name="ValidationError")
+    text = call.params.get("text")
+    found = call.engine.cancel(call.owner, order_ids, cl_ord_ids, str(text) if text else None)
+    if call.feed.is_classic and all(row.order is None for row in found):
+        raise Refused("Not Found", 404)
+    return [_cancel_row(call, row, row.id in cl_ord_ids) for row in found]
+
+
+def _cancel_row(call: Call, cancelled: CancelRow, is_client_id: bool) -> Row:
+    if cancelled.order is not None:
+        row = call.feed.order_row(cancelled.order)
+    else:
+        now = iso_time(call.engine.now())
+        row = {
+            "clOrdID" if is_client_id else "orderID": cancelled.id,
+            "account": call.owner,
+            "workingIndicator": False,
+            "transactTime": now,
+            "timestamp": now,
+        }
+    if cancelled.error:
+        row["error"] = cancelled.error
+    return row
+
+
+def cancel_all(call: Call) -> list[Row]:
+    symbols = call.symbols() if call.params.get("symbol") else None
+    wanted = parse_filter(call.params.get("filter"))
+    if symbols is None and not wanted:
+        return [call.feed.order_row(order) for order in call.engine.cancel_all(call.owner, None)]
+    resting = [
+        call.feed.order_row(order)
+        for order in call.engine.orders(call.owner)
+        if order.ord_status not in TERMINAL and (symbols is None or order.symbol in symbols)
+    ]
+    chosen = [row["orderID"] for row in select(resting, {"filter": wanted, "count": len(resting)})]
+    cancelled = call.engine.cancel(call.owner, chosen)
+    return [_cancel_row(call, row, False) for row in cancelled]
+
+
+def cancel_all_after(call: Call) -> Row:
+    """Arm the dead man's switch; a timeout of 0 disarms it."""
+    timeout_ms = whole(call.params.get("timeout"), "timeout")
+    if timeout_ms < 0:
+        raise Refused("Invalid timeout", name="ValidationError")
+    cancel_s = call.engine.cancel_all_after(call.owner, timeout_ms)
+    return {
+        "now": iso_time(call.engine.now()),
+        "cancelTime": 0 if cancel_s is None else iso_time(cancel_s),
+    }
+
+
+def _ids(value: Any) -> list[str]:
+    parsed = _parsed(value)
+    if parsed in (None, ""):
+        return []
+    return [str(item) for item in parsed] if isinstance(parsed, list) else [str(parsed)]
+
+
+def _parsed(value: Any) -> Any:
+    """A list that came as JSON text, as form bodies carry it; anything else as it is."""
+    if isinstance(value, str) and value[:1] == "[":
+        try:
+            return jsonx.loads(value)
+        except ValueError:
+            return value
+    return value
