@@ -353,7 +353,6 @@ def test_every_recorded_message_is_accepted(name: str) -> None:
     for message in messages:
         store.apply(message)
     assert store.malformed == 0
-    assert store.keys
 
 
 SAMPLE_TABLES = {
@@ -473,7 +472,7 @@ frames = garbage | st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.lists(frames, max_size=8))
 def test_no_garbage_raises_or_touches_other_tables(sequence: list[Any]) -> None:
     store = TableStore()
