@@ -1,0 +1,269 @@
+"""The command line: arguments, dispatch and exit codes. Everything else is imported when needed,
+so that `--help` answers at once."""
+
+import argparse
+import difflib
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from market_maker.utils.constants import VERSION
+from market_maker.utils.errors import BotError, NotSupported, SettingsError
+
+OK, FAILED, USAGE = 0, 1, 2
+LOG_LEVELS = ("debug", "info", "warning", "error")
+DEPENDENCIES = frozenset({"requests", "websocket", "dotenv", "wsproto", "certifi", "urllib3"})
+
+HELP = """\
+usage: marketmaker [SYMBOL] [options]
+       marketmaker COMMAND [options]
+
+Quotes layered bids and asks for SYMBOL (or the SYMBOL of settings.py) and
+cancels its orders when it ends. Without settings it trades play money on the
+built-in exchange.
+
+commands (each has its own --help):
+  setup                     write settings.py, .env, my_strategy.py and a copy
+                            of the program here; overwrites nothing
+  check [SYMBOL]            settings, key, clock, symbol, funds; places nothing
+  simulate                  the built-in exchange alone, for any client
+  cancel-all [SYMBOL]       cancel every open order of the symbol, whoever
+                            placed it
+  withdraw AMOUNT ADDRESS   send XBT to an address
+
+options:
+  --dry-run                 show the orders it would place; send nothing
+  --settings FILE           use FILE in place of ./settings.py
+  --log-level LEVEL         debug, info, warning or error
+  --yes                     answer every question with yes
+  --version                 print the version
+  -h, --help                print this
+
+examples:
+  marketmaker XBTUSD            trade play money on the built-in exchange
+  marketmaker setup             write the files to change
+  marketmaker XBTUSD --dry-run  see the orders before they cost anything
+
+exit codes: 0 ended as asked, 1 ended by an error, 2 wrong usage or settings
+
+Risk: market making can lose all the money you give it. No warranty, no advice.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, with the nearest option."""
+
+    def error(self, message: str) -> NoReturn:
+        unknown = message.removeprefix("unrecognized arguments: ").split(" ")[0]
+        nearest = difflib.get_close_matches(unknown, list(self._option_string_actions), 1)
+        if message.startswith("unrecognized arguments: ") and nearest:
+            message = f"unknown option {unknown}: did you mean {nearest[0]}?"
+        self.exit(USAGE, f"{self.prog}: {message} (see '{self.prog} --help')\n")
+
+
+class _Help(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        print(HELP, end="")
+        parser.exit(OK)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code: 0 clean, 1 an error, 2 usage or settings."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(words)
+    except SettingsError as error:
+        return _complain(error, USAGE)
+    except (BotError, FileNotFoundError, PermissionError) as error:
+        return _complain(error, FAILED)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in DEPENDENCIES:
+            raise
+        return _complain(
+            f"The package '{error.name}' is missing: run 'pip install -e .' in the folder of "
+            "the program, or 'pip install marketmaker'",
+            FAILED,
+        )
+    except KeyboardInterrupt:
+        return OK  # the bot has cleaned up by now, or had not begun
+    except SystemExit as end:
+        return _exit_code(end)
+
+
+def _complain(what: object, code: int) -> int:
+    print(what, file=sys.stderr)
+    return code
+
+
+def _exit_code(end: SystemExit) -> int:
+    if end.code is None or isinstance(end.code, int):
+        return end.code or OK
+    return _complain(end.code, FAILED)
+
+
+def _dispatch(argv: list[str]) -> int:
+    at = _first_word(argv)
+    word = argv[at].lower() if at is not None else ""
+    if at is None or word not in COMMANDS:
+        return _run(argv)
+    return COMMANDS[word](argv[:at] + argv[at + 1 :])
+
+
+def _first_word(argv: list[str]) -> int | None:
+    """Where the first word stands that is neither an option nor the value of one."""
+    skip = False
+    for index, word in enumerate(argv):
+        if skip:
+            skip = False
+        elif word in ("--settings", "--log-level"):
+            skip = True
+        elif not word.startswith("-"):
+            return index
+    return None
+
+
+# -- commands -------------------------------------------------------------------------------
+
+
+def _run(argv: list[str]) -> int:
+    parser = _parser("", add_help=False)
+    parser.add_argument("-h", "--help", action=_Help, nargs=0)
+    parser.add_argument("--version", action="version", version=f"marketmaker {VERSION}")
+    parser.add_argument("--dry-run", action="store_true")
+    parser.add_argument("symbol", nargs="?")
+    args = parser.parse_args(argv)
+    _load(args, {"DRY_RUN": True} if args.dry_run else {})
+    from market_maker import market_maker
+    from market_maker.settings import first_words, settings
+
+    greeting = first_words(settings)
+    if greeting:
+        print(greeting, file=sys.stderr)
+    market_maker.run()
+    return OK
+
+
+def _setup(argv: list[str]) -> int:
+    parser = _parser("setup", "Write what is missing of settings.py, .env, my_strategy.py here.")
+    parser.add_argument("--no-copy", action="store_true", help="no copy of the program here")
+    args = parser.parse_args(argv)
+    from market_maker.commands.setup import write_project
+
+    return write_project(copy_package=not args.no_copy)
+
+
+def _check(argv: list[str]) -> int:
+    parser = _parser("check", "Try settings, key, clock, symbol and funds; places nothing.")
+    parser.add_argument("symbol", nargs="?")
+    _load(parser.parse_args(argv))
+    from market_maker.commands.check import check
+
+    return _at_exchange(check)
+
+
+def _cancel_all(argv: list[str]) -> int:
+    parser = _parser("cancel-all", "Cancel every open order of the symbol, whoever placed it.")
+    parser.add_argument("symbol", nargs="?")
+    _load(parser.parse_args(argv))
+    from market_maker.commands.account import cancel_all
+
+    return _at_exchange(cancel_all)
+
+
+def _withdraw(argv: list[str]) -> int:
+    parser = _parser("withdraw", "Send XBT to an address.")
+    parser.add_argument("amount", help="XBT, such as 0.5")
+    parser.add_argument("address", help="where to; check it twice, it cannot be taken back")
+    parser.add_argument("--fee", help="network fee in XBT; the exchange chooses if left out")
+    args = parser.parse_args(argv)
+    from market_maker.commands.account import Withdrawal, withdraw
+
+    try:
+        wanted = Withdrawal.parse(args.amount, args.address, args.fee)
+    except ValueError as error:
+        parser.error(str(error))
+    _load(args)
+    return _at_exchange(lambda settings: withdraw(settings, wanted, yes=args.yes))
+
+
+def _simulate(argv: list[str]) -> int:
+    from market_maker.simulator import server
+
+    return server.main(argv) or OK
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "setup": _setup,
+    "check": _check,
+    "simulate": _simulate,
+    "cancel-all": _cancel_all,
+    "withdraw": _withdraw,
+}
+
+
+# -- shared ---------------------------------------------------------------------------------
+
+
+def _parser(command: str, description: str = "", *, add_help: bool = True) -> _Parser:
+    parser = _Parser(
+        prog=f"marketmaker {command}".strip(),
+        description=description,
+        add_help=add_help,
+        allow_abbrev=False,
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, width=79),
+    )
+    parser.add_argument("--settings", metavar="FILE", help="use FILE in place of ./settings.py")
+    parser.add_argument(
+        *("--log-level", "--log_level"),
+        metavar="LEVEL",
+        type=str.lower,
+        choices=LOG_LEVELS,
+        help=", ".join(LOG_LEVELS),
+    )
+    parser.add_argument("--yes", action="store_true", help="answer every question with yes")
+    return parser
+
+
+def _load(args: argparse.Namespace, overrides: dict[str, Any] | None = None) -> None:
+    """Put the final settings into the global object, checked, and start the log."""
+    symbol = getattr(args, "symbol", None)
+    fault = symbol_fault(symbol) if symbol else None
+    if fault:
+        raise SettingsError([fault])
+    import logging
+
+    from market_maker import settings
+    from market_maker.utils import log
+
+    given = dict(overrides or {})
+    if args.log_level:
+        given["LOG_LEVEL"] = logging.getLevelNamesMapping()[args.log_level.upper()]
+    final = settings.reload(symbol=symbol, path=args.settings, overrides=given)
+    settings.check(final)
+    log.setup_custom_logger("root", final.LOG_LEVEL)
+
+
+def symbol_fault(word: str) -> str | None:
+    """Why *word* is no symbol, with the command or symbol that was probably meant; or None."""
+    # A symbol such as SETUSD is nearer to "setup" than one expects: capitals need more likeness.
+    likeness = 0.8 if word.isupper() else 0.6
+    command = difflib.get_close_matches(word.lower(), COMMANDS, 1, likeness)
+    if command:
+        return f"'{word}' is not a command: did you mean '{command[0]}'?"
+    if word != word.upper():
+        return f"'{word}' is not a symbol: did you mean '{word.upper()}'?"
+    return None
+
+
+def _at_exchange(step: Callable[[Any], int]) -> int:
+    """Do *step* with the global settings; what the exchange says no to is one line."""
+    from requests.exceptions import RequestException
+
+    from market_maker.settings import settings
+
+    try:
+        return step(settings)
+    except NotSupported as error:
+        return _complain(error, FAILED)
+    except RequestException as error:
+        return _complain(f"The exchange says: {getattr(error, 'message', error)}", FAILED)

@@ -1,0 +1,1 @@
+"""What `marketmaker COMMAND` does; each module is imported only when it is asked for."""

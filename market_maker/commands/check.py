@@ -1,0 +1,177 @@
+"""`marketmaker check`: would the bot be able to trade? Places nothing."""
+
+import difflib
+from collections.abc import Iterator
+from typing import Any
+
+from market_maker import venue
+from market_maker.clock import Clock
+from market_maker.exchanges.base import Connector, error_message
+from market_maker.model.contracts import Contract
+from market_maker.model.rows import Row
+from market_maker.model.ticks import LotGrid, PriceGrid
+from market_maker.settings import Settings
+from market_maker.utils.constants import XBt_TO_XBT
+from market_maker.utils.errors import NotSupported
+
+_NOBODYS_ORDER = "00000000-0000-0000-0000-000000000000"
+_TOLERATED_OFFSET_S = 5.0  # requests expire about so long after they are signed
+_DEFAULT_INIT_MARGIN = 0.01
+
+
+def check(settings: Settings) -> int:
+    """Print a line for each thing checked; exit code 1 if one keeps the bot from trading."""
+    symbol = str(settings.SYMBOL)
+    files = ", ".join(path.name for path in settings.loaded_files()) or "the defaults"
+    _say("Settings", f"{files}: no faults")
+    connector = venue.open_connector(settings, symbol, Clock())
+    try:
+        return _check_exchange(settings, connector)
+    finally:
+        connector.stop()
+
+
+def _check_exchange(settings: Settings, connector: Connector) -> int:
+    if settings.EXCHANGE == "simulator":
+        _say("Exchange", "built-in, play money")
+    else:
+        _say("Exchange", f"{settings.EXCHANGE} at {settings.BASE_URL}")
+    instrument = find_instrument(connector)
+    fault = None if instrument else unknown_symbol(connector)
+    if instrument is None or fault:
+        _say("Symbol", str(fault))
+        return 1
+    _say_symbol(instrument)
+    faults = [_say_clock(connector)]
+    if settings.DRY_RUN and not settings.BITMEX_API_KEY and settings.EXCHANGE != "simulator":
+        _say("Key", "none; a dry run needs none, so funds, orders and position are not checked")
+    else:
+        faults += [_say_rights(settings, connector), _say_funds(settings, connector, instrument)]
+        _say_orders(settings, connector)
+        _say_position(connector)
+    return 1 if any(faults) else 0
+
+
+def find_instrument(connector: Connector) -> Row | None:
+    """The instrument row of the connector's symbol, or None when the exchange has no such one."""
+    rows = connector.fetch_rows("instrument")
+    return next((row for row in rows if row.get("symbol") == connector.symbol), None)
+
+
+def unknown_symbol(connector: Connector) -> str:
+    """Say that the exchange does not know the symbol, with the nearest one that it knows."""
+    line = f"the exchange has no {connector.symbol}"
+    try:
+        answer = connector.call("GET", "/instrument/active")
+    except NotSupported:
+        return line
+    rows = answer.body if isinstance(answer.body, list) else []
+    known = [str(row.get("symbol")) for row in rows if isinstance(row, dict)]
+    nearest = difflib.get_close_matches(connector.symbol.upper(), known, 1)
+    return f"{line}: did you mean {nearest[0]}?" if nearest else line
+
+
+def _say_symbol(row: Row) -> None:
+    tick, lot = row.get("tickSize") or 0.5, row.get("lotSize") or 1
+    state = row.get("state") or "state unknown"
+    _say("Symbol", f"{row['symbol']} {state}, tick {PriceGrid.of(tick).format(tick)}, lot {lot}")
+
+
+def _say_clock(connector: Connector) -> bool:
+    offset_s = connector.server_offset_s()
+    too_far = abs(offset_s) > _TOLERATED_OFFSET_S
+    advice = ": set this machine's clock; the bot corrects for it meanwhile" if too_far else ""
+    _say("Clock", f"the exchange is {offset_s:+.1f} s from ours{advice}")
+    return False
+
+
+def _say_rights(settings: Settings, connector: Connector) -> bool:
+    """Whether the key may trade. True: it may not."""
+    try:
+        listed = connector.call("GET", "/apiKey")
+        if listed.status == 200 and isinstance(listed.body, list):
+            for row in listed.body:
+                if row.get("id") == settings.BITMEX_API_KEY:
+                    rights = ", ".join(map(str, row.get("permissions") or ())) or "read only"
+                    _say("Key", f"valid; rights: {rights}")
+                    return "order" not in rights.split(", ")
+        # Amending an order that cannot exist changes nothing; the refusal tells the rights.
+        body = {"orderID": _NOBODYS_ORDER, "leavesQty": 0}
+        answer = connector.call("PUT", "/order", None, body)
+    except NotSupported:
+        _say("Key", "its rights cannot be asked of this exchange")
+        return False
+    refused = answer.status in (401, 403)
+    if refused:
+        _say("Key", f"may not trade: {error_message(answer)}")
+    elif 400 <= answer.status < 500:
+        _say("Key", "valid; may trade")
+    else:
+        _say("Key", f"rights unknown: {error_message(answer)}")
+    return refused
+
+
+def _say_funds(settings: Settings, connector: Connector, instrument: Row) -> bool:
+    """Whether the funds carry the ladder. True: they do not."""
+    rows = connector.fetch_rows("margin")
+    available = int((rows[0] if rows else {}).get("availableMargin") or 0)
+    needed = ladder_margin(settings, instrument)
+    text = f"{_xbt(available)} XBT available"
+    if needed is None:
+        _say("Funds", f"{text}; no price yet to tell what the ladder needs")
+        return False
+    short = available < needed
+    _say("Funds", f"{text}, the ladder needs {_xbt(needed)}{': too little' if short else ''}")
+    return short
+
+
+def ladder_margin(settings: Settings, instrument: Row) -> int | None:
+    """Satoshi that all orders of the ladder tie up, by initial margin and taker fee.
+
+    None without a price. All levels are taken at today's price, which the margin rounds up.
+    """
+    price = instrument.get("midPrice") or instrument.get("lastPrice") or instrument.get("markPrice")
+    if not price:
+        return None
+    contract = Contract.from_instrument(instrument)
+    rate = float(instrument.get("initMargin") or _DEFAULT_INIT_MARGIN)
+    fee = float(instrument.get("takerFee") or 0.0)
+    value = sum(contract.value(qty, float(price)) for qty in _sizes(settings, contract.lot_size))
+    return round(2 * value * (rate + 2 * fee))
+
+
+def _sizes(settings: Settings, lot: int) -> Iterator[int]:
+    for level in range(int(settings.ORDER_PAIRS)):
+        if settings.RANDOM_ORDER_SIZE:
+            yield int(settings.MAX_ORDER_SIZE)
+        else:
+            qty = settings.ORDER_START_SIZE + level * settings.ORDER_STEP_SIZE
+            yield max(lot, int(LotGrid.of(lot).nearest(qty)))
+
+
+def _say_orders(settings: Settings, connector: Connector) -> None:
+    orders = connector.fetch_open_orders()
+    ours = sum(is_ours(row, settings) for row in orders)
+    _say("Orders", f"{ours} of ours open, {len(orders) - ours} of others")
+
+
+def is_ours(row: Row, settings: Settings) -> bool:
+    """Whether an order carries our prefix."""
+    return str(row.get("clOrdID") or "").startswith(str(settings.ORDERID_PREFIX))
+
+
+def _say_position(connector: Connector) -> None:
+    rows = [r for r in connector.fetch_rows("position") if r.get("symbol") == connector.symbol]
+    row = rows[0] if rows else {}
+    entry = (
+        f" at {row['avgEntryPrice']}" if row.get("currentQty") and row.get("avgEntryPrice") else ""
+    )
+    _say("Position", f"{row.get('currentQty') or 0} contracts{entry}")
+
+
+def _xbt(satoshi: int) -> str:
+    return f"{satoshi / XBt_TO_XBT:.6f}"
+
+
+def _say(what: str, text: Any) -> None:
+    print(f"{what:<10}{text}")
