@@ -54,10 +54,11 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, with the nearest option."""
 
     def error(self, message: str) -> NoReturn:
-        unknown = message.removeprefix("unrecognized arguments: ").split(" ")[0]
-        nearest = difflib.get_close_matches(unknown, list(self._option_string_actions), 1)
-        if message.startswith("unrecognized arguments: ") and nearest:
-            message = f"unknown option {unknown}: did you mean {nearest[0]}?"
+        if message.startswith("unrecognized arguments: "):
+            unknown = message.split(" ")[2]
+            nearest = difflib.get_close_matches(unknown, list(self._option_string_actions), 1)
+            message = f"what is '{unknown}'?"
+            message += f" Did you mean {nearest[0]}?" if nearest else ""
         self.exit(USAGE, f"{self.prog}: {message} (see '{self.prog} --help')\n")
 
 
@@ -74,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _dispatch(words)
     except SettingsError as error:
         return _complain(error, USAGE)
-    except (BotError, FileNotFoundError, PermissionError) as error:
+    except BotError as error:
         return _complain(error, FAILED)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in DEPENDENCIES:
@@ -149,7 +150,10 @@ def _setup(argv: list[str]) -> int:
     args = parser.parse_args(argv)
     from market_maker.commands.setup import write_project
 
-    return write_project(copy_package=not args.no_copy)
+    try:
+        return write_project(copy_package=not args.no_copy)
+    except OSError as error:
+        return _complain(f"Cannot write {error.filename}: {error.strerror}", FAILED)
 
 
 def _check(argv: list[str]) -> int:
@@ -214,7 +218,7 @@ def _parser(command: str, description: str = "", *, add_help: bool = True) -> _P
     )
     parser.add_argument("--settings", metavar="FILE", help="use FILE in place of ./settings.py")
     parser.add_argument(
-        *("--log-level", "--log_level"),
+        "--log-level",
         metavar="LEVEL",
         type=str.lower,
         choices=LOG_LEVELS,
