@@ -21,11 +21,13 @@ from market_maker.model.contracts import Contract
 from market_maker.model.rows import Row
 from market_maker.model.ticks import PriceGrid
 from market_maker.simulator.accounts import Account, Ledger, margin_row, position_row
-from market_maker.simulator.desk import Desk, Tape
+from market_maker.simulator.desk import Desk
 from market_maker.simulator.entry import Refused, find_order
 from market_maker.simulator.events import Event, Order, OrderEvent, QuoteEvent, TradeEvent
 from market_maker.simulator.instruments import DEFAULT_INSTRUMENTS, Instrument
+from market_maker.simulator.liquidity import Liquidity
 from market_maker.simulator.matching import Level
+from market_maker.simulator.tape import Tape
 
 __all__ = ["Account", "CancelRow", "Engine", "Level", "MarketSource", "Refused"]
 
@@ -240,7 +242,7 @@ class Engine:
 
     def trades(self, symbol: str) -> Sequence[TradeEvent]:
         """Recent public prints, oldest first."""
-        return self._desk(symbol).trades
+        return self._desk(symbol).display.trades
 
     def book(self, symbol: str, depth: int = 0) -> tuple[list[Level], list[Level]]:
         """(bids, asks), best first, at most *depth* levels each; 0 is all."""
@@ -249,10 +251,10 @@ class Engine:
 
     def quote(self, symbol: str) -> QuoteEvent:
         """The touch as it is now."""
-        return self._desk(symbol).quote()
+        return self._desk(symbol).display.quote()
 
     def instrument_row(self, symbol: str) -> Row:
-        return self._desk(symbol).instrument_row()
+        return self._desk(symbol).display.instrument_row()
 
     def position_symbols(self, account_no: int) -> list[str]:
         """Symbols in which the account ever had an order or a fill."""
@@ -271,9 +273,9 @@ class Engine:
 
     # -- for the market source ----------------------------------------------------------------
 
-    def desk(self, symbol: str) -> Desk:
+    def liquidity(self, symbol: str) -> Liquidity:
         """Where a market source acts; what it does is told when its step ends."""
-        return self._desk(symbol)
+        return Liquidity(self._desk(symbol))
 
     def _desk(self, symbol: str) -> Desk:
         desk = self._desks.get(symbol) or self._desks.get(str(symbol).upper())
@@ -290,7 +292,7 @@ class Engine:
     def _flush(self) -> None:
         self._tape.flush_accounts()
         for desk in self._desks.values():
-            desk.flush()
+            desk.display.flush()
 
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"

@@ -5,9 +5,10 @@ Columns and constants follow a recorded `GET /instrument/active` of 2021-07-22.
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Self
+from functools import lru_cache
+from typing import Any, Self
 
-from market_maker.model.contracts import Contract, round_half_up
+from market_maker.model.contracts import Contract
 from market_maker.model.rows import Row
 from market_maker.model.ticks import PriceGrid
 
@@ -62,10 +63,10 @@ class Instrument:
         return replace(self, tick_size=tick_size, start_price=start_price or self.start_price)
 
     def grid(self) -> PriceGrid:
-        return PriceGrid.of(self.tick_size)
+        return _grid(self.tick_size)
 
     def contract(self) -> Contract:
-        return Contract(
+        return _contract(
             self.symbol,
             self.multiplier,
             self.is_inverse,
@@ -92,6 +93,16 @@ class Instrument:
 
     def mark_decimals(self) -> int:
         return max(2, self.grid().decimals)
+
+
+@lru_cache
+def _grid(tick_size: float) -> PriceGrid:
+    return PriceGrid.of(tick_size)
+
+
+@lru_cache
+def _contract(*fields: Any) -> Contract:
+    return Contract(*fields)
 
 
 XBTUSD = Instrument(
@@ -151,11 +162,13 @@ class MarketState:
         """A market that has not traded yet stands at the instrument's start price."""
         ticks = spec.grid().nearest(spec.start_price)
         mark = spec.mark_price(spec.start_price, now_s)
-        return cls(spec.start_price, mark, ticks, open_ticks=ticks, high_ticks=ticks, low_ticks=ticks)
+        return cls(
+            spec.start_price, mark, ticks, open_ticks=ticks, high_ticks=ticks, low_ticks=ticks
+        )
 
-    def trade(self, spec: Instrument, qty: int, ticks: int, price: float) -> None:
+    def trade(self, spec: Instrument, qty: int, ticks: int) -> None:
         """Take a print into the figures."""
-        value, home, foreign = spec.notionals(qty, price)
+        value, home, foreign = spec.notionals(qty, spec.grid().price(ticks))
         if ticks > self.last_ticks:
             self.tick_direction = "PlusTick"
         elif ticks < self.last_ticks:

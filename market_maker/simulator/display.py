@@ -1,0 +1,121 @@
+"""What the public sees of one instrument: levels, the touch, prints and the instrument row."""
+
+from collections import deque
+
+from market_maker.model.rows import Row
+from market_maker.simulator.accounts import Ledger
+from market_maker.simulator.events import BookEvent, InstrumentEvent, QuoteEvent, TradeEvent
+from market_maker.simulator.instruments import (
+    Instrument,
+    MarketState,
+    fixed_columns,
+    iso_time,
+    mark_columns,
+    price_columns,
+    trade_columns,
+)
+from market_maker.simulator.matching import Book
+from market_maker.simulator.tape import Tape
+
+_TRADES_KEPT = 20_000
+
+
+class Display:
+    """Collects what changes during an operation and reports it once, at its end."""
+
+    def __init__(self, spec: Instrument, book: Book, ledger: Ledger, tape: Tape) -> None:
+        self.trades: deque[TradeEvent] = deque(maxlen=_TRADES_KEPT)
+        self._spec, self._book, self._ledger, self._tape = spec, book, ledger, tape
+        self._state = MarketState.opening(spec, tape.now())
+        self._ledger.set_mark(spec.symbol, self._state.mark_price)
+        self._touch: tuple[int | None, int, int | None, int] = (None, 0, None, 0)
+        self._shown: Row = {}  # the moving instrument columns as last reported
+        self._traded = self._index_moved = False
+
+    @property
+    def mark_price(self) -> float:
+        return self._state.mark_price
+
+    def print_trade(self, taker_side: str, qty: int, price_ticks: int, match_id: str) -> None:
+        """Put a trade on the public tape."""
+        self._state.trade(self._spec, qty, price_ticks)
+        self._traded = True
+        event = TradeEvent(
+            self._tape.now(), self._spec.symbol, taker_side, qty, price_ticks, match_id,
+            self._state.tick_direction,
+        )  # fmt: skip
+        self.trades.append(event)
+        self._tape.emit(event)
+
+    def set_index(self, index_price: float) -> None:
+        """Move the index, and the mark price with it; positions are revalued."""
+        state = self._state
+        state.index_price = index_price
+        state.mark_price = self._spec.mark_price(index_price, self._tape.now())
+        self._index_moved = True
+        for account_no in self._ledger.set_mark(self._spec.symbol, state.mark_price):
+            self._tape.touch(account_no, self._spec.symbol)
+
+    def quote(self) -> QuoteEvent:
+        """The touch as it is now."""
+        bid, bid_size, ask, ask_size = self._current_touch()
+        return QuoteEvent(self._tape.now(), self._spec.symbol, bid, bid_size, ask, ask_size)
+
+    def instrument_row(self) -> Row:
+        """The full instrument row as it is now."""
+        now_s = self._tape.now()
+        row = fixed_columns(self._spec, now_s)
+        row.update(self._moving_columns())
+        row["timestamp"] = iso_time(now_s)
+        return row
+
+    def flush(self) -> None:
+        """Report what changed since the last flush."""
+        if self._book.bids.changed or self._book.asks.changed:
+            self._flush_book()
+        if self._traded or self._index_moved:
+            self._report(self._moving_columns())
+            self._traded = self._index_moved = False
+
+    def _flush_book(self) -> None:
+        now_s, symbol = self._tape.now(), self._spec.symbol
+        events = [
+            BookEvent(now_s, symbol, side.side, price, side.level_id(price), was, size)
+            for side in (self._book.bids, self._book.asks)
+            for price, was, size in side.drain_changes()
+        ]
+        # what goes is told before what comes, so that no step of it shows a crossed book
+        for event in sorted(events, key=lambda event: event.size > 0):
+            self._tape.emit(event)
+        touch = self._current_touch()
+        if touch != self._touch:
+            moved = touch[0] != self._touch[0] or touch[2] != self._touch[2]
+            self._touch = touch
+            self._tape.emit(QuoteEvent(now_s, symbol, *touch))
+            if moved:
+                self._report(price_columns(self._spec, touch[0], touch[2]))
+
+    def _report(self, columns: Row) -> None:
+        changes = {name: v for name, v in columns.items() if self._shown.get(name, self) != v}
+        if not changes:
+            return
+        self._shown.update(changes)
+        now_s = self._tape.now()
+        self._tape.emit(
+            InstrumentEvent(now_s, self._spec.symbol, {**changes, "timestamp": iso_time(now_s)})
+        )
+
+    def _moving_columns(self) -> Row:
+        touch = self._current_touch()
+        interest = self._ledger.open_interest(self._spec.symbol)
+        return {
+            **price_columns(self._spec, touch[0], touch[2]),
+            **trade_columns(self._spec, self._state, interest),
+            **mark_columns(self._spec, self._state),
+        }
+
+    def _current_touch(self) -> tuple[int | None, int, int | None, int]:
+        bid, ask = self._book.bids.best(), self._book.asks.best()
+        bid_size = 0 if bid is None else self._book.bids.queues[bid].size
+        ask_size = 0 if ask is None else self._book.asks.queues[ask].size
+        return bid, bid_size, ask, ask_size

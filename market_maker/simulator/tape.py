@@ -1,0 +1,141 @@
+"""What happened, in order: stamps events, keeps each account's recent past, tells the listeners."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from random import Random
+
+from market_maker.clock import Clock
+from market_maker.simulator.events import (
+    Event,
+    Fill,
+    MarginEvent,
+    Order,
+    OrderEvent,
+    PositionEvent,
+)
+
+_FINISHED_KEPT = 1_000
+_EXECUTIONS_KEPT = 5_000
+
+
+@dataclass(slots=True)
+class Shelf:
+    """One account's orders and executions; the past is bounded, the present is not."""
+
+    orders: dict[str, Order] = field(default_factory=dict)  # orderID -> order, oldest first
+    open: dict[str, Order] = field(default_factory=dict)  # the open ones among them
+    clients: dict[str, Order] = field(default_factory=dict)  # clOrdID -> its latest order
+    reducing: dict[str, Order] = field(default_factory=dict)  # resting reduce-only orders
+    finished: deque[Order] = field(default_factory=deque)
+    executions: deque[OrderEvent] = field(default_factory=lambda: deque(maxlen=_EXECUTIONS_KEPT))
+
+    def add(self, order: Order) -> None:
+        self.orders[order.order_id] = self.open[order.order_id] = order
+        if order.cl_ord_id:
+            self.clients[order.cl_ord_id] = order
+
+    def rename(self, order: Order, cl_ord_id: str) -> None:
+        if self.clients.get(order.cl_ord_id) is order:
+            del self.clients[order.cl_ord_id]
+        order.cl_ord_id = cl_ord_id
+        self.clients[cl_ord_id] = order
+
+    def finish(self, order: Order) -> None:
+        """The order is done; the oldest done ones are forgotten."""
+        if self.open.pop(order.order_id, None) is None:
+            return
+        self.reducing.pop(order.order_id, None)
+        self.finished.append(order)
+        if len(self.finished) > _FINISHED_KEPT:
+            oldest = self.finished.popleft()
+            del self.orders[oldest.order_id]
+            if self.clients.get(oldest.cl_ord_id) is oldest:
+                del self.clients[oldest.cl_ord_id]
+
+    def by_client_id(self, cl_ord_id: str) -> Order | None:
+        return self.clients.get(cl_ord_id) if cl_ord_id else None
+
+    def open_orders(self) -> list[Order]:
+        return list(self.open.values())
+
+
+class Tape:
+    """Time, identifiers and the way out for everything that happens."""
+
+    def __init__(self, clock: Clock, rng: Random) -> None:
+        self.listeners: list[Callable[[Event], None]] = []
+        self._clock = clock
+        self._rng = rng
+        self._fixed_s: float | None = None
+        self._latest_s = 0.0
+        self._shelves: dict[int, Shelf] = {}
+        self._touched: dict[tuple[int, str], None] = {}  # positions to report, in order
+
+    def now(self) -> float:
+        """Unix seconds; never earlier than what was stamped before."""
+        now_s = self._clock.now() if self._fixed_s is None else self._fixed_s
+        self._latest_s = max(self._latest_s, now_s)
+        return self._latest_s
+
+    @contextmanager
+    def at(self, time_s: float) -> Iterator[None]:
+        """Let everything inside happen at *time_s*."""
+        self._fixed_s = time_s
+        try:
+            yield
+        finally:
+            self._fixed_s = None
+
+    def new_id(self) -> str:
+        """A fresh identifier in the shape of a random UUID."""
+        bits = self._rng.getrandbits(128) & ~(0xF << 76) | (4 << 76)
+        text = f"{bits & ~(3 << 62) | (2 << 62):032x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+    def shelf(self, account_no: int) -> Shelf:
+        shelf = self._shelves.get(account_no)
+        if shelf is None:
+            shelf = self._shelves[account_no] = Shelf()
+        return shelf
+
+    def emit(self, event: Event) -> None:
+        for listener in self.listeners:
+            listener(event)
+
+    def order_event(
+        self, order: Order, exec_type: str, *, is_first: bool = False, fill: Fill | None = None
+    ) -> None:
+        """Report a change of *order*, which keeps changing: a copy goes out."""
+        now_s = order.transact_time = order.timestamp = self.now()
+        exec_id = fill.exec_id if fill else self.new_id()
+        event = OrderEvent(now_s, copy_order(order), exec_type, exec_id, is_first, fill)
+        self.shelf(order.account).executions.append(event)
+        self.emit(event)
+
+    def touch(self, account_no: int, symbol: str) -> None:
+        """The position of an account changed; it is told at the next flush."""
+        self._touched[account_no, symbol] = None
+
+    def flush_accounts(self) -> None:
+        """Tell positions and margins that changed, each once."""
+        if not self._touched:
+            return
+        touched, self._touched = self._touched, {}
+        now_s = self.now()
+        for account_no, symbol in touched:
+            self.emit(PositionEvent(now_s, account_no, symbol))
+        for account_no in dict.fromkeys(account_no for account_no, _ in touched):
+            self.emit(MarginEvent(now_s, account_no))
+
+
+def copy_order(order: Order) -> Order:
+    """A copy; written out because this is the hottest line of the exchange."""
+    return Order(
+        order.order_id, order.account, order.symbol, order.side, order.order_qty,
+        order.price_ticks, order.cl_ord_id, order.ord_type, order.time_in_force, order.exec_inst,
+        order.stop_ticks, order.display_qty, order.ord_status, order.triggered, order.working,
+        order.leaves_qty, order.cum_qty, order.cum_cost, order.avg_px, order.text,
+        order.rej_reason, order.transact_time, order.timestamp, order.extra,
+    )  # fmt: skip
