@@ -10,7 +10,10 @@ if sys.version_info < (3, 11):
         "python3.11 -m venv .venv && .venv/bin/pip install -e ." % sys.version.split()[0]
     )
 
-from setuptools import find_packages, setup
+try:
+    from setuptools import find_packages, setup
+except ImportError:
+    sys.exit("setuptools is missing. Run: python3 -m venv .venv && .venv/bin/pip install -e .")
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 

@@ -8,25 +8,23 @@ from typing import TextIO
 
 FORMAT = "%(asctime)s - %(levelname)s - %(module)s - %(message)s"
 
-# Our file names and the module names that other people's log readers know.
+# Our files, or folders of them, and the module names that readers of the original's log know.
+# Files that are not here keep their own name.
 MODULE_NAMES = {
     "runner": "market_maker",
     "status": "market_maker",
     "venue": "market_maker",
-    "ladder": "market_maker",
-    "converge": "market_maker",
-    "limits": "market_maker",
-    "phases": "market_maker",
-    "gateway": "bitmex",
-    "transport": "bitmex",
-    "throttle": "bitmex",
+    "cli": "market_maker",
+    "quoting/": "market_maker",
     "journal": "bitmex",
-    "child": "bitmex",
-    "stream": "ws_thread",
-    "receiver": "ws_thread",
-    "tables": "ws_thread",
-    "state": "ws_thread",
-    "order_store": "ws_thread",
+    "auth/": "bitmex",
+    "exchanges/": "bitmex",
+    "exchanges/order_store": "ws_thread",
+    "exchanges/receiver": "ws_thread",
+    "exchanges/state": "ws_thread",
+    "exchanges/stream": "ws_thread",
+    "exchanges/tables": "ws_thread",
+    "ws/": "ws_thread",
 }
 
 _PACKAGE = str(Path(__file__).parent.parent) + os.sep
@@ -70,9 +68,11 @@ class LogFormatter(logging.Formatter):
 
 
 def _module_name(record: logging.LogRecord) -> str:
-    if record.pathname.startswith(_PACKAGE):  # a strategy's own runner.py keeps its name
-        return MODULE_NAMES.get(record.module, record.module)
-    return record.module
+    if not record.pathname.startswith(_PACKAGE):  # a strategy's own runner.py keeps its name
+        return record.module
+    file = record.pathname[len(_PACKAGE) :].replace(os.sep, "/").removesuffix(".py")
+    folder = file.rpartition("/")[0] + "/"
+    return MODULE_NAMES.get(file) or MODULE_NAMES.get(folder) or record.module
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
