@@ -40,6 +40,10 @@ class Position:
     comm: int = 0  # fees paid; rebates are negative
     open_qty: dict[str, int] = field(default_factory=lambda: {"Buy": 0, "Sell": 0})
     open_cost: dict[str, int] = field(default_factory=lambda: {"Buy": 0, "Sell": 0})  # unsigned
+    _order_rate_e8: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._order_rate_e8 = _e8(self.spec.init_margin + 2 * self.spec.taker_fee)
 
     @property
     def cost(self) -> int:
@@ -81,18 +85,19 @@ class Position:
 
         What reduces the position is free, and of the rest only the larger side counts.
         """
-        qty, cost = dict(self.open_qty), dict(self.open_cost)
-        for side, more_qty, more_cost in extra:
-            qty[side] += more_qty
-            cost[side] += more_cost
-        free = {"Buy": max(0, -self.qty), "Sell": max(0, self.qty)}
-        increasing = 0
-        for side in ("Buy", "Sell"):
-            if qty[side] > free[side]:
-                part = _portion(cost[side], qty[side] - free[side], qty[side])
-                increasing = max(increasing, part)
+        buy_qty, sell_qty = self.open_qty["Buy"], self.open_qty["Sell"]
+        buy_cost, sell_cost = self.open_cost["Buy"], self.open_cost["Sell"]
+        for side, qty, cost in extra:
+            if side == "Buy":
+                buy_qty, buy_cost = buy_qty + qty, buy_cost + cost
+            else:
+                sell_qty, sell_cost = sell_qty + qty, sell_cost + cost
+        if self.qty > 0:
+            sell_cost = _portion(sell_cost, max(0, sell_qty - self.qty), sell_qty)
+        elif self.qty < 0:
+            buy_cost = _portion(buy_cost, max(0, buy_qty + self.qty), buy_qty)
         # the fees of getting in and out are set aside with it
-        return share(_e8(self.spec.init_margin + 2 * self.spec.taker_fee), increasing)
+        return share(self._order_rate_e8, max(buy_cost, sell_cost))
 
     def margins(self) -> tuple[int, int, int]:
         """(posInit, posCross, posComm): the margin of what is held, cross leverage."""
@@ -200,6 +205,7 @@ def position_row(ledger: Ledger, account_no: int, spec: Instrument, now_s: float
     locked = initial + cross + fees
     limits = _price_limits(position, ledger.funds(account_no).available) if held else (None, None)
     buy_cost, sell_cost = position.open_cost["Buy"], position.open_cost["Sell"]
+    sign = -1 if spec.is_inverse else 1
     pnl_ratio = round(profit / abs(cost), 4) if cost else 0.0
     entry = _entry_price(position) if held else None
     return {
@@ -210,9 +216,9 @@ def position_row(ledger: Ledger, account_no: int, spec: Instrument, now_s: float
         "leverage": round(1 / spec.init_margin, 2), "crossMargin": True,
         "deleveragePercentile": 1.0 if held else None, "rebalancedPnl": 0, "prevRealisedPnl": 0,
         "prevUnrealisedPnl": 0, "openingQty": 0,
-        "openOrderBuyQty": position.open_qty["Buy"], "openOrderBuyCost": -buy_cost,
+        "openOrderBuyQty": position.open_qty["Buy"], "openOrderBuyCost": sign * buy_cost,
         "openOrderBuyPremium": 0, "openOrderSellQty": position.open_qty["Sell"],
-        "openOrderSellCost": -sell_cost, "openOrderSellPremium": 0,
+        "openOrderSellCost": sign * sell_cost, "openOrderSellPremium": 0,
         "currentQty": position.qty, "currentCost": position.current_cost,
         "currentComm": position.comm, "realisedCost": position.realised_cost,
         "unrealisedCost": cost, "grossOpenPremium": 0, "isOpen": held,
@@ -259,6 +265,8 @@ def margin_row(ledger: Ledger, account_no: int, now_s: float) -> Row:
 
 def _portion(cost: int, part: int, whole: int) -> int:
     """*part* / *whole* of *cost*, to the nearest satoshi."""
+    if not part:
+        return 0
     nearest = (2 * abs(cost) * part + whole) // (2 * whole)
     return -nearest if cost < 0 else nearest
 

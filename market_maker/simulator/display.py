@@ -85,7 +85,9 @@ class Display:
             for price, was, size in side.drain_changes()
         ]
         # what goes is told before what comes, so that no step of it shows a crossed book
-        for event in sorted(events, key=lambda event: event.size > 0):
+        if len(events) > 1:
+            events.sort(key=_comes)
+        for event in events:
             self._tape.emit(event)
         touch = self._current_touch()
         if touch != self._touch:
@@ -119,3 +121,7 @@ class Display:
         bid_size = 0 if bid is None else self._book.bids.queues[bid].size
         ask_size = 0 if ask is None else self._book.asks.queues[ask].size
         return bid, bid_size, ask, ask_size
+
+
+def _comes(event: BookEvent) -> bool:
+    return event.size > 0

@@ -19,8 +19,13 @@ RATE_SCALE = 10**8  # rates are held as integers of 1e-8, so that money stays ex
 
 def iso_time(time_s: float) -> str:
     """Unix seconds as the exchange writes them: 2021-07-22T22:36:05.000Z."""
-    moment = datetime.fromtimestamp(round(time_s * 1000) / 1000, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    seconds, ms = divmod(round(time_s * 1000), 1000)
+    return f"{_iso_second(seconds)}.{ms:03d}Z"
+
+
+@lru_cache(maxsize=256)
+def _iso_second(time_s: int) -> str:
+    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def share(rate_e8: int, amount_sat: int) -> int:

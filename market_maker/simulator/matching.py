@@ -88,6 +88,8 @@ class BookSide:
 
     def drain_changes(self) -> list[tuple[int, int, int]]:
         """(price, size before, size now) of what changed since the last call."""
+        if not self.changed:
+            return []
         changed, self.changed = self.changed, {}
         out = []
         for price_ticks, was in changed.items():
