@@ -157,12 +157,13 @@ _TYPES = {
     "workingIndicator crossMargin isOpen",
     "timestamp": "timestamp transactTime listing front expiry settle listedSettle "
     "fundingTimestamp rebalanceTimestamp openingTimestamp closingTimestamp currentTimestamp",
-    "timespan": "calcInterval publishInterval publishTime fundingInterval rebalanceInterval",
+    "timespan": "calcInterval publishInterval publishTime fundingInterval rebalanceInterval "
+    "relistInterval sessionInterval",
     "symbol": "symbol side currency settlCurrency underlying quoteCurrency positionCurrency "
     "rootSymbol state typ underlyingSymbol reference referenceSymbol fundingBaseSymbol "
     "fundingQuoteSymbol fundingPremiumSymbol tickDirection lastTickDirection fairMethod "
     "markMethod clOrdID clOrdLinkID pegPriceType ordType timeInForce execInst contingencyType "
-    "ordStatus triggered ordRejReason text lastLiquidityInd execType feeType "
+    "inverseLeg sellLeg buyLeg ordStatus triggered ordRejReason text lastLiquidityInd execType feeType "
     "tradePublishIndicator posState trdType",
     "long": "account id size bidSize askSize orderQty displayQty leavesQty cumQty lastQty "
     "execCost execComm grossValue maxOrderQty lotSize multiplier "

@@ -1,0 +1,229 @@
+"""The built-in exchange on one port: REST under /api/v1, WebSocket under /realtime.
+
+`python -m market_maker.simulator.server` and `marketmaker simulate` start it; the bot starts it
+as a child with `--parent-pipe`.
+"""
+
+import argparse
+import contextlib
+import logging
+import signal
+import socket
+import socketserver
+import sys
+import threading
+from collections.abc import Sequence
+from http.server import ThreadingHTTPServer
+from typing import Any
+
+from market_maker import jsonx
+from market_maker.clock import Clock
+from market_maker.simulator.dialects.bitmex import API_ROOT, PROFILES, Dialect
+from market_maker.simulator.exchange import Account, Engine, MarketSource
+from market_maker.simulator.handler import Handler
+from market_maker.simulator.hub import Hub
+from market_maker.simulator.limits import RateLimits
+from market_maker.simulator.session import REALTIME
+from market_maker.utils.errors import SettingsError
+
+LOOPBACK = "127.0.0.1"
+_MIN_PACE_S = 0.002  # how long the engine rests at least between two looks at the clock
+_MAX_PACE_S = 0.05  # ... and at most: a request may have set a timer meanwhile
+
+logger = logging.getLogger("root")
+
+
+class Server(ThreadingHTTPServer):
+    """A running exchange. Threads: one accepts, one paces the engine, one per connection."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, hub: Hub, host: str = LOOPBACK, port: int = 0) -> None:
+        """Bind to *port*, or any free one for 0; raises OSError when it is taken."""
+        self.hub = hub
+        self._host = host
+        self._connections: set[Any] = set()
+        self._stopping = threading.Event()
+        super().__init__((host, port), Handler)
+
+    def server_bind(self) -> None:
+        # without HTTPServer's look-up of the host's name, which may ask a name server
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self._host, self.server_address[1]
+
+    @property
+    def base_url(self) -> str:
+        return f"http://{self._host}:{self.server_port}{API_ROOT}/"
+
+    @property
+    def ws_url(self) -> str:
+        return f"ws://{self._host}:{self.server_port}{REALTIME}"
+
+    def start(self) -> None:
+        for name, target in (("accept", self.serve_forever), ("pace", self._pace)):
+            threading.Thread(target=target, name=f"simulator-{name}", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop, and cut every connection."""
+        self._stopping.set()
+        self.shutdown()
+        self.server_close()
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def _pace(self) -> None:
+        delay_s: float | None = 0.0
+        while not self._stopping.wait(
+            _MAX_PACE_S if delay_s is None else min(_MAX_PACE_S, max(_MIN_PACE_S, delay_s))
+        ):
+            delay_s = self.hub.advance()
+
+    def get_request(self) -> tuple[Any, Any]:
+        request, address = super().get_request()
+        self._connections.add(request)
+        return request, address
+
+    def shutdown_request(self, request: Any) -> None:
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, *_: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            logger.exception("The built-in exchange failed to answer a request")
+
+
+def serve(
+    engine: Engine,
+    dialect: Dialect,
+    host: str = LOOPBACK,
+    port: int = 0,
+    *,
+    clock: Clock | None = None,
+    limits: RateLimits | None = None,
+) -> Server:
+    """Start serving *engine*; raises OSError when the port is taken."""
+    server = Server(Hub(engine, dialect, clock or Clock(), limits), host, port)
+    server.start()
+    return server
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the exchange until Ctrl-C, SIGTERM, or the end of the parent. Answers the exit code."""
+    options = _parser().parse_args(argv)
+    clock = Clock()
+    try:
+        engine = Engine(clock, **_market(options), seed=options.seed)
+        dialect = Dialect(engine, options.profile)
+        limits = None if options.no_rate_limit else RateLimits(options.profile)
+        server = Server(Hub(engine, dialect, clock, limits), options.host, options.port)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(
+            f"Cannot listen on {options.host}:{options.port}: {error.strerror or error}. "
+            "Choose another --port, or 0 for any free one.",
+            file=sys.stderr,
+        )
+        return 2
+    accounts = [
+        engine.open_account(balance_sat=round(options.balance * 1e8))
+        for _ in range(options.accounts)
+    ]
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    if options.parent_pipe:
+        threading.Thread(target=_await_parent, args=(ended,), daemon=True).start()
+    server.start()
+    _announce(server, accounts, options)
+    while not ended.wait(1.0):  # in slices, because Windows delivers no signal to a bare wait
+        pass
+    server.close()
+    return 0
+
+
+def _market(options: argparse.Namespace) -> dict[str, Any]:
+    """The engine's arguments for the market the options ask for; raises SettingsError."""
+    market: MarketSource
+    if options.data:
+        from market_maker.simulator.market.recorded import RecordedMarket
+
+        market = RecordedMarket(options.data, speed=options.speed)
+        return {"market": market, "instruments": market.instruments}
+    from market_maker.simulator.market.synthetic import SyntheticMarket
+
+    market = SyntheticMarket(seed=options.seed)
+    return {"market": market}
+
+
+def _await_parent(ended: threading.Event) -> None:
+    while sys.stdin.buffer.read(4096):
+        pass
+    ended.set()
+
+
+def _announce(server: Server, accounts: Sequence[Account], options: argparse.Namespace) -> None:
+    if options.json:
+        keys = [{"key": account.key, "secret": account.secret} for account in accounts]
+        line = {"base_url": server.base_url, "ws_url": server.ws_url, "accounts": keys}
+        print(jsonx.dumps(line), flush=True)
+        return
+    source = f"recorded data at {options.speed:g}x" if options.data else "a synthetic market"
+    print(f"Built-in exchange, play money, {source}, profile {options.profile}.")
+    print(f"REST       {server.base_url}")
+    print(f"WebSocket  {server.ws_url}")
+    for account in accounts:
+        print(f"key        {account.key}")
+        print(f"secret     {account.secret}")
+    if options.host not in (LOOPBACK, "localhost", "::1"):
+        print(f"Open beyond this machine: who reaches {options.host} can trade here.")
+    print("Ctrl-C ends it.", flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="marketmaker simulate",
+        description="Run the built-in exchange alone. It speaks BitMEX's protocol; play money.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--port", type=_port, default=0, metavar="N", help="port; 0 takes any free one")
+    add("--host", default=LOOPBACK, help=f"address to listen on (default {LOOPBACK})")
+    add("--json", action="store_true", help="first line is JSON: base_url, ws_url, accounts")
+    add("--profile", choices=PROFILES, default="last", help="age of the protocol (default last)")
+    add("--data", nargs="+", metavar="PATH", help="replay recordings: a folder or files")
+    add("--speed", type=_positive, default=1.0, metavar="X", help="replay X times as fast")
+    add("--seed", type=int, metavar="N", help="same market and ids every time")
+    add("--balance", type=_positive, default=1.0, metavar="XBT", help="per account (default 1)")
+    add("--accounts", type=_positive_int, default=1, metavar="N", help="how many (default 1)")
+    add("--no-rate-limit", action="store_true", help="never answer 429")
+    add("--parent-pipe", action="store_true", help="end when standard input ends")
+    return parser
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65_535:
+        raise argparse.ArgumentTypeError(f"must be 0 to 65535, was {text}")
+    return number
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < 1e9:
+        raise argparse.ArgumentTypeError(f"must be above 0, was {text}")
+    return number
+
+
+def _positive_int(text: str) -> int:
+    number = int(text)
+    if not 0 < number <= 1000:
+        raise argparse.ArgumentTypeError(f"must be 1 to 1000, was {text}")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

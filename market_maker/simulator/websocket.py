@@ -1,0 +1,133 @@
+"""One WebSocket connection of the server: a reading loop and a writing thread.
+
+Messages wait in a bounded queue, so that a slow reader can never hold up the exchange: whose
+queue is full is dropped, as exchanges do.
+"""
+
+import base64
+import contextlib
+import hashlib
+import queue
+import socket
+import threading
+from io import BufferedIOBase
+
+from wsproto.connection import Connection, ConnectionType
+from wsproto.events import (
+    BytesMessage,
+    CloseConnection,
+    Event,
+    Ping,
+    TextMessage,
+)
+from wsproto.utilities import LocalProtocolError, RemoteProtocolError
+
+from market_maker.simulator.hub import Hub
+from market_maker.simulator.session import Session
+
+QUEUE_SIZE = 10_000  # frames; about a minute of a busy market
+MAX_FRAME = 1_000_000  # characters a client may send in one message
+_BATCH = 200  # frames written with one system call
+_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
+
+
+def accept_token(key: str) -> str:
+    """The Sec-WebSocket-Accept that answers a client's key."""
+    return base64.b64encode(hashlib.sha1((key + _GUID).encode()).digest()).decode()
+
+
+class SocketClient:
+    """A connection after its handshake."""
+
+    def __init__(
+        self, hub: Hub, session: Session, connection: socket.socket, reader: BufferedIOBase
+    ) -> None:
+        self.session = session
+        self._hub = hub
+        self._socket = connection
+        self._reader = reader
+        self._protocol = Connection(ConnectionType.SERVER)
+        self._outgoing: queue.Queue[str | Event | None] = queue.Queue(QUEUE_SIZE)
+        self._text: list[str] = []  # parts of a message that is still arriving
+
+    def put(self, text: str) -> None:
+        """Queue one text frame; a client too slow to take it is dropped."""
+        self._enqueue(text)
+
+    def run(self, topics: list[str]) -> None:
+        """Serve the connection until it ends."""
+        writer = threading.Thread(target=self._write, name="simulator-writer", daemon=True)
+        writer.start()
+        self._hub.join(self, topics)
+        try:
+            self._read()
+        except (OSError, RemoteProtocolError):
+            pass
+        finally:
+            self._hub.leave(self)
+            self._enqueue(None)
+            writer.join(timeout=1.0)
+            self.drop()
+
+    def drop(self) -> None:
+        """Cut the line; both threads notice."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _enqueue(self, item: str | Event | None) -> None:
+        try:
+            self._outgoing.put_nowait(item)
+        except queue.Full:
+            self.drop()
+
+    def _read(self) -> None:
+        while data := self._reader.read1(65_536):
+            self._protocol.receive_data(data)
+            for event in self._protocol.events():
+                if not self._on_frame(event):
+                    return
+
+    def _on_frame(self, event: Event) -> bool:
+        """Act on a frame; False when the conversation is over."""
+        match event:
+            case TextMessage():
+                return self._on_text(event)
+            case Ping():
+                self._enqueue(event.response())
+            case CloseConnection():
+                self._enqueue(event.response())
+                return False
+            case BytesMessage():
+                self._enqueue(CloseConnection(1003, "text frames only"))
+                return False
+        return True
+
+    def _on_text(self, event: TextMessage) -> bool:
+        self._text.append(event.data)
+        if sum(map(len, self._text)) > MAX_FRAME:
+            self._enqueue(CloseConnection(1009, "message too big"))
+            return False
+        if event.message_finished:
+            text, self._text = "".join(self._text), []
+            self._hub.receive(self, text)
+        if self.session.is_refused:
+            self._enqueue(CloseConnection(1008, "authentication failed"))
+            return False
+        return True
+
+    def _write(self) -> None:
+        try:
+            while True:
+                batch = [self._outgoing.get()]
+                while len(batch) < _BATCH and not self._outgoing.empty():
+                    batch.append(self._outgoing.get())
+                self._socket.sendall(b"".join(map(self._encode, batch)))
+                if None in batch:
+                    return
+        except (OSError, LocalProtocolError):
+            self.drop()
+
+    def _encode(self, item: str | Event | None) -> bytes:
+        if item is None:
+            return b""
+        return self._protocol.send(TextMessage(item) if isinstance(item, str) else item)
