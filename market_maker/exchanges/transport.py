@@ -1,0 +1,289 @@
+"""REST over one keep-alive session: requests in, answers out, and never an exception.
+
+This is the one place where a request's headers exist, and nothing here logs them or puts
+them into a text: errors are told in our own words, never in those of an exception.
+"""
+
+import re
+import socket
+import statistics
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
+from os import environ
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+from requests.utils import get_environ_proxies
+from urllib3.exceptions import HTTPError, NewConnectionError
+
+from market_maker import jsonx
+from market_maker.clock import Clock
+from market_maker.model.wire import Answer, Request
+from market_maker.utils.constants import VERSION
+
+Signer = Callable[[str, str, str], Mapping[str, str]]  # (verb, path?query, body) -> headers
+
+_SERVER_TIME = re.compile(r"`?expires`? is in the past\. Current time: (\d{9,11})\b")
+_REPEATABLE = frozenset({"GET", "DELETE"})  # asking twice does no more than asking once
+_PATH_SAFE = "/%?&=:@!$'()*+,;~"
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether *host* is this machine, which no proxy can reach for us."""
+    name = (host or "").strip("[]").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = ip_address(name)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
+
+
+def ca_bundle() -> str | None:
+    """The file or folder of certificates the environment names, or None for certifi's."""
+    names = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+    return next((environ[name] for name in names if environ.get(name)), None)
+
+
+class HttpTransport:
+    """Sends signed JSON requests below *base_url*, such as "https://host/api/v1/".
+
+    `send` of one request works in the calling thread, of several concurrently over at most
+    *pool* connections that stay open. Redirects are handed back as they are, since following
+    one would show our headers to somebody else. Nothing is sent twice, but for a GET or
+    DELETE whose connection broke: the exchange may have closed an idle one just then.
+    *timeout_s* is how long each wait for the exchange may last.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        signer: Signer | None = None,
+        *,
+        timeout_s: float = 7.0,
+        pool: int = 12,
+        session: requests.Session | None = None,
+        clock: Clock | None = None,
+        user_agent: str = f"marketmaker/{VERSION}",
+    ) -> None:
+        parts = urlsplit(base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"a base URL begins with http:// or https://, was {base_url!r}")
+        self.signer = signer
+        self.timeout_s = timeout_s
+        self.session = session or requests.Session()
+        _set_up(self.session, base_url, pool, user_agent)
+        self.server_clock = ServerClock(clock or Clock())
+        self._origin = f"{parts.scheme}://{parts.netloc}"
+        self._prefix = parts.path.rstrip("/")
+        self._pool = pool
+        self._executor: ThreadPoolExecutor | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def server_offset_s(self) -> float:
+        """The exchange's clock minus ours, in seconds, good to about half a second."""
+        return self.server_clock.offset_s
+
+    def server_now(self) -> float:
+        """The exchange's time in Unix seconds, for a signer."""
+        return self.server_clock.now()
+
+    def send(self, requests: Sequence[Request]) -> list[Answer]:
+        """One answer for each request, in order. Never raises for what the wire does."""
+        calls = [self._render(request) for request in requests]  # may raise: before all bytes
+        if len(calls) < 2:
+            return [self._send(call) for call in calls]
+        return list(self._workers().map(self._send, calls))
+
+    def close(self) -> None:
+        with self._lock:
+            if self._executor is not None:
+                self._executor.shutdown(wait=False, cancel_futures=True)
+                self._executor = None
+        self.session.close()
+
+    def _workers(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._executor is None:
+                self._executor = ThreadPoolExecutor(self._pool, thread_name_prefix="rest")
+            return self._executor
+
+    def _render(self, request: Request) -> "_Call":
+        body = "" if request.body is None else jsonx.dumps(request.body)
+        return _Call(request.verb.upper(), self._prefix + _target(request), body)
+
+    def _send(self, call: "_Call") -> Answer:
+        answer = self._exchange(call)
+        if answer.error == _LOST and call.verb in _REPEATABLE:
+            answer = self._exchange(call)
+        return answer
+
+    def _exchange(self, call: "_Call") -> Answer:
+        sent_at = self.server_clock.local()
+        prepared = self._prepare(call)
+        verify: Any = self.session.verify
+        try:
+            # The adapter itself, not session.request(): no redirects, no cookies, no
+            # environment lookups per call, and the target goes out as it was signed.
+            response = self.session.get_adapter(self._origin).send(
+                prepared, timeout=self.timeout_s, verify=verify, proxies=self.session.proxies
+            )
+            content = response.content
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
+            sent, phrase = _classify(error)
+            return Answer(0, None, {}, sent, phrase)
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        body = _decode(content)
+        self.server_clock.learn(headers.get("date"), body, sent_at)
+        return Answer(response.status_code, body, headers)
+
+    def _prepare(self, call: "_Call") -> requests.PreparedRequest:
+        headers: Any = self.session.headers
+        prepared = requests.PreparedRequest()
+        prepared.method = call.verb
+        prepared.url = self._origin + call.target
+        prepared.headers = CaseInsensitiveDict(headers)
+        if call.body or call.verb in ("POST", "PUT"):
+            prepared.body = call.body.encode()
+            prepared.headers["content-length"] = str(len(prepared.body))
+        if call.body:
+            prepared.headers["content-type"] = "application/json"
+        if self.signer is not None:  # as late as this, so that waiting does not make it expire
+            prepared.headers.update(self.signer(call.verb, call.target, call.body))
+        return prepared
+
+
+class _Call(NamedTuple):
+    """A request as the bytes that are signed and sent."""
+
+    verb: str
+    target: str
+    body: str
+
+
+class ServerClock:
+    """What time the exchange has, from the `Date` of its answers and from its complaints."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.offset_s = 0.0
+        self._clock = clock
+        self._samples: deque[float] = deque(maxlen=7)
+        self._last_date = ""
+        self._lock = threading.Lock()
+
+    def local(self) -> float:
+        return self._clock.now()
+
+    def now(self) -> float:
+        return self._clock.now() + self.offset_s
+
+    def learn(self, date: str | None, body: Any, sent_at: float) -> None:
+        """Measure by an answer to what was sent at *sent_at* (our clock)."""
+        if isinstance(body, dict) and "error" in body:
+            complaint = _SERVER_TIME.search(str(body["error"]))
+            if complaint:
+                self._add(int(complaint[1]), sent_at, certain=True)
+                return
+        if date and date != self._last_date:  # the same second again would teach nothing
+            self._last_date = date
+            try:
+                server_s = parsedate_to_datetime(date).timestamp()
+            except (TypeError, ValueError):
+                return
+            self._add(server_s, sent_at)
+
+    def _add(self, server_s: float, sent_at: float, *, certain: bool = False) -> None:
+        # The second is cut off, not rounded; the exchange looked at its clock on our half way.
+        offset_s = server_s + 0.5 - (sent_at + self._clock.now()) / 2
+        with self._lock:
+            if certain:  # it refused us for our clock: older measurements were wrong
+                self._samples.clear()
+            self._samples.append(offset_s)
+            # The median, since one slow answer must not turn the clock.
+            self.offset_s = statistics.median(self._samples)
+
+
+def _set_up(session: requests.Session, base_url: str, pool: int, user_agent: str) -> None:
+    # Some room, so that a call from another thread during a batch keeps its connection too.
+    adapter = HTTPAdapter(pool_connections=2, pool_maxsize=pool + 4, max_retries=0)
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    session.headers.update({"user-agent": user_agent, "accept": "application/json"})
+    session.trust_env = False
+    if not is_loopback(urlsplit(base_url).hostname):
+        session.proxies = get_environ_proxies(base_url)
+    session.verify = ca_bundle() or True
+
+
+def _target(request: Request) -> str:
+    """Path and query exactly as they will be sent, which is how they are signed."""
+    path = quote(request.path, safe=_PATH_SAFE)
+    if path and not path.startswith("/"):
+        path = f"/{path}"
+    query = {
+        name: value if isinstance(value, str) else jsonx.dumps(value)
+        for name, value in (request.query or {}).items()
+        if value is not None
+    }
+    if not query:
+        return path
+    return f"{path}{'&' if '?' in path else '?'}{urlencode(query)}"
+
+
+def _decode(content: bytes) -> Any:
+    try:
+        return jsonx.loads(content)
+    except ValueError:
+        return content.decode("utf-8", "replace")
+
+
+_LOST = "connection lost"
+
+
+def _classify(error: Exception) -> tuple[bool, str]:
+    """Whether a byte may have reached the exchange, and a phrase for what happened."""
+    chain = _causes(error)
+    # Certificate and proxy trouble comes before the first byte of the request itself.
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return False, "timed out while connecting"
+    if isinstance(error, requests.exceptions.ProxyError):
+        return False, "the proxy does not connect us"
+    if any(isinstance(cause, socket.gaierror) for cause in chain):
+        return False, "the host's name is not known"
+    if any(isinstance(cause, NewConnectionError) for cause in chain):
+        return False, "connection refused"
+    if any("CERTIFICATE_VERIFY_FAILED" in str(cause) for cause in chain):
+        return False, "the certificate is not accepted"
+    if isinstance(error, requests.exceptions.SSLError):
+        return True, "TLS failed"
+    if any(isinstance(cause, TimeoutError | requests.exceptions.Timeout) for cause in chain):
+        return True, "timed out"
+    if isinstance(
+        error,
+        requests.exceptions.ConnectionError | requests.exceptions.ChunkedEncodingError | OSError,
+    ) and not isinstance(error, ValueError):
+        return True, _LOST
+    return False, f"not sendable ({type(error).__name__})"
+
+
+def _causes(error: BaseException | None) -> list[BaseException]:
+    """The error and what it wraps, by cause, context, reason or first argument."""
+    chain: list[BaseException] = []
+    todo = [error]
+    while todo:
+        one = todo.pop()
+        if one is None or one in chain:
+            continue
+        chain.append(one)
+        inner = [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
+        todo.extend(item for item in inner if isinstance(item, BaseException))
+    return chain
