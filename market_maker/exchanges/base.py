@@ -69,6 +69,12 @@ class Connector(Protocol):
 
     def stop(self) -> None: ...
 
+    def reconnect(self) -> None:
+        """Drop the stream's connection, so that it comes back with fresh images."""
+
+    def follow(self, table: str) -> None:
+        """Stream one more table of the symbol from now on, such as "orderBookL2"."""
+
     def place(self, orders: Sequence[Row]) -> list[Result]: ...
 
     def amend(self, changes: Sequence[Row]) -> list[Result]:

@@ -78,7 +78,10 @@ class BitMEXConnector:
         """Subscribe to one more table of the symbol, now and after every reconnect."""
         if table not in self._followed:
             self._followed.add(table)
-            self.stream.send({"op": "subscribe", "args": [f"{table}:{self.symbol}"]})
+            self.stream.subscribe(f"{table}:{self.symbol}")
+
+    def reconnect(self) -> None:
+        self.stream.reconnect()
 
     def server_offset_s(self) -> float:
         return self._offset_s()

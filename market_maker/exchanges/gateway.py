@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from market_maker.clock import Clock
 from market_maker.exchanges.approval import approve_amends, approve_creates, side_of
-from market_maker.exchanges.base import Connector, Result, Status
+from market_maker.exchanges.base import Connector, ExchangeError, Result, Status
 from market_maker.exchanges.state import LiveState
 from market_maker.exchanges.throttle import RateBudget
 from market_maker.journal import Journal
@@ -63,6 +63,8 @@ class Gateway:
         self._rng = rng
         self._prefix = prefix
         self._rules = rules
+        self.is_busy = False  # an answer is awaited: the wrong moment to be interrupted
+        self.after_action: Callable[[], None] = lambda: None
         self._lock = threading.RLock()
         self._deadman_due_s = float("-inf")
         self._refusals: set[tuple[str, str]] = set()
@@ -134,6 +136,35 @@ class Gateway:
             self.state.orders.resync(ours)
         return ours
 
+    def cancel_own(self, timeout_s: float = 15.0) -> list[Row]:
+        """Cancel every order of ours and verify with the exchange that none is left.
+
+        Returns those that were there at first. Raises ExchangeError when it cannot verify in
+        *timeout_s* (plus the time in which a request without an answer may still arrive).
+        """
+        found: list[Row] | None = None
+        deadline_s, delay_s = self._clock.monotonic() + timeout_s, 0.05
+        with self.state.lock:
+            self.state.orders.doubt(self._expiry() + _CLOCK_SKEW_S)
+        while True:
+            failure, rows = ExchangeError(0, "orders of ours are still open"), None
+            try:
+                rows = self.own_open_orders()
+                found = rows if found is None else found
+                if rows:
+                    self.cancel([row["orderID"] for row in rows])
+                self.settle_unknown()
+            except ExchangeError as error:
+                failure = error
+            with self.state.lock:
+                is_settled = not self.state.orders.unproven()
+            if rows == [] and is_settled:
+                return found or []
+            if self._clock.monotonic() > deadline_s:
+                raise failure
+            self._clock.sleep(delay_s)
+            delay_s = min(1.0, delay_s * 2)
+
     def pull(self, reason: str) -> None:
         """Take every quote we know of out of the market, and let none in until `release`."""
         with self._lock:
@@ -144,6 +175,10 @@ class Gateway:
                 ids = [row["orderID"] for row in self.state.orders.open_orders()]
             if ids:
                 self.cancel(ids)
+
+    def stop(self) -> None:
+        """Let nothing new in from now on; cancels go on."""
+        self.pulled = self.pulled or "the bot is stopping"
 
     def release(self) -> None:
         """Quotes may go out again."""
@@ -250,10 +285,15 @@ class Gateway:
                     self.state.orders.intend_create({**order, "side": side_of(order)})
                 else:
                     self.state.orders.intend_amend(order["orderID"], order)
-        results = send(batch)
+        self.is_busy = True
+        try:
+            results = send(batch)
+        finally:
+            self.is_busy = False
         for order, result in zip(batch, results, strict=True):
             self._believe(order[name], result)
         self._close(entries, results)
+        self.after_action()
         return results
 
     def _believe(self, key: str, result: Result) -> None:

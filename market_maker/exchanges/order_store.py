@@ -158,6 +158,12 @@ class OrderStore:
         self._forget(self._key(key))
         return True
 
+    def doubt(self, settle_after_s: float) -> None:
+        """Nobody waits for answers any more: what is still in flight has an unknown outcome."""
+        for tracked in self._live.values():
+            if tracked.phase is Phase.CREATING:
+                tracked.phase, tracked.settle_after_s = Phase.UNKNOWN, settle_after_s
+
     def resync(self, open_rows: list[Row]) -> None:
         """Make the store equal to a full list of open orders read after all in-flight answers."""
         listed = {str(row.get("orderID")) for row in open_rows}

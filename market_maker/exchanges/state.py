@@ -56,6 +56,7 @@ class LiveState:
         self._overflowed = False
         self._notices: deque[Notice] = deque(maxlen=_MAX_NOTICES)
         self._booked: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._position_qty: object = None
         self._last_fill_s = float("-inf")
         self._is_relevant = False
 
@@ -220,8 +221,10 @@ class LiveState:
         if change.action == "partial":
             row = self.position() or {}
             self.base_qty = (row.get("currentQty") or 0) - self.orders.filled_qty
-        if any("currentQty" in row for row in delta):
-            self._is_relevant = True
+        for row in delta:
+            qty = row.get("currentQty", self._position_qty)
+            if row.get("symbol") == self.symbol and qty != self._position_qty:
+                self._position_qty, self._is_relevant = qty, True
 
     def _note_market(self, row: Row) -> None:
         """The touch, or the state of the market, may have changed."""

@@ -94,4 +94,10 @@ class Stream(Protocol):
 
     def send(self, message: Mapping[str, Any]) -> None: ...
 
+    def subscribe(self, topic: str) -> None:
+        """Follow *topic* too, now and after every reconnect."""
+
+    def reconnect(self) -> None:
+        """Drop the connection, so that it comes back with fresh images."""
+
     def close(self) -> None: ...

@@ -1,0 +1,177 @@
+"""The exchange as a strategy sees it: reads that are fresh, and actions that are guarded."""
+
+import logging
+import random
+from collections.abc import Sequence
+from typing import Any
+
+from market_maker import status, venue
+from market_maker.bitmex import BitMEX
+from market_maker.clock import Clock
+from market_maker.exchanges.desk import Desk
+from market_maker.model.rows import NO_BUY, NO_SELL, Row, Ticker
+from market_maker.settings import settings as global_settings
+from market_maker.utils import constants, errors
+
+logger = logging.getLogger("root")
+
+
+class ExchangeInterface:
+    """The exchange as a strategy sees it. Usable alone and from several threads.
+
+    Every read is fresh: it folds in what has arrived, and what our own actions were answered.
+    """
+
+    def __init__(
+        self,
+        dry_run: bool = False,
+        *,
+        desk: Desk | None = None,
+        settings: Any = None,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.dry_run = dry_run
+        self.settings = global_settings if settings is None else settings
+        self.clock, self.rng = clock or Clock(), rng or random.Random()
+        self.desk = desk or venue.open_desk(
+            self.settings, str(self.settings.SYMBOL), self.clock, self.rng, dry_run
+        )
+        self.symbol = self.desk.connector.symbol
+        self.is_play_money = venue.is_play_money(self.settings)
+        # A play account has a key of its own; what it is does not matter up here.
+        key = self.settings.BITMEX_API_KEY or "key" if self.desk.has_account else None
+        self.bitmex = BitMEX(
+            symbol=self.symbol,
+            apiKey=key,
+            orderIDPrefix=self.settings.ORDERID_PREFIX,
+            postOnly=bool(self.settings.POST_ONLY),
+            timeout=self.settings.TIMEOUT,
+            desk=self.desk,
+        )
+        if not self.desk.is_open:
+            self.desk.open()
+
+    # -- orders -------------------------------------------------------------------------
+
+    def cancel_order(self, order: Row) -> None:
+        digits = self.get_instrument()["tickLog"]
+        status.log_orders("Canceling %d order:", [order], digits)
+        self.bitmex.cancel(order["orderID"])
+
+    def cancel_all_orders(self) -> None:
+        """Cancel every order of ours, and verify with the exchange that none is left."""
+        if self.dry_run:
+            return
+        logger.info("Resetting current position. Canceling all existing orders.")
+        digits = self.get_instrument()["tickLog"]
+        for order in self.desk.gateway.cancel_own():
+            logger.info(
+                "Canceling: %s %d @ %.*f",
+                order["side"],
+                order.get("leavesQty") or 0,
+                digits,
+                order.get("price") or 0,
+            )
+
+    def amend_bulk_orders(self, orders: Sequence[Row]) -> list[Row]:
+        return list(orders) if self.dry_run else self.bitmex.amend_bulk_orders(orders)
+
+    def create_bulk_orders(self, orders: Sequence[Row]) -> list[Row]:
+        return list(orders) if self.dry_run else self.bitmex.create_bulk_orders(orders)
+
+    def cancel_bulk_orders(self, orders: Sequence[Row]) -> list[Row]:
+        if self.dry_run:
+            return list(orders)
+        return self.bitmex.cancel([order["orderID"] for order in orders])
+
+    amend_orders, create_orders, cancel_orders = (
+        amend_bulk_orders,
+        create_bulk_orders,
+        cancel_bulk_orders,
+    )
+
+    # -- the account --------------------------------------------------------------------
+
+    def get_portfolio(self) -> dict[str, Row]:
+        """What CONTRACTS hold: `{symbol: {currentQty, futureType, multiplier, ...}}`."""
+        portfolio = {}
+        for symbol in self.settings.CONTRACTS or [self.symbol]:
+            row = self.desk.state.instrument(symbol)
+            if row is None:
+                continue
+            kind = "Quanto" if row.get("isQuanto") else "Inverse"
+            kind = kind if row.get("isQuanto") or row.get("isInverse") else "Linear"
+            to_settle = row.get("underlyingToSettleMultiplier") or row.get(
+                "quoteToSettleMultiplier"
+            )
+            portfolio[symbol] = {
+                "currentQty": float(self.get_position(symbol).get("currentQty") or 0),
+                "futureType": kind,
+                "multiplier": float(row.get("multiplier") or 1) / float(to_settle or 1),
+                "markPrice": float(row.get("markPrice") or 0),
+                "spot": float(row.get("indicativeSettlePrice") or row.get("markPrice") or 0),
+            }
+        return portfolio
+
+    def calc_delta(self) -> dict[str, float]:
+        """The portfolio's delta in XBT at the index (`spot`), at the mark, and their difference."""
+        spot = mark = 0.0
+        for item in self.get_portfolio().values():
+            qty, multiplier = item["currentQty"], item["multiplier"]
+            if item["futureType"] == "Quanto":
+                spot += qty * multiplier * item["spot"]
+                mark += qty * multiplier * item["markPrice"]
+            elif item["futureType"] == "Linear":
+                spot, mark = spot + multiplier * qty, mark + multiplier * qty
+            elif item["spot"] and item["markPrice"]:
+                spot += multiplier / item["spot"] * qty
+                mark += multiplier / item["markPrice"] * qty
+        return {"spot": spot, "mark_price": mark, "basis": mark - spot}
+
+    def get_delta(self, symbol: str | None = None) -> float:
+        return self.get_position(symbol).get("currentQty") or 0
+
+    def get_margin(self) -> Row:
+        if not self.desk.has_account:
+            balance = round((self.settings.DRY_BTC or 0) * constants.XBt_TO_XBT)
+            return {"marginBalance": balance, "walletBalance": balance, "availableMargin": balance}
+        return self.bitmex.funds()
+
+    def get_orders(self) -> list[Row]:
+        return [] if self.dry_run else self.bitmex.open_orders()
+
+    def get_highest_buy(self) -> Row:
+        buys = [o for o in self.get_orders() if o["side"] == "Buy" and o.get("price")]
+        return max(buys, key=lambda o: o["price"], default=NO_BUY.copy())
+
+    def get_lowest_sell(self) -> Row:
+        sells = [o for o in self.get_orders() if o["side"] == "Sell" and o.get("price")]
+        return min(sells, key=lambda o: o["price"], default=NO_SELL.copy())
+
+    def get_position(self, symbol: str | None = None) -> Row:
+        return self.bitmex.ws.position(symbol or self.symbol)
+
+    # -- the market ---------------------------------------------------------------------
+
+    def get_instrument(self, symbol: str | None = None) -> Row:
+        return self.bitmex.instrument(symbol or self.symbol)
+
+    def get_ticker(self, symbol: str | None = None) -> Ticker:
+        return self.bitmex.ticker_data(symbol or self.symbol)  # type: ignore[return-value]
+
+    def is_open(self) -> bool:
+        """Whether the connection has not ended for good."""
+        return not self.bitmex.ws.exited
+
+    def check_market_open(self) -> None:
+        state = self.get_instrument().get("state")
+        if state not in ("Open", "Closed"):
+            raise errors.MarketClosedError(f"The instrument {self.symbol} is not open: {state}")
+
+    def check_if_orderbook_empty(self) -> None:
+        self.desk.state.drain()
+        empty = [name for name, price in self.desk.state.touch.items() if price is None]
+        if empty:
+            side = "bids" if empty == ["bidPrice"] else "asks" if len(empty) == 1 else "orders"
+            raise errors.MarketEmptyError(f"The order book has no {side}, cannot quote")

@@ -1,0 +1,99 @@
+"""One symbol on one account: the connection, what we believe, and the one door."""
+
+import logging
+import random
+from collections.abc import Callable
+
+from market_maker.clock import Clock
+from market_maker.exchanges.base import Connector, ExchangeError
+from market_maker.exchanges.gateway import Gateway, GatewayRules
+from market_maker.exchanges.state import LiveState
+from market_maker.exchanges.throttle import RateBudget
+from market_maker.journal import Journal
+from market_maker.utils.errors import AuthenticationError, StopTrading
+
+logger = logging.getLogger("root")
+
+_CONNECT_TIMEOUT_S = 5.0
+_IMAGES_TIMEOUT_S = 30.0
+
+
+class Desk:
+    """Puts connector, state and gateway together, and opens and closes them as one."""
+
+    def __init__(
+        self,
+        connector: Connector,
+        *,
+        clock: Clock,
+        journal: Journal,
+        budget: RateBudget,
+        rng: random.Random,
+        rules: Callable[[], GatewayRules],
+        prefix: str = "mm_bitmex_",
+        has_account: bool = True,
+        dry_run: bool = False,
+        before_exec: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.connector = connector
+        self.clock = clock
+        self.journal = journal
+        self.has_account = has_account
+        self.before_exec = before_exec  # hands what must survive to the process that follows
+        self.state = LiveState(connector.symbol, self._is_ours, clock, has_account)
+        self.gateway = Gateway(
+            connector,
+            self.state,
+            clock=clock,
+            journal=journal,
+            budget=budget,
+            rng=rng,
+            prefix=prefix,
+            rules=rules,
+            dry_run=dry_run,
+        )
+        self.is_open = False
+
+    def _is_ours(self, cl_ord_id: str) -> bool:
+        return self.gateway.is_ours(cl_ord_id)
+
+    def open(self) -> None:
+        """Connect and wait for the first image of every table; raises StopTrading."""
+        self.connector.start(self.state.put)
+        self.is_open = True
+        self._wait(lambda: self.state.connected, _CONNECT_TIMEOUT_S, "Couldn't connect to WS!")
+        logger.info("Connected to WS. Waiting for data images, this may take a moment...")
+        self._wait(lambda: self.state.ready, _IMAGES_TIMEOUT_S, "The exchange sent no image of")
+        logger.info("Got all market data. Starting.")
+
+    def is_market_quiet(self) -> bool:
+        """Ask for one quote: True when the silence means that nothing has happened."""
+        try:
+            rows = self.connector.fetch_rows("quote", count=1, reverse="true")
+        except ExchangeError:
+            return False
+        if not rows or any(rows[0].get(n) != price for n, price in self.state.touch.items()):
+            return False
+        self.state.last_recv_s = self.clock.monotonic()
+        return True
+
+    def close(self) -> None:
+        """Stop the stream and close what is open. Orders are left as they are."""
+        if self.is_open:
+            self.is_open = False
+            self.connector.stop()
+            self.journal.close()
+
+    def _wait(self, is_done: Callable[[], bool], timeout_s: float, complaint: str) -> None:
+        deadline_s = self.clock.monotonic() + timeout_s
+        while not is_done():
+            self.state.drain()
+            if self.state.fatal:
+                raise AuthenticationError(f"the exchange refuses the key: {self.state.fatal}")
+            left_s = deadline_s - self.clock.monotonic()
+            if is_done():
+                return
+            if left_s <= 0:
+                missing = ", ".join(self.state.missing_images()) if self.state.connected else ""
+                raise StopTrading(f"{complaint} {missing}".strip() + " Exiting.")
+            self.clock.wait(self.state.wake, left_s)

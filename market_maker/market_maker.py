@@ -1,0 +1,432 @@
+"""The market maker: it reads, checks, decides and acts, round by round."""
+
+import random
+import sys
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import requests
+
+from market_maker import runner, status
+from market_maker.clock import Clock
+from market_maker.exchange_interface import ExchangeInterface
+from market_maker.exchanges.base import ExchangeError
+from market_maker.model.rows import Row, Ticker
+from market_maker.model.ticks import LotGrid, PriceGrid
+from market_maker.quoting import ladder
+from market_maker.quoting.converge import Rules, converge
+from market_maker.settings import check, or_exit
+from market_maker.settings import settings as global_settings
+from market_maker.utils import constants, errors, log
+
+logger = log.setup_custom_logger("root")
+watched_files_mtimes: list[tuple[str, float]] = []
+
+
+def XBt_to_XBT(XBt: float) -> float:
+    return float(XBt) / constants.XBt_TO_XBT
+
+
+def cost(instrument: Row, quantity: float, price: float) -> float:
+    """Signed value of *quantity* contracts at *price*, in satoshi."""
+    mult: float = instrument["multiplier"]
+    return quantity * (mult * price if mult >= 0 else mult / price)
+
+
+def margin(instrument: Row, quantity: float, price: float) -> float:
+    """Initial margin for *quantity* contracts at *price*, in satoshi."""
+    return cost(instrument, quantity, price) * float(instrument["initMargin"])
+
+
+class Snapshot(NamedTuple):
+    """What one round decides on: read once, at one moment."""
+
+    version: int
+    ticker: Ticker
+    orders: list[Row]
+
+
+class OrderManager:
+    """Quotes a ladder of orders. Override `place_orders()`, or any other method."""
+
+    def __init__(
+        self,
+        exchange: ExchangeInterface | None = None,
+        settings: Any = None,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.settings = global_settings if settings is None else settings
+        or_exit(lambda: check(self.settings))
+        logger.setLevel(self.settings.LOG_LEVEL)
+        self.is_running, self.exit_code = False, 0
+        try:
+            self.exchange = exchange or ExchangeInterface(
+                bool(self.settings.DRY_RUN), settings=settings, clock=clock, rng=rng
+            )
+        except errors.StopTrading as reason:
+            logger.error("%s", reason)
+            raise SystemExit(1) from reason
+        self.clock, self.rng = self.exchange.clock, self.exchange.rng
+        logger.info("Using symbol %s.", self.exchange.symbol)
+        if self.exchange.dry_run:
+            logger.info("Initializing dry run. Orders printed below are not sent.")
+        else:
+            stakes = "Play money" if self.exchange.is_play_money else "executing real trades"
+            logger.info("Order Manager initializing. Live run: %s.", stakes)
+        self.start_time = datetime.fromtimestamp(self.clock.now())
+        self.instrument = self.exchange.get_instrument()
+        self.starting_qty = self.running_qty = self.exchange.get_delta()
+        self.start_XBt = self.exchange.get_margin().get("marginBalance")
+        self.start_position_buy = self.start_position_sell = self.start_position_mid = 0.0
+        self._snapshot: Snapshot | None = None
+        self._pace = runner.Pace(self.clock)
+        self._fills = 0
+        self._said: dict[str, object] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """A strategy's own `run_loop` starts and ends like ours."""
+        super().__init_subclass__(**kwargs)
+        if "run_loop" in cls.__dict__:
+            cls.run_loop = runner.managed(cls.__dict__["run_loop"])  # type: ignore[method-assign]
+
+    # -- hooks for strategies -----------------------------------------------------------
+
+    def on_start(self) -> None:
+        """Called once, connected and before the first order."""
+
+    def on_stop(self) -> None:
+        """Called once at the end, before the orders are cancelled."""
+
+    def on_fill(self, fill: Row) -> None:
+        """Called with the execution row of each fill of ours."""
+
+    def on_trade(self, trade: Row) -> None:
+        """Called with each public trade."""
+
+    def on_book(self, row: Row) -> None:
+        """Called when the touch or the followed order book changes."""
+
+    # -- the loop -----------------------------------------------------------------------
+
+    @runner.managed
+    def run_loop(self) -> None:
+        while True:
+            if sys.stdout.isatty():
+                print("-----", flush=True)
+            self.check_file_change()
+            self.run_once()
+            self.wait_for_change()
+
+    def wait_for_change(self) -> None:
+        """Until something relevant changes, within MIN_REQUOTE_INTERVAL and LOOP_INTERVAL."""
+        self._pace.wait(self.exchange.desk.state, self.settings, self._call_hooks)
+
+    def run_once(self) -> None:
+        """One round: hear what happened, check, decide, act. A failed request only skips it."""
+        desk = self.exchange.desk
+        desk.state.drain()
+        desk.state.take_relevance()
+        self._call_hooks()
+        try:
+            if not self.check_connection():
+                raise errors.StopTrading(desk.gateway.fatal or desk.state.fatal or "stream ended")
+            self._check_data()
+            self.sanity_check()
+            desk.gateway.release()
+            if self._pace.is_status_due(self.settings.LOOP_INTERVAL):
+                self.print_status()
+            self.place_orders()
+            desk.gateway.settle_unknown()
+            desk.gateway.beat()
+        except errors.SkipRound as reason:
+            desk.gateway.pull(str(reason))
+        except requests.exceptions.HTTPError as error:
+            logger.warning("This round is skipped: %s", error)
+
+    def _check_data(self) -> None:
+        desk = self.exchange.desk
+        if desk.state.take_overflow():
+            desk.connector.reconnect()
+            raise errors.StaleData("more data than could be read")
+        if not desk.state.ready:
+            raise errors.StaleData("the data connection is down")
+        silence_s = self.clock.monotonic() - desk.state.last_recv_s
+        if silence_s > self.settings.STALE_AFTER and not desk.is_market_quiet():
+            desk.connector.reconnect()
+            raise errors.StaleData(f"no data for {silence_s:.0f} s while the market has moved")
+
+    def _call_hooks(self) -> None:
+        for kind, row in self.exchange.desk.state.take_notices():
+            if kind == "fill":
+                self._fills += 1
+                digits = self.instrument["tickLog"]
+                logger.info(
+                    "Execution: %s %d Contracts of %s at %.*f",
+                    *(row["side"], row["lastQty"], row["symbol"], digits, row["lastPx"]),
+                )
+                self.on_fill(row)
+            elif kind == "trade":
+                self.on_trade(row)
+            elif kind == "book":
+                self.on_book(row)
+
+    # -- status and prices --------------------------------------------------------------
+
+    def print_status(self) -> None:
+        """Log balance, position and limits."""
+        self.running_qty = self.exchange.get_delta()
+        status.log_status(self)
+
+    def get_ticker(self) -> Ticker:
+        """Read the market once for this round, and set where the ladder starts."""
+        exchange = self.exchange
+        with exchange.desk.state.lock:
+            ticker = exchange.get_ticker()
+            orders = exchange.get_orders()
+            self._snapshot = Snapshot(exchange.desk.state.version, ticker, orders)
+        self.instrument = exchange.get_instrument()
+        bids = [o["price"] for o in orders if o["side"] == "Buy" and o.get("price")]
+        asks = [o["price"] for o in orders if o["side"] == "Sell" and o.get("price")]
+        starts = ladder.start_positions(
+            ticker, self._grid(), self._shape(), max(bids, default=None), min(asks, default=None)
+        )
+        self.start_position_buy, self.start_position_sell, self.start_position_mid = starts
+        digits = self.instrument["tickLog"]
+        if self._is_news("ticker", (ticker["buy"], ticker["sell"])):
+            logger.info(
+                "%s Ticker: Buy: %.*f, Sell: %.*f",
+                *(self.instrument["symbol"], digits, ticker["buy"], digits, ticker["sell"]),
+            )
+            logger.info(
+                "Start Positions: Buy: %.*f, Sell: %.*f, Mid: %.*f",
+                *(digits, starts.buy, digits, starts.sell, digits, starts.mid),
+            )
+        return ticker
+
+    def get_price_offset(self, index: int) -> float:
+        """The price of level *index*: negative numbers buy, positive ones sell."""
+        ticker = self._snapshot.ticker if self._snapshot else self.get_ticker()
+        starts = ladder.Starts(
+            self.start_position_buy, self.start_position_sell, self.start_position_mid
+        )
+        return ladder.level_price(index, starts, ticker, self._grid(), self._shape())
+
+    # -- orders -------------------------------------------------------------------------
+
+    def place_orders(self) -> None:
+        """Create order items for use in convergence."""
+        buy_orders, sell_orders = [], []
+        # Outermost first: when the touch is filled, the outer orders still pair up with
+        # themselves, and only one new order is needed.
+        for i in reversed(range(1, self.settings.ORDER_PAIRS + 1)):
+            if not self.long_position_limit_exceeded():
+                buy_orders.append(self.prepare_order(-i))
+            if not self.short_position_limit_exceeded():
+                sell_orders.append(self.prepare_order(i))
+        self.converge_orders(
+            ladder.fit_position(buy_orders, self._room("Buy")),
+            ladder.fit_position(sell_orders, self._room("Sell")),
+        )
+
+    def prepare_order(self, index: int) -> Row:
+        """The order of level *index*: price, size and side."""
+        settings = self.settings
+        if settings.RANDOM_ORDER_SIZE is True:
+            quantity: float = self.rng.randint(settings.MIN_ORDER_SIZE, settings.MAX_ORDER_SIZE)
+        else:
+            quantity = ladder.level_qty(index, settings.ORDER_START_SIZE, settings.ORDER_STEP_SIZE)
+        lots = LotGrid.of(self.instrument.get("lotSize") or 1)
+        quantity = max(lots.nearest(quantity), lots.qty(1))
+        side = "Buy" if index < 0 else "Sell"
+        return {"price": self.get_price_offset(index), "orderQty": quantity, "side": side}
+
+    def converge_orders(self, buy_orders: list[Row], sell_orders: list[Row]) -> None:
+        """Turn the orders we have into those we want, with as few changes as possible."""
+        if self.exchange.dry_run:
+            self._show_plan([*buy_orders, *sell_orders])
+            return
+        working, digits = self._working_orders(), self.instrument["tickLog"]
+        rules = Rules(
+            self._grid(),
+            self.settings.RELIST_INTERVAL,
+            self.settings.TOPUP_BELOW,
+            keep_sizes=self.settings.RANDOM_ORDER_SIZE is True,
+        )
+        plan = converge(working, [*buy_orders, *sell_orders], rules)
+        if plan.cancel:
+            status.log_orders("Canceling %d orders:", plan.cancel, digits)
+            self.exchange.cancel_bulk_orders(plan.cancel)
+        if plan.amend:
+            status.log_amends(plan.amend, working, digits)
+            try:
+                self.exchange.amend_bulk_orders(plan.amend)
+            except ExchangeError as error:
+                if error.message != "Invalid ordStatus":
+                    raise
+                logger.warning("Amending failed. Waiting for order data to converge and retrying.")
+                return
+        if plan.create:
+            status.log_orders("Creating %d orders:", plan.create, digits)
+            self.exchange.create_bulk_orders(plan.create)
+
+    def _working_orders(self) -> list[Row]:
+        """Our orders as of this round's snapshot, or fresher if the strategy has read since."""
+        state = self.exchange.desk.state
+        if self._snapshot is None or self._snapshot.version != state.version:
+            return [*self.exchange.get_orders(), *state.orders.unproven()]
+        return [*self._snapshot.orders, *state.orders.unproven()]
+
+    def _show_plan(self, orders: list[Row]) -> None:
+        ticker = self._snapshot.ticker if self._snapshot else self.get_ticker()
+        fees = status.fees(self.settings, self.exchange, self.instrument)
+        for line in status.plan_lines(orders, ticker, self.instrument, fees):
+            print(line, flush=True)
+
+    # -- limits -------------------------------------------------------------------------
+
+    def short_position_limit_exceeded(self) -> bool:
+        """Whether nothing more may be sold."""
+        if not self.settings.CHECK_POSITION_LIMITS:
+            return False
+        return bool(self.exchange.get_delta() <= self.settings.MIN_POSITION)
+
+    def long_position_limit_exceeded(self) -> bool:
+        """Whether nothing more may be bought."""
+        if not self.settings.CHECK_POSITION_LIMITS:
+            return False
+        return bool(self.exchange.get_delta() >= self.settings.MAX_POSITION)
+
+    def _room(self, side: str) -> float | None:
+        if not self.settings.CHECK_POSITION_LIMITS:
+            return None
+        low, high = self.exchange.desk.state.position_range()
+        if side == "Buy":
+            return float(self.settings.MAX_POSITION - high)
+        return float(low - self.settings.MIN_POSITION)
+
+    # -- checks and ends ----------------------------------------------------------------
+
+    def sanity_check(self) -> None:
+        """Refuse to decide on an empty book or a closed market; log limits that are reached."""
+        self.exchange.check_if_orderbook_empty()
+        self.exchange.check_market_open()
+        self.get_ticker()
+        for side, reached in (
+            ("Long", self.long_position_limit_exceeded()),
+            ("Short", self.short_position_limit_exceeded()),
+        ):
+            if self._is_news(side, reached) and reached:
+                name, limit = ("Maximum", self.settings.MAX_POSITION)
+                if side == "Short":
+                    name, limit = "Minimum", self.settings.MIN_POSITION
+                logger.info("%s delta limit exceeded", side)
+                position = self.exchange.get_delta()
+                logger.info("Current Position: %.f, %s Position: %.f", position, name, limit)
+
+    def check_file_change(self) -> None:
+        """Restart if any of the watched files has changed."""
+        changed = runner.changed_file(watched_files_mtimes)
+        if changed is not None:
+            logger.info("%s has changed.", changed)
+            self.restart()
+
+    def check_connection(self) -> bool:
+        """Whether the exchange still deals with us."""
+        return self.exchange.is_open() and not self.exchange.desk.gateway.fatal
+
+    def reset(self) -> None:
+        """Cancel what is left from before and quote anew."""
+        self.exchange.cancel_all_orders()
+        self.sanity_check()
+        self.print_status()
+        self.place_orders()
+
+    def start(self) -> None:
+        """Begin the run: `run_loop`, ours or a strategy's own, has called this already."""
+        self.is_running = True
+        watched_files_mtimes[:] = runner.modified_times(runner.files_in_use(self.settings))
+        self._warn_of_odd_sizes()
+        self.on_start()
+        try:
+            self.reset()
+        except errors.SkipRound as reason:
+            self.exchange.desk.gateway.pull(str(reason))
+
+    def report(self, error: Exception) -> None:
+        """Say why the run ends."""
+        if isinstance(error, errors.BotError | requests.exceptions.HTTPError):
+            logger.error("Stopping: %s", error)
+        else:
+            logger.error("Stopping after an unexpected error.", exc_info=error)
+
+    def exit(self) -> None:
+        """Cancel everything, verify, and leave by SystemExit."""
+        self.shut_down()
+        raise SystemExit(self.exit_code)
+
+    def shut_down(self) -> None:
+        """Cancel all orders of ours, verify that none is left, say the last words, disconnect."""
+        if not self.exchange.desk.is_open:
+            return
+        self.is_running = False
+        try:
+            self.on_stop()
+        except Exception:  # a strategy's last word must not keep its orders in the book
+            logger.exception("on_stop failed.")
+        logger.info("Shutting down. All open orders will be cancelled.")
+        gateway = self.exchange.desk.gateway
+        gateway.stop()
+        try:
+            if self.exchange.dry_run:
+                logger.info("Dry run: nothing was sent.")
+            else:
+                gateway.cancel_own()
+                gateway.disarm()
+                logger.info("All orders are cancelled: the exchange lists none of ours.")
+        except errors.AuthenticationError as error:
+            logger.error("Was not authenticated; could not cancel orders: %s", error)
+            self.exit_code = 1
+        except requests.exceptions.HTTPError as error:
+            logger.error("Unable to cancel orders: %s", error)
+            self.exit_code = 1
+        self.exchange.desk.state.drain()
+        self._call_hooks()
+        status.log_last_words(self, self._fills, self.start_XBt)
+        self.exchange.bitmex.exit()
+
+    def restart(self) -> None:
+        """Start anew in this process, with the orders cancelled so that none is unmanaged."""
+        logger.info("Restarting the market maker...")
+        self.exchange.cancel_all_orders()
+        self.exchange.desk.before_exec()
+        runner.re_exec()
+
+    # -- within -------------------------------------------------------------------------
+
+    def _grid(self) -> PriceGrid:
+        return PriceGrid.of(self.instrument.get("tickSize") or 0.01)
+
+    def _shape(self) -> ladder.LadderShape:
+        s = self.settings
+        return ladder.LadderShape(s.INTERVAL, s.MIN_SPREAD, bool(s.MAINTAIN_SPREADS))
+
+    def _is_news(self, name: str, value: object) -> bool:
+        """Whether *value* differs from what was last logged under *name*."""
+        is_new = self._said.get(name) != value
+        self._said[name] = value
+        return is_new
+
+    def _warn_of_odd_sizes(self) -> None:
+        lot = self.instrument.get("lotSize") or 1
+        for name in ("ORDER_START_SIZE", "ORDER_STEP_SIZE"):
+            if not LotGrid.of(lot).contains(self.settings[name]):
+                logger.warning(
+                    "%s = %s is no multiple of the lot size %s: sizes go to the nearest lot.",
+                    *(name, self.settings[name], lot),
+                )
+
+
+def run() -> None:
+    """Trade with the settings until interrupted."""
+    OrderManager().run_loop()

@@ -1,0 +1,215 @@
+"""How a run begins and ends: signals, clean-up on every way out, restart when a file changes."""
+
+import functools
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from market_maker.clock import Clock
+from market_maker.exchanges.state import LiveState
+
+logger = logging.getLogger("root")
+
+
+class Pace:
+    """How long to wait between rounds, and how often to repeat the status."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last_round_s = self._last_status_s = float("-inf")
+
+    def wait(self, state: LiveState, settings: Any, hear: Callable[[], None]) -> None:
+        """Until something relevant changes; *hear* is called for whatever arrives meanwhile."""
+        clock = self._clock
+        longest_s = clock.monotonic() + settings.LOOP_INTERVAL
+        while not (state.drain() and settings.EVENT_DRIVEN):
+            hear()
+            left_s = longest_s - clock.monotonic()
+            if left_s <= 0:
+                break
+            clock.wait(state.wake, left_s)
+        if settings.EVENT_DRIVEN:
+            # Changes within the shortest wait fold into one round.
+            due_s = self._last_round_s + settings.MIN_REQUOTE_INTERVAL
+            if due_s > clock.monotonic():
+                clock.sleep(due_s - clock.monotonic())
+        self._last_round_s = clock.monotonic()
+
+    def is_status_due(self, interval_s: float) -> bool:
+        """True when the last status block is older than *interval_s*."""
+        now_s = self._clock.monotonic()
+        if now_s - self._last_status_s < interval_s:
+            return False
+        self._last_status_s = now_s
+        return True
+
+
+class Interrupts:
+    """SIGINT, SIGTERM and SIGHUP end the run by an exception on the main thread.
+
+    While an order's answer is awaited the exception waits too, so that no order is left whose
+    fate nobody has read.
+    """
+
+    def __init__(self, is_busy: Callable[[], bool]) -> None:
+        self._is_busy = is_busy
+        self._old: dict[int, Any] = {}
+        self._is_ending = False
+        self._pending: int | None = None
+
+    def install(self) -> None:
+        """Take the signals over, on the main thread; elsewhere Python does not allow it."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is not None:
+                self._old[number] = signal.signal(number, self._handle)
+
+    def restore(self) -> None:
+        for number, handler in self._old.items():
+            signal.signal(number, handler)
+        self._old.clear()
+
+    def begin_ending(self) -> None:
+        """From here on further signals are answered by a line, for clean-up is under way."""
+        self._is_ending = True
+
+    def raise_pending(self) -> None:
+        """Raise what arrived while an answer was awaited."""
+        if self._pending is not None and not self._is_ending:
+            number, self._pending = self._pending, None
+            self._raise(number)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if self._is_ending:
+            logger.warning("Cancelling orders; this takes a few seconds at most.")
+        elif self._is_busy():
+            self._pending = number
+        else:
+            self._raise(number)
+
+    def _raise(self, number: int) -> None:
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(0)
+
+
+def managed(run_loop: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a `run_loop`, ours or a strategy's own, in start-up and clean-up.
+
+    The first call on a manager checks the settings, takes the signals over, cancels what is left
+    from before and quotes; however it ends, orders are cancelled and verified.
+    """
+
+    @functools.wraps(run_loop)
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.is_running:
+            return run_loop(self, *args, **kwargs)
+        with _running(self):
+            return run_loop(self, *args, **kwargs)
+
+    return wrapped
+
+
+@contextmanager
+def _running(manager: Any) -> Iterator[None]:
+    interrupts = Interrupts(lambda: manager.exchange.desk.gateway.is_busy)
+    interrupts.install()
+    manager.exchange.desk.gateway.after_action = interrupts.raise_pending
+    try:
+        manager.start()
+        yield
+    except KeyboardInterrupt:
+        logger.info("Interrupted.")
+    except SystemExit as leaving:
+        manager.exit_code = leaving.code if isinstance(leaving.code, int) else 0
+    except Exception as error:  # noqa: BLE001 - the top of the run: say it, clean up, end with 1
+        manager.report(error)
+        manager.exit_code = 1
+    finally:
+        interrupts.begin_ending()
+        try:
+            manager.shut_down()
+        finally:
+            interrupts.restore()
+    if manager.exit_code:
+        raise SystemExit(manager.exit_code)
+
+
+# -- restart when a file changes --------------------------------------------------------
+
+
+def files_in_use(settings: Any) -> list[str]:
+    """The files whose change means a restart: those named, else those really imported."""
+    if settings.WATCHED_FILES is not None:
+        return [str(name) for name in settings.WATCHED_FILES]
+    package = Path(__file__).resolve().parent
+    found = {str(path) for path in settings.loaded_files()} if _has_files(settings) else set()
+    for name, module in list(sys.modules.items()):
+        path = getattr(module, "__file__", None)
+        if not path or not path.endswith(".py"):
+            continue
+        if name == "__main__" or package in Path(path).resolve().parents:
+            found.add(path)
+    return sorted(found)
+
+
+def modified_times(files: list[str]) -> list[tuple[str, float]]:
+    """Pairs of file and modification time; a missing file is a warning, not an end."""
+    times = []
+    for name in files:
+        try:
+            times.append((name, Path(name).stat().st_mtime))
+        except OSError:
+            logger.warning("WATCHED_FILES: %s is missing and is not watched.", name)
+    return times
+
+
+def changed_file(times: list[tuple[str, float]]) -> str | None:
+    """The first file that is newer than it was, if it can be used at all."""
+    for position, (name, old) in enumerate(times):
+        try:
+            new = Path(name).stat().st_mtime
+        except OSError:
+            continue
+        if new > old:
+            if _compiles(name):
+                return name
+            times[position] = (name, new)
+    return None
+
+
+def re_exec() -> None:
+    """Become a new process of the same command line, however this one was started."""
+    command = [sys.executable, *sys.orig_argv[1:]]
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    if os.name == "nt":  # there exec returns to the shell while the new process goes on
+        raise SystemExit(subprocess.call(command))
+    os.execv(sys.executable, command)
+
+
+def _compiles(name: str) -> bool:
+    """A half-saved file must not end a running bot."""
+    if not name.endswith(".py"):
+        return True
+    try:
+        compile(Path(name).read_bytes(), name, "exec")
+    except (SyntaxError, ValueError, OSError) as error:
+        logger.error("%s has changed but cannot be used (%s): going on without.", name, error)
+        return False
+    return True
+
+
+def _has_files(settings: Any) -> bool:
+    return callable(getattr(settings, "loaded_files", None))

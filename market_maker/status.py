@@ -1,0 +1,155 @@
+"""What the bot tells its user: the status block, the plan of a dry run, the last words."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from market_maker.model.contracts import Contract
+from market_maker.model.rows import Row, Ticker
+from market_maker.model.ticks import PriceGrid
+from market_maker.utils.constants import XBt_TO_XBT
+
+logger = logging.getLogger("root")
+
+
+def play_mark(is_play: bool) -> str:
+    return " (play money)" if is_play else ""
+
+
+def log_status(manager: Any) -> None:
+    """Balance, position, averages, and what this run has traded."""
+    exchange, digits = manager.exchange, manager.instrument["tickLog"]
+    margin, position = exchange.get_margin(), exchange.get_position()
+    mark = play_mark(exchange.is_play_money)
+    logger.info(
+        "Current XBT Balance: %.6f%s", (margin.get("marginBalance") or 0) / XBt_TO_XBT, mark
+    )
+    logger.info("Current Contract Position: %d", position.get("currentQty") or 0)
+    settings = manager.settings
+    if settings.CHECK_POSITION_LIMITS:
+        logger.info("Position limits: %d/%d", settings.MIN_POSITION, settings.MAX_POSITION)
+    if position.get("currentQty"):
+        logger.info("Avg Cost Price: %.*f", digits, position.get("avgCostPrice") or 0)
+        logger.info("Avg Entry Price: %.*f", digits, position.get("avgEntryPrice") or 0)
+    logger.info("Contracts Traded This Run: %d", manager.running_qty - manager.starting_qty)
+    logger.info("Total Contract Delta: %.4f XBT", exchange.calc_delta()["spot"])
+
+
+def log_amends(amends: Sequence[Row], working: Sequence[Row], digits: int) -> None:
+    """One line for each change: from what to what, and by how far."""
+    by_id = {row.get("orderID"): row for row in working}
+    for change in reversed(amends):
+        old = by_id.get(change["orderID"], change)
+        old_price, price = old.get("price") or 0, change.get("price") or old.get("price") or 0
+        logger.info(
+            "Amending %4s: %d @ %.*f to %d @ %.*f (%+.*f)",
+            change["side"],
+            old.get("leavesQty") or 0,
+            digits,
+            old_price,
+            change["orderQty"] - (old.get("cumQty") or 0),
+            digits,
+            price,
+            digits,
+            price - old_price,
+        )
+
+
+def log_orders(heading: str, orders: Sequence[Row], digits: int) -> None:
+    """A heading with the count, then a line an order, from the outermost in."""
+    logger.info(heading, len(orders))
+    for order in reversed(orders):
+        price = order.get("price") or order.get("stopPx") or 0
+        qty = order.get("leavesQty", order.get("orderQty")) or 0
+        logger.info("%4s %d @ %.*f", order.get("side"), qty, digits, price)
+
+
+def log_last_words(manager: Any, fills: int, start_balance: int | None) -> None:
+    """What a user wants to know when it is over."""
+    exchange = manager.exchange
+    qty = exchange.get_position().get("currentQty") or 0
+    mark = play_mark(exchange.is_play_money)
+    logger.info("Fills this run: %d. Position still open: %d contracts.", fills, qty)
+    balance = exchange.get_margin().get("marginBalance")
+    if balance is not None and start_balance is not None:
+        change = balance - start_balance
+        logger.info("Balance change: %+.8f XBT%s.", change / XBt_TO_XBT, mark)
+
+
+def fees(settings: Any, exchange: Any, instrument: Row) -> dict[str, Any]:
+    """Fees and balance of a dry run, and the names of those that are assumed."""
+    assumed = [] if exchange.desk.has_account else ["balance"]
+    found: dict[str, Any] = {}
+    for name in ("maker", "taker"):
+        given = settings[f"{name.upper()}_FEE"]
+        found[name] = given if given is not None else instrument.get(f"{name}Fee") or 0.0
+        if given is not None or not exchange.desk.has_account:
+            assumed.append(f"{name} fee")
+    balance = exchange.get_margin().get("marginBalance") or 0
+    return {**found, "balance_xbt": balance / XBt_TO_XBT, "assumed": assumed}
+
+
+def plan_lines(
+    orders: Sequence[Row], ticker: Ticker, instrument: Row, fees: Mapping[str, Any]
+) -> list[str]:
+    """The table of a dry run: each order it would have in the book, and the totals.
+
+    *fees*: `maker` and `taker` ratios, `balance_xbt`, `leverage`, and `assumed`, the names of
+    those that stand in because the account cannot be read.
+    """
+    contract = Contract.from_instrument(instrument)
+    grid = PriceGrid.of(instrument.get("tickSize") or 0.01)
+    lines = [
+        f"{'side':<5}{'price':>13}{'size':>9}{'from mid':>10}{'ticks':>8}"
+        f"{'XBT':>12}{'margin':>10}{'fee':>11}",
+    ]
+    margin_ratio = instrument.get("initMargin") or 0.01
+    total_margin = 0.0
+    for order in sorted(orders, key=lambda o: -float(o["price"])):
+        notional = contract.value(int(order["orderQty"]), order["price"]) / XBt_TO_XBT
+        away = order["price"] / ticker["mid"] - 1
+        ticks = (order["price"] - ticker["mid"]) * grid.scale / grid.units
+        total_margin += notional * margin_ratio
+        lines.append(
+            f"{order['side']:<5}{grid.format(order['price']):>13}{order['orderQty']:>9}"
+            f"{away:>+10.4%}{ticks:>+8.1f}{notional:>12.8f}{notional * margin_ratio:>10.6f}"
+            f"{notional * fees['maker']:>+11.8f}"
+        )
+    lines += _totals(orders, contract, total_margin, fees)
+    return lines
+
+
+def _totals(
+    orders: Sequence[Row], contract: Contract, margin_xbt: float, fees: Mapping[str, Any]
+) -> list[str]:
+    buys = sorted((o for o in orders if o["side"] == "Buy"), key=lambda o: -o["price"])
+    sells = sorted((o for o in orders if o["side"] == "Sell"), key=lambda o: o["price"])
+    lines = []
+    if buys and sells:
+        spread = sells[0]["price"] - buys[0]["price"]
+        mid = (sells[0]["price"] + buys[0]["price"]) / 2
+        lines.append(f"quoted spread {spread:g} ({spread / mid:.4%})")
+    assumed = f" ({', '.join(fees['assumed'])} assumed)" if fees["assumed"] else ""
+    lines.append(
+        f"margin needed {margin_xbt:.6f} of {fees['balance_xbt']:.6f} XBT; maker fee "
+        f"{fees['maker']:+.4%}, taker {fees['taker']:+.4%}{assumed}"
+    )
+    gains = [
+        _round_trip_sat(contract, buy, sell, fees["maker"])
+        for buy, sell in zip(buys, sells, strict=False)
+    ]
+    for start in range(0, len(gains), 3):
+        part = ", ".join(
+            f"level {start + i + 1}: {g / XBt_TO_XBT:+.8f}" for i, g in enumerate(gains[start:][:3])
+        )
+        lines.append(f"gain of one round trip, XBT: {part}")
+    lines.append("nothing was sent")
+    return lines
+
+
+def _round_trip_sat(contract: Contract, buy: Row, sell: Row, maker_fee: float) -> float:
+    """Satoshi won by buying and selling the smaller of two sizes, fees paid."""
+    qty = int(min(buy["orderQty"], sell["orderQty"]))
+    bought, sold = contract.cost(qty, buy["price"]), contract.cost(-qty, sell["price"])
+    gross = -(bought + sold)
+    return gross - maker_fee * (abs(bought) + abs(sold))

@@ -1,0 +1,130 @@
+"""From settings to a desk: which exchange, at which address, with which key."""
+
+import os
+import random
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from market_maker.clock import Clock
+from market_maker.exchanges.base import Connector
+from market_maker.exchanges.desk import Desk
+from market_maker.exchanges.dial import open_connector as dial
+from market_maker.exchanges.gateway import GatewayRules
+from market_maker.exchanges.throttle import RateBudget
+from market_maker.journal import Journal
+from market_maker.quoting.limits import PositionLimits
+from market_maker.simulator.child import SimulatorChild
+from market_maker.utils.errors import AuthenticationError
+
+# BitMEX gave 300 requests in 5 minutes; answers tell when a server gives something else.
+_BUDGET, _REFILL_PER_S, _RESERVE = 300, 1.0, 10
+
+PLAY_MONEY = "simulator"
+
+
+def is_play_money(settings: Mapping[str, Any]) -> bool:
+    """Whether nothing real can be won or lost."""
+    return settings.get("EXCHANGE") == PLAY_MONEY
+
+
+def open_connector(settings: Any, symbol: str, clock: Clock) -> Connector:
+    """Connect to the exchange the settings name, starting the built-in one if need be."""
+    return _open(settings, symbol, clock, random.Random()).connector
+
+
+def open_desk(
+    settings: Any, symbol: str, clock: Clock, rng: random.Random, dry_run: bool = False
+) -> Desk:
+    """A desk for *symbol*, not yet opened. Raises AuthenticationError without a needed key."""
+    connector, has_account, before_exec = _open(settings, symbol, clock, rng)
+    if not has_account and not dry_run:
+        connector.stop()
+        raise AuthenticationError(
+            "no key: put BITMEX_API_KEY and BITMEX_API_SECRET into .env, or try --dry-run"
+        )
+    return Desk(
+        connector,
+        before_exec=before_exec,
+        clock=clock,
+        journal=Journal(_journal_path(settings, connector, dry_run), clock),
+        budget=RateBudget(clock, _BUDGET, _REFILL_PER_S, _RESERVE),
+        rng=rng,
+        rules=gateway_rules(settings),
+        prefix=settings.ORDERID_PREFIX,
+        has_account=has_account,
+        dry_run=dry_run,
+    )
+
+
+def gateway_rules(settings: Any) -> Callable[[], GatewayRules]:
+    """The rules of the gateway, read from the settings each time, as they may change."""
+
+    def read() -> GatewayRules:
+        limits = PositionLimits()
+        if settings.CHECK_POSITION_LIMITS:
+            limits = PositionLimits(settings.MIN_POSITION, settings.MAX_POSITION)
+        return GatewayRules(limits, settings.DEADMAN_TIMEOUT or 0.0)
+
+    return read
+
+
+class _Opened(NamedTuple):
+    connector: Connector
+    has_account: bool
+    before_exec: Callable[[], None]
+
+
+def _open(settings: Any, symbol: str, clock: Clock, rng: random.Random) -> _Opened:
+    on_stop = before_exec = _nothing
+    if is_play_money(settings):
+        child = SimulatorChild.adopt(os.environ) or SimulatorChild.start(
+            _child_args(settings), clock
+        )
+        base_url, key, secret = child.base_url, child.key, child.secret
+        on_stop, before_exec = child.close, child.export_env
+    else:
+        base_url = settings.BASE_URL
+        key, secret = settings.BITMEX_API_KEY or "", settings.BITMEX_API_SECRET or ""
+    connector = dial(
+        base_url,
+        symbol,
+        key,
+        secret,
+        clock=clock,
+        rng=rng,
+        timeout_s=settings.TIMEOUT,
+        bulk=settings.ORDER_BULK,
+        on_stop=on_stop,
+    )
+    return _Opened(connector, bool(key), before_exec)
+
+
+def _child_args(settings: Any) -> list[str]:
+    args = ["--profile", settings.SIM_PROFILE, "--balance", str(settings.SIM_BALANCE)]
+    for name, flag in (("SIM_SPEED", "--speed"), ("SIM_SEED", "--seed")):
+        if settings[name] is not None:
+            args += [flag, str(settings[name])]
+    data = settings.SIM_DATA
+    if data:
+        args += ["--data", *([data] if isinstance(data, str) else map(str, data))]
+    return args
+
+
+def _journal_path(settings: Any, connector: Connector, dry_run: bool) -> str | Path:
+    """One file for each account, symbol and prefix; play accounts and dry runs leave none."""
+    if dry_run or is_play_money(settings):
+        return ":memory:"
+    folder = Path(settings.STATE_DIR or _default_state_dir())
+    name = f"{settings.EXCHANGE}-{connector.account_key}-{connector.symbol}"
+    return folder / f"{name}-{settings.ORDERID_PREFIX.strip('_')}.sqlite3"
+
+
+def _default_state_dir() -> Path:
+    if os.name == "nt":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "marketmaker"
+    return Path(os.environ.get("XDG_STATE_HOME", Path.home() / ".local" / "state")) / "marketmaker"
+
+
+def _nothing() -> None:
+    """There is nothing to stop."""
