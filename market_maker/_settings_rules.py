@@ -61,7 +61,7 @@ def _is_address(value: Any) -> bool:
 
 
 def _is_symbol(value: Any) -> bool:
-    return isinstance(value, str) and bool(value) and not any(c.isspace() for c in value)
+    return isinstance(value, str) and bool(value.strip()) and value == value.upper()
 
 
 def _is_log_level(value: Any) -> bool:
@@ -96,7 +96,7 @@ RULES: dict[str, Rule] = {
     "API_SECRET": _or_none(_TEXT),
     "BITMEX_API_KEY": _or_none(_TEXT),
     "BITMEX_API_SECRET": _or_none(_TEXT),
-    "SYMBOL": Rule("a symbol such as 'XBTUSD'", _is_symbol),
+    "SYMBOL": Rule("a symbol in capitals such as 'XBTUSD'", _is_symbol),
     "CONTRACTS": _NAMES,
     "ORDER_PAIRS": _whole(1, 100),
     "ORDER_START_SIZE": _whole(1),
