@@ -115,8 +115,8 @@ class _Traders:
     def _refill(self) -> None:
         """Show the whole ladder around the fair price again."""
         bid = int(self._fair)
-        for side, best, step in (("Buy", bid, -1), ("Sell", bid + 1, 1)):
-            self._show(side, range(best, best + step * self._flow.levels, step))
+        self._show("Buy", range(bid, bid - self._flow.levels, -1))
+        self._show("Sell", range(bid + 1, bid + 1 + self._flow.levels))
 
     def _show(self, side: Side, prices: Sequence[int]) -> None:
         shown = self._sizes[side]
