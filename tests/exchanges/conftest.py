@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import wsproto
+import wsproto.events
 
 Handler = Callable[[socket.socket], None]
 
@@ -82,3 +84,48 @@ def read_request(connection: Any) -> tuple[str, dict[str, str], bytes] | None:
 @pytest.fixture(name="read_request")
 def read_request_fixture() -> Any:
     return read_request
+
+
+class WebSocketPeer:
+    """The server's end of one WebSocket, spoken with wsproto."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.socket = connection
+        self._ws = wsproto.WSConnection(wsproto.ConnectionType.SERVER)
+        self._events: list[Any] = []
+        self.request = self.event(wsproto.events.Request)
+        self._send(wsproto.events.AcceptConnection())
+
+    def event(self, kind: type) -> Any:
+        """Wait for the next event of this kind, dropping others; OSError when the client goes."""
+        while True:
+            while self._events:
+                event = self._events.pop(0)
+                if isinstance(event, kind):
+                    return event
+            data = self.socket.recv(65536)
+            if not data:
+                raise OSError("the client has gone")
+            self._ws.receive_data(data)
+            self._events.extend(self._ws.events())
+
+    def text(self) -> str:
+        return str(self.event(wsproto.events.TextMessage).data)
+
+    def send_text(self, text: str, final: bool = True) -> None:
+        self._send(wsproto.events.TextMessage(text, message_finished=final))
+
+    def send_ping(self, payload: bytes) -> None:
+        self._send(wsproto.events.Ping(payload))
+
+    def send_close(self, code: int, reason: str) -> None:
+        self._send(wsproto.events.CloseConnection(code, reason))
+
+    def _send(self, event: Any) -> None:
+        self.socket.sendall(self._ws.send(event))
+
+
+@pytest.fixture
+def serve_websocket(serve: Any) -> Callable[[Callable[[WebSocketPeer], None]], LoopbackServer]:
+    """Starts servers that give each WebSocket to *script* after the handshake."""
+    return lambda script: serve(lambda connection: script(WebSocketPeer(connection)))

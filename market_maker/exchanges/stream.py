@@ -1,0 +1,273 @@
+"""The exchange's WebSocket as a generator of events, which alone knows how to persist.
+
+websocket-client makes the connection (TLS, proxy, handshake); frames are read by our own
+FrameReader, many from one read of the socket.
+Nothing here logs or tells a header, and errors are told in our own words.
+"""
+
+import contextlib
+import logging
+import random
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from threading import Event
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import websocket
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_proxy
+
+from market_maker import jsonx
+from market_maker.clock import Clock
+from market_maker.exchanges.frames import CLOSE, PING, TEXT, FrameReader
+from market_maker.exchanges.transport import ca_bundle, is_loopback
+from market_maker.model.wire import (
+    BackOff,
+    Connected,
+    Disconnected,
+    Message,
+    Poll,
+    Ready,
+    StreamEvent,
+)
+
+logger = logging.getLogger(__name__)
+
+_FIRST_DELAY_S = 0.25
+_LONGEST_DELAY_S = 30.0
+_STEADY_S = 10.0  # a connection that lasted this long was a good one: start over with short waits
+_READ_BYTES = 65_536
+
+
+class _Lost(Exception):
+    """The connection is over; the text says why, `retry_after_s` when to come back at best."""
+
+    def __init__(self, reason: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+
+
+class WebSocketStream:
+    """Yields what *url* sends about *topics*, connecting again by itself until `close()`.
+
+    *headers* is asked for fresh ones at each connection. After *ping_after_s* seconds of
+    silence it sends a `ping` and yields Poll; after *dead_after_s* more it gives the
+    connection up. To be iterated by one thread; `send` and `close` may come from others.
+    """
+
+    pushed = False
+
+    def __init__(
+        self,
+        url: str,
+        topics: Sequence[str],
+        *,
+        clock: Clock,
+        rng: random.Random,
+        headers: Callable[[], Mapping[str, str]] | None = None,
+        ping_after_s: float = 5.0,
+        dead_after_s: float = 5.0,
+        connect_timeout_s: float = 5.0,
+    ) -> None:
+        self._url = url
+        self._topics = list(topics)
+        self._headers = headers
+        self._clock = clock
+        self._rng = rng
+        self._ping_after_s = ping_after_s
+        self._dead_after_s = dead_after_s
+        self._connect_timeout_s = connect_timeout_s
+        self._closed = Event()
+        self._socket: websocket.WebSocket | None = None
+        self._malformed_logged = False
+
+    def __iter__(self) -> Iterator[StreamEvent]:
+        failures = 0
+        while not self._closed.is_set():
+            started_s = self._clock.monotonic()
+            try:
+                yield from self._live()
+            except _Lost as lost:
+                if self._closed.is_set():
+                    return
+                if self._clock.monotonic() - started_s >= _STEADY_S:
+                    failures = 0
+                delay_s = max(self._delay_s(failures), lost.retry_after_s)
+                failures += 1
+                yield Disconnected(time.monotonic_ns(), str(lost))
+                yield BackOff(time.monotonic_ns(), delay_s)
+                self._clock.wait(self._closed, delay_s)
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Send one JSON frame; raises ConnectionError when there is no connection."""
+        connection = self._socket
+        if connection is None or not connection.connected:
+            raise ConnectionError("the stream is not connected")
+        try:
+            connection.send(jsonx.dumps(dict(message)))
+        except (websocket.WebSocketException, OSError) as error:
+            raise ConnectionError("the stream was lost while sending") from error
+
+    def close(self) -> None:
+        """End the generator, which may be waiting in another thread. May be called twice."""
+        self._closed.set()
+        connection = self._socket
+        if connection is not None and connection.sock is not None:
+            _shut(connection.sock)
+
+    def _delay_s(self, failures: int) -> float:
+        longest = min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2.0 ** min(failures, 10))
+        # Many bots lose the same exchange at the same moment: they must not return together.
+        return max(_FIRST_DELAY_S, longest * self._rng.uniform(0.5, 1.0))
+
+    def _live(self) -> Iterator[StreamEvent]:
+        """One connection, from its making to its loss, which is raised."""
+        connection: Any = websocket.WebSocket(sslopt=_tls(), enable_multithread=True)
+        self._socket = connection  # before connecting, so that close() can interrupt it
+        try:
+            self._connect(connection)
+            yield Connected(time.monotonic_ns())
+            if self._topics:
+                connection.send(jsonx.dumps({"op": "subscribe", "args": self._topics}))
+            yield Ready(time.monotonic_ns())
+            yield from self._receive(connection)
+        except (websocket.WebSocketException, OSError, ValueError) as error:
+            raise _Lost(_phrase(error)) from None
+        finally:
+            self._socket = None
+            connection.shutdown()
+
+    def _connect(self, connection: Any) -> None:
+        try:
+            connection.settimeout(self._connect_timeout_s)
+            connection.connect(
+                self._url,
+                header=dict(self._headers()) if self._headers else {},
+                redirect_limit=0,  # following one would show our headers to somebody else
+                **_proxy_options(self._url),
+            )
+        except websocket.WebSocketBadStatusException as refusal:
+            raise _refused(refusal) from None
+        if self._closed.is_set():
+            raise _Lost("closed")
+
+    def _receive(self, connection: Any) -> Iterator[StreamEvent]:
+        sock = connection.sock
+        reader = FrameReader()
+        recv, feed, loads, now_ns = sock.recv, reader.feed, jsonx.loads, time.monotonic_ns
+        sock.settimeout(self._ping_after_s)
+        asked = False
+        while True:
+            try:
+                data = recv(_READ_BYTES)
+            except TimeoutError:
+                if asked:
+                    raise _Lost("no sign of life after a ping") from None
+                asked = True
+                sock.settimeout(self._dead_after_s)
+                connection.send("ping")
+                yield Poll(now_ns())
+                continue
+            recv_ns = now_ns()
+            if not data:
+                raise _Lost("connection lost")
+            if asked:
+                asked = False
+                sock.settimeout(self._ping_after_s)
+            for head, payload in feed(data):
+                if head != TEXT:
+                    self._control(connection, head, payload)
+                    continue
+                try:
+                    message = loads(payload)
+                except ValueError:
+                    self._not_json(payload)
+                    continue
+                yield Message(recv_ns, message)
+
+    def _control(self, connection: Any, head: int, payload: bytes) -> None:
+        if head == PING:
+            connection.pong(payload)
+        elif head == CLOSE:
+            code = int.from_bytes(payload[:2], "big")
+            text = _one_line(payload[2:])
+            raise _Lost(f"closed by the exchange ({code or 'no code'}{text and ': '}{text})")
+
+    def _not_json(self, payload: bytes) -> None:
+        if payload != b"pong" and not self._malformed_logged:
+            self._malformed_logged = True
+            logger.warning("Skipped a frame of %d bytes that is not JSON.", len(payload))
+
+
+def _tls() -> dict[str, Any]:
+    bundle = ca_bundle() or DEFAULT_CA_BUNDLE_PATH
+    return {"ca_cert_path" if Path(bundle).is_dir() else "ca_certs": bundle}
+
+
+def _proxy_options(url: str) -> dict[str, Any]:
+    """What makes websocket-client take the proxy that REST takes, or none."""
+    parts = urlsplit(url)
+    rest_url = f"{'https' if parts.scheme == 'wss' else 'http'}://{parts.netloc}/"
+    proxy = None
+    if not is_loopback(parts.hostname):
+        proxy = select_proxy(rest_url, get_environ_proxies(rest_url))
+    if not proxy:
+        # Without a host it would look into the environment itself, for loopback too.
+        return {"http_proxy_host": "none", "http_proxy_port": 1, "http_no_proxy": ["*"]}
+    at = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    options: dict[str, Any] = {
+        "http_proxy_host": at.hostname,
+        "http_proxy_port": at.port or 80,
+        "proxy_type": at.scheme if at.scheme.startswith("socks") else "http",
+    }
+    if at.username:
+        options["http_proxy_auth"] = (unquote(at.username), unquote(at.password or ""))
+    return options
+
+
+def _refused(refusal: websocket.WebSocketBadStatusException) -> _Lost:
+    body = getattr(refusal, "resp_body", None) or b""
+    text = _one_line(body)
+    try:
+        error = jsonx.loads(body)["error"]
+        text = str(error["message"] if isinstance(error, dict) else error)
+    except (ValueError, KeyError, TypeError):
+        pass
+    headers = refusal.resp_headers or {}
+    try:
+        retry_after_s = float(headers.get("retry-after", 0))
+    except ValueError:
+        retry_after_s = 0.0
+    reason = f"handshake {refusal.status_code}: {text or refusal.status_message or 'refused'}"
+    return _Lost(reason, retry_after_s if refusal.status_code in (429, 503) else 0.0)
+
+
+def _one_line(text: bytes) -> str:
+    return " ".join(text.decode("utf-8", "replace").split())[:200]
+
+
+def _phrase(error: Exception) -> str:
+    """What went wrong, without the words of the exception: they may quote what we sent."""
+    if isinstance(error, websocket.WebSocketProxyException):
+        return "the proxy does not connect us"
+    if isinstance(error, TimeoutError | websocket.WebSocketTimeoutException):
+        return "timed out"
+    if isinstance(error, websocket.WebSocketAddressException | socket.gaierror):
+        return "the host's name is not known"
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "the certificate is not accepted"
+    if isinstance(error, websocket.WebSocketConnectionClosedException | OSError):
+        return "connection lost"
+    return f"no WebSocket as expected ({type(error).__name__})"
+
+
+def _shut(sock: socket.socket) -> None:
+    """Wake a thread that reads from *sock*."""
+    with contextlib.suppress(OSError):  # it may be gone already
+        # Not SSLSocket's own: that takes the TLS state away from under the reader.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
