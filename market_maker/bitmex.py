@@ -27,14 +27,15 @@ _LATE_AMEND = "Invalid ordStatus"
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
-_Method = Callable[Concatenate["BitMEX", _P], _T]
 
 
-def authentication_required(fn: _Method[_P, _T]) -> _Method[_P, _T]:
+def authentication_required(
+    fn: Callable[Concatenate["BitMEX", _P], _T],
+) -> Callable[Concatenate["BitMEX", _P], _T]:
     """Without a key the call raises AuthenticationError and sends nothing."""
 
     @functools.wraps(fn)
-    def wrapped(self: "BitMEX", *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    def wrapped(self: "BitMEX", /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
         if not self.apiKey:
             raise AuthenticationError("You must be authenticated to use this method")
         return fn(self, *args, **kwargs)

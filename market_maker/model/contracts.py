@@ -57,10 +57,11 @@ class Contract:
 def _value_per_lot(multiplier: int, is_inverse: bool, lot_size: int, price: float) -> int:
     unit = Fraction(abs(multiplier) * lot_size)
     exact = Fraction(Decimal(repr(price)))
-    return round_half_up(unit / exact if is_inverse else unit * exact)
+    value = unit / exact if is_inverse else unit * exact
+    return round_half_up(value)
 
 
-def round_half_up(value: Fraction | int) -> int:
+def round_half_up(value: Fraction) -> int:
     """Nearest integer; halves away from zero."""
     doubled = 2 * abs(value)
     nearest = (doubled.numerator + doubled.denominator) // (2 * doubled.denominator)

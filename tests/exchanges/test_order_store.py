@@ -1,0 +1,168 @@
+"""The one truth about our orders, whatever order the messages come in."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from market_maker.exchanges.base import Result, Status
+from market_maker.exchanges.order_store import OrderStore, Phase
+from market_maker.model.rows import Row
+
+LATER = 1e9
+
+
+def store() -> OrderStore:
+    return OrderStore("XBTUSD", lambda cl_ord_id: cl_ord_id.startswith("mm_"))
+
+
+def row(status: str = "New", cum: int = 0, second: int = 1, qty: int = 100, **more: object) -> Row:
+    leaves = 0 if status in ("Filled", "Canceled") else qty - cum
+    return {
+        "orderID": "o-1",
+        "clOrdID": "mm_1",
+        "symbol": "XBTUSD",
+        "side": "Buy",
+        "price": 100.0,
+        "orderQty": qty,
+        "leavesQty": leaves,
+        "cumQty": cum,
+        "ordStatus": status,
+        "timestamp": f"2026-01-01T00:00:{second:02d}.000Z",
+        **more,
+    }
+
+
+def sent(orders: OrderStore) -> None:
+    orders.intend_create({"clOrdID": "mm_1", "side": "Buy", "price": 100.0, "orderQty": 100})
+
+
+def test_an_order_counts_as_live_before_its_bytes_go_out() -> None:
+    orders = store()
+    sent(orders)
+    assert orders.exposed("Buy") == 100
+    assert orders.open_orders() == []
+    assert [r["clOrdID"] for r in orders.unproven()] == ["mm_1"]
+
+
+@pytest.mark.parametrize("answer_first", [True, False])
+def test_answer_and_stream_row_are_the_same_order(answer_first: bool) -> None:
+    orders = store()
+    sent(orders)
+    steps = [
+        lambda: orders.settle("mm_1", Result(Status.OK, row()), LATER),
+        lambda: orders.apply(row()),
+    ]
+    for step in steps if answer_first else reversed(steps):
+        step()
+    assert [r["orderID"] for r in orders.open_orders()] == ["o-1"]
+    assert orders.exposed("Buy") == 100
+
+
+def test_an_order_without_an_answer_stays_live_until_it_is_found() -> None:
+    orders = store()
+    sent(orders)
+    orders.settle("mm_1", Result(Status.UNKNOWN, {}), LATER)
+    assert orders.exposed("Buy") == 100
+    assert [key for key, _ in orders.unknown()] == ["mm_1"]
+    orders.apply(row())
+    assert list(orders.unknown()) == []
+    assert len(orders.open_orders()) == 1
+
+
+def test_an_order_without_an_answer_is_gone_after_it_was_missing_twice() -> None:
+    orders = store()
+    sent(orders)
+    orders.settle("mm_1", Result(Status.UNKNOWN, {}), LATER)
+    assert not orders.prove_absent("mm_1")
+    assert orders.exposed("Buy") == 100
+    assert orders.prove_absent("mm_1")
+    assert orders.exposed("Buy") == 0
+
+
+@pytest.mark.parametrize("status", [Status.REJECTED, Status.NOT_SENT])
+def test_an_order_that_was_refused_or_never_left_is_gone(status: Status) -> None:
+    orders = store()
+    sent(orders)
+    orders.settle("mm_1", Result(status, {}), LATER)
+    assert len(orders) == 0
+
+
+def test_a_finished_order_is_not_revived_by_a_late_row() -> None:
+    orders = store()
+    orders.apply(row())
+    orders.apply(row("Canceled", second=2))
+    orders.apply(row(second=1))
+    assert orders.open_orders() == []
+
+
+def test_an_older_row_changes_nothing() -> None:
+    orders = store()
+    orders.apply(row(second=5, price=101.0))
+    assert not orders.apply(row(second=4, price=100.0))
+    assert orders.open_orders()[0]["price"] == 101.0
+
+
+def test_an_amend_in_flight_counts_with_the_larger_size() -> None:
+    orders = store()
+    orders.apply(row())
+    assert orders.intend_amend("o-1", {"orderQty": 300})
+    assert orders.exposed("Buy") == 300
+    assert not orders.intend_amend("o-1", {"orderQty": 200}), "one action at a time"
+    orders.settle("o-1", Result(Status.REJECTED, {}), LATER)
+    assert orders.exposed("Buy") == 100
+
+
+def test_an_amend_of_unknown_outcome_needs_a_query_not_any_row() -> None:
+    orders = store()
+    orders.apply(row())
+    orders.intend_amend("o-1", {"orderQty": 300})
+    orders.settle("o-1", Result(Status.UNKNOWN, {}), LATER)
+    orders.apply(row(cum=10, second=2))
+    assert orders.exposed("Buy") == 300
+    orders.resolve("o-1", row(cum=10, second=3))
+    assert orders.exposed("Buy") == 90
+    tracked = orders.get("o-1")
+    assert tracked is not None
+    assert tracked.phase is Phase.WORKING
+
+
+def test_another_hands_order_is_never_ours() -> None:
+    orders = store()
+    orders.apply(row(clOrdID="somebody", orderID="o-9"))
+    assert len(orders) == 0
+
+
+def test_a_full_list_of_open_orders_ends_what_it_does_not_show() -> None:
+    orders = store()
+    orders.apply(row())
+    orders.resync([row(orderID="o-2", clOrdID="mm_2")])
+    assert [r["orderID"] for r in orders.open_orders()] == ["o-2"]
+
+
+def test_fills_in_a_data_image_are_in_the_position_already() -> None:
+    orders = store()
+    orders.take_as_counted([row(cum=40)])
+    orders.apply(row(cum=40))
+    assert orders.filled_qty == 0
+    orders.apply(row(cum=70, second=2))
+    assert orders.filled_qty == 30
+
+
+@given(order=st.permutations(range(6)), repeats=st.lists(st.integers(0, 5), max_size=6))
+def test_late_and_repeated_rows_never_change_the_outcome(
+    order: list[int], repeats: list[int]
+) -> None:
+    history = [
+        row("New", 0, 1),
+        row("PartiallyFilled", 10, 2),
+        row("PartiallyFilled", 40, 3),
+        row("PartiallyFilled", 60, 4),
+        row("PartiallyFilled", 90, 5),
+        row("Filled", 100, 6),
+    ]
+    orders = store()
+    for i in [*order, *repeats]:
+        orders.apply(history[i])
+    assert orders.open_orders() == []
+    assert orders.exposed("Buy") == 0
+    assert orders.filled_qty == 100
