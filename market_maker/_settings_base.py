@@ -77,6 +77,10 @@ MAX_POSITION = 10000
 # Quotes are pulled when the market data is older than this (seconds).
 STALE_AFTER = 10
 
+# The exchange cancels every order of the account when it has not heard from the bot for so long
+# (seconds, at least 5): for a power cut, a lost network, a hung strategy. 0: never.
+DEADMAN_TIMEOUT = 60
+
 # True shows the orders it would place and sends nothing; needs no key.
 DRY_RUN = False
 DRY_BTC = 50  # XBT: the balance a dry run assumes where the account cannot be read

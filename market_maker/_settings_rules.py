@@ -114,6 +114,10 @@ RULES: dict[str, Rule] = {
     "MIN_POSITION": _whole(-math.inf),
     "MAX_POSITION": _whole(-math.inf),
     "STALE_AFTER": _WAIT,
+    "DEADMAN_TIMEOUT": Rule(
+        "0 or a number of seconds from 5 to 3600",
+        lambda value: _number(0, 0)(value) or _number(5, 3600)(value),
+    ),
     "DRY_RUN": _YES_NO,
     "DRY_BTC": _XBT,
     "MAKER_FEE": _or_none(_FEE),

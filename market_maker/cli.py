@@ -2,6 +2,7 @@
 so that `--help` answers at once."""
 
 import argparse
+import contextlib
 import difflib
 import sys
 from collections.abc import Callable, Sequence
@@ -86,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             FAILED,
         )
     except KeyboardInterrupt:
-        return OK  # the bot has cleaned up by now, or had not begun
+        return _complain("Interrupted.", FAILED)
     except SystemExit as end:
         return _exit_code(end)
 
@@ -106,6 +107,7 @@ def _dispatch(argv: list[str]) -> int:
     at = _first_word(argv)
     word = argv[at].lower() if at is not None else ""
     if at is None or word not in COMMANDS:
+        _refuse_odd_symbol(argv[at] if at is not None else None)
         return _run(argv)
     return COMMANDS[word](argv[:at] + argv[at + 1 :])
 
@@ -140,7 +142,8 @@ def _run(argv: list[str]) -> int:
     greeting = first_words(settings)
     if greeting:
         print(greeting, file=sys.stderr)
-    market_maker.run()
+    with contextlib.suppress(KeyboardInterrupt):  # the way to end it; it has cleaned up by now
+        market_maker.run()
     return OK
 
 
@@ -231,9 +234,7 @@ def _parser(command: str, description: str = "", *, add_help: bool = True) -> _P
 def _load(args: argparse.Namespace, overrides: dict[str, Any] | None = None) -> None:
     """Put the final settings into the global object, checked, and start the log."""
     symbol = getattr(args, "symbol", None)
-    fault = symbol_fault(symbol) if symbol else None
-    if fault:
-        raise SettingsError([fault])
+    _refuse_odd_symbol(symbol)
     import logging
 
     from market_maker import settings
@@ -245,6 +246,12 @@ def _load(args: argparse.Namespace, overrides: dict[str, Any] | None = None) -> 
     final = settings.reload(symbol=symbol, path=args.settings, overrides=given)
     settings.check(final)
     log.setup_custom_logger("root", final.LOG_LEVEL)
+
+
+def _refuse_odd_symbol(word: str | None) -> None:
+    fault = symbol_fault(word) if word else None
+    if fault:
+        raise SettingsError([fault])
 
 
 def symbol_fault(word: str) -> str | None:

@@ -242,9 +242,12 @@ for _method in (
 
 
 def _symbol_of_script() -> str | None:
-    """The symbol of `python my_strategy.py XBTUSD`."""
+    """The symbol of `python my_strategy.py XBTUSD`; a wrong one is a fault for `check`."""
     word = sys.argv[1] if len(sys.argv) > 1 else ""
-    return word if _SYMBOL.fullmatch(word) else None
+    if not word or word.startswith("-"):
+        return None
+    is_a_file = not _SYMBOL.fullmatch(word) and Path(word.partition("::")[0]).exists()
+    return None if is_a_file else word
 
 
 settings = _GlobalSettings()

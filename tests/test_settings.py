@@ -283,6 +283,7 @@ def test_a_dry_run_needs_no_key(loaded: Loader) -> None:
         ("LOOP_INTERVAL = 0", "a number of seconds above 0"),
         ("LOOP_INTERVAL = None", "a number of seconds above 0"),
         ("TIMEOUT = float('inf')", "a number of seconds above 0"),
+        ("DEADMAN_TIMEOUT = 3", "0 or a number of seconds from 5 to 3600"),
         ("TOPUP_BELOW = 2", "a number from 0 to 1"),
         ("MAKER_FEE = 5", "None or a ratio between -0.1 and 0.1"),
         ("DRY_BTC = -1", "an amount of XBT above 0"),
@@ -513,6 +514,18 @@ def test_importing_reads_no_file_and_the_first_use_does(here: Path) -> None:
         "Importing symbol settings for XBTUSD...",
         "4 0.25 True",
     ]
+
+
+@pytest.mark.parametrize(
+    ("word", "symbol"),
+    [("ETHUSD", "ETHUSD"), ("ethusd", "ethusd"), ("-v", "XBTUSD"), ("settings.py", "XBTUSD")],
+)
+def test_a_script_trades_the_first_word_of_its_command_line(
+    here: Path, word: str, symbol: str
+) -> None:
+    (here / "settings.py").write_text("")
+    done = script(here, "from market_maker.settings import settings; print(settings.SYMBOL)", word)
+    assert done.stdout == f"{symbol}\n"
 
 
 def test_a_broken_file_ends_a_script_with_one_line_and_code_2(here: Path) -> None:

@@ -1,7 +1,6 @@
 """`marketmaker cancel-all` and `marketmaker withdraw`."""
 
 import sys
-from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import NamedTuple, Self
 
@@ -12,13 +11,11 @@ from market_maker.exchanges.base import Connector, Status, error_message
 from market_maker.settings import Settings
 from market_maker.utils.constants import XBt_TO_XBT
 
-PLAY_MONEY = "The built-in exchange starts anew with each bot"
-
 
 def cancel_all(settings: Settings) -> int:
     """Cancel every open order of the symbol and ask whether any is left; 1 if so."""
-    if settings.EXCHANGE == "simulator":
-        print(f"{PLAY_MONEY}: no order rests there.")
+    if venue.is_play_money(settings):
+        print("The built-in exchange starts anew with each bot: no order rests there.")
         return 0
     connector = venue.open_connector(settings, str(settings.SYMBOL), Clock())
     try:
@@ -77,13 +74,7 @@ def to_satoshi(text: str, what: str, least: int) -> int:
     raise ValueError(f"{what} must be XBT with at most 8 decimals, such as 0.5; was '{text}'")
 
 
-def withdraw(
-    settings: Settings,
-    wanted: Withdrawal,
-    *,
-    yes: bool,
-    ask: Callable[[str], str] = input,
-) -> int:
+def withdraw(settings: Settings, wanted: Withdrawal, *, yes: bool) -> int:
     """Show the amounts, have the amount typed again, then ask the exchange to send it.
 
     Without a terminal nothing is asked: *yes* must be given, else the exit code is 2.
@@ -93,8 +84,7 @@ def withdraw(
         if not sys.stdin.isatty():
             print("Without a terminal 'withdraw' needs --yes. Nothing was sent.", file=sys.stderr)
             return 2
-        typed = ask("Type the amount in XBT again: ").strip()
-        if _satoshi_or_none(typed) != wanted.amount_sat:
+        if _typed_satoshi() != wanted.amount_sat:
             print("The amounts differ. Nothing was sent.", file=sys.stderr)
             return 2
     if settings.DRY_RUN:
@@ -146,8 +136,8 @@ def _xbt(satoshi: int) -> str:
     return f"{satoshi / XBt_TO_XBT:.8f}"
 
 
-def _satoshi_or_none(text: str) -> int | None:
+def _typed_satoshi() -> int | None:
     try:
-        return to_satoshi(text, "the amount", least=1)
-    except ValueError:
+        return to_satoshi(input("Type the amount in XBT again: ").strip(), "the amount", least=1)
+    except (ValueError, EOFError):
         return None

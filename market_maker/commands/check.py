@@ -32,7 +32,7 @@ def check(settings: Settings) -> int:
 
 
 def _check_exchange(settings: Settings, connector: Connector) -> int:
-    if settings.EXCHANGE == "simulator":
+    if venue.is_play_money(settings):
         _say("Exchange", "built-in, play money")
     else:
         _say("Exchange", f"{settings.EXCHANGE} at {settings.BASE_URL}")
@@ -43,7 +43,7 @@ def _check_exchange(settings: Settings, connector: Connector) -> int:
         return 1
     _say_symbol(instrument)
     faults = [_say_clock(connector)]
-    if settings.DRY_RUN and not settings.BITMEX_API_KEY and settings.EXCHANGE != "simulator":
+    if settings.DRY_RUN and not settings.BITMEX_API_KEY and not venue.is_play_money(settings):
         _say("Key", "none; a dry run needs none, so funds, orders and position are not checked")
     else:
         faults += [_say_rights(settings, connector), _say_funds(settings, connector, instrument)]
