@@ -1,0 +1,82 @@
+"""How many requests we may still make: the exchange's token bucket, kept on our side too."""
+
+import math
+import threading
+from collections.abc import Mapping
+
+from market_maker.clock import Clock
+
+
+class RateBudget:
+    """A token bucket of *capacity* tokens that regains *refill_per_s*, corrected by answers.
+
+    The last *reserve* tokens are for urgent calls only: cancels must never wait for quotes.
+    A call that costs more than the bucket holds may go when the bucket is full.
+    """
+
+    def __init__(
+        self, clock: Clock, capacity: float, refill_per_s: float, reserve: float = 0.0
+    ) -> None:
+        self._clock = clock
+        self._capacity = capacity
+        self._window_s = capacity / refill_per_s  # from empty to full
+        self._reserve = reserve
+        self._tokens = capacity
+        self._counted_s = clock.monotonic()
+        self._blocked_until = -math.inf  # Unix seconds
+        self._lock = threading.Lock()
+
+    def take(self, cost: float = 1.0, urgent: bool = False) -> bool:
+        """Pay for a call now, or change nothing and answer False."""
+        with self._lock:
+            if self._wait_s(cost, urgent) > 0.0:
+                return False
+            self._tokens -= cost
+            return True
+
+    def wait_s(self, cost: float = 1.0, urgent: bool = False) -> float:
+        """Seconds until `take` will succeed, if nobody else takes."""
+        with self._lock:
+            return self._wait_s(cost, urgent)
+
+    def learn(self, headers: Mapping[str, str]) -> None:
+        """Correct the bucket by an answer's headers (lower-case names)."""
+        limit = _number(headers.get("x-ratelimit-limit"))
+        remaining = _number(headers.get("x-ratelimit-remaining"))
+        retry_after_s = _number(headers.get("retry-after"))
+        with self._lock:
+            self._refill()
+            if limit:
+                self._capacity = limit
+            if remaining is not None:
+                # Only ever down: what we took since that answer was given is not in it.
+                self._tokens = min(self._tokens, remaining)
+        if retry_after_s is not None:
+            self.block_until(self._clock.now() + retry_after_s)
+
+    def block_until(self, unix_s: float) -> None:
+        """Let nothing pass before *unix_s*, urgent or not: the exchange has asked for it."""
+        with self._lock:
+            self._blocked_until = max(self._blocked_until, unix_s)
+
+    def _wait_s(self, cost: float, urgent: bool) -> float:
+        self._refill()
+        blocked_s = self._blocked_until - self._clock.now()
+        floor = 0.0 if urgent else min(self._reserve, self._capacity)
+        missing = min(cost + floor, self._capacity) - self._tokens
+        return max(0.0, blocked_s, missing * self._window_s / self._capacity)
+
+    def _refill(self) -> None:
+        now_s = self._clock.monotonic()
+        gained = (now_s - self._counted_s) * self._capacity / self._window_s
+        self._tokens = min(self._capacity, self._tokens + gained)
+        self._counted_s = now_s
+
+
+def _number(text: str | None) -> float | None:
+    """A header's number; None where it is missing or none (retry-after may be a date)."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value >= 0 else None

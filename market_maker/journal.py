@@ -1,0 +1,187 @@
+"""What we have asked an exchange for, in one SQLite file for each account.
+
+Every order action is written here before its bytes leave, so that after any end of the
+program the next one knows which requests may have reached the exchange, which orders are
+ours, and which fills are booked already.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, NamedTuple, get_args
+
+from market_maker import jsonx
+from market_maker.clock import Clock
+from market_maker.model.rows import Row
+from market_maker.utils.errors import StopTrading
+
+State = Literal["NEW", "SENT", "ACKED", "REJECTED", "UNKNOWN", "CLOSED"]
+
+_STATES = frozenset(get_args(State))
+_KEPT_S = 7 * 86_400.0  # how long settled amends and cancels stay; creates stay for good
+_VERSION = 1
+_SCHEMA = """
+CREATE TABLE outbox (
+    id INTEGER PRIMARY KEY,
+    cl_ord_id TEXT NOT NULL,
+    order_id TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    action TEXT NOT NULL,
+    wire TEXT NOT NULL,
+    sent_at REAL NOT NULL,
+    expires_at REAL NOT NULL,
+    state TEXT NOT NULL
+);
+CREATE INDEX outbox_by_cl_ord_id ON outbox (cl_ord_id);
+CREATE INDEX outbox_unsettled ON outbox (state) WHERE state IN ('NEW', 'SENT', 'UNKNOWN');
+CREATE TABLE fills (
+    symbol TEXT NOT NULL,
+    order_id TEXT NOT NULL,
+    exec_id TEXT NOT NULL,
+    cl_ord_id TEXT NOT NULL,
+    side TEXT NOT NULL,
+    last_qty REAL NOT NULL,
+    last_px REAL NOT NULL,
+    booked_at REAL NOT NULL,
+    wire TEXT NOT NULL,
+    PRIMARY KEY (symbol, order_id, exec_id)
+) WITHOUT ROWID;
+CREATE TABLE cursors (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+
+
+class Entry(NamedTuple):
+    """One request for one order, as it was written before it left. Times are Unix seconds."""
+
+    id: int
+    action: str
+    cl_ord_id: str
+    order_id: str
+    symbol: str
+    wire: Row
+    sent_at: float
+    expires_at: float
+    state: State
+
+
+class Journal:
+    """The journal at *path*, or in memory where it is ":memory:". Usable from any thread.
+
+    Whatever keeps it from being read or written raises StopTrading: without it nobody could
+    say afterwards which orders are ours.
+    """
+
+    def __init__(self, path: str | Path, clock: Clock) -> None:
+        self._path = str(path)
+        self._clock = clock
+        self._lock = threading.Lock()
+        with self._guard():
+            if self._path != ":memory:":
+                _create_private(Path(self._path))
+            self._db = sqlite3.connect(self._path, timeout=5.0, check_same_thread=False)
+            self._open()
+
+    def record(self, action: str, rows: Sequence[Row], expires_at: float) -> list[int]:
+        """Write down what is about to be sent, all or nothing; an id for each row."""
+        now = self._clock.now()
+        values = [
+            (
+                row.get("clOrdID") or "",
+                row.get("orderID") or "",
+                row.get("symbol") or "",
+                action,
+                jsonx.dumps(row),
+                now,
+                expires_at,
+                "NEW",
+            )
+            for row in rows
+        ]
+        insert = "INSERT INTO outbox VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)"
+        with self._lock, self._guard(), self._db as db:
+            return [int(db.execute(insert, value).lastrowid or 0) for value in values]
+
+    def settle(self, ids: Sequence[int], states: Sequence[State], order_ids: Sequence[str]) -> None:
+        """Write down how recorded requests ended; an empty order id keeps the one known."""
+        if not _STATES.issuperset(states):
+            raise ValueError(f"no such state among {sorted(set(states))}")
+        update = (
+            "UPDATE outbox SET state = ?, order_id = coalesce(nullif(?, ''), order_id) WHERE id = ?"
+        )
+        with self._lock, self._guard(), self._db as db:
+            db.executemany(update, zip(states, order_ids, ids, strict=True))
+
+    def is_ours(self, cl_ord_id: str) -> bool:
+        """Whether we ever asked for an order under this id."""
+        select = "SELECT 1 FROM outbox WHERE cl_ord_id = ? LIMIT 1"
+        with self._lock, self._guard():
+            found = self._db.execute(select, (cl_ord_id,)).fetchone()
+        return bool(cl_ord_id) and found is not None
+
+    def unsettled(self) -> list[Entry]:
+        """The requests whose outcome nobody knows yet, oldest first."""
+        select = (
+            "SELECT id, action, cl_ord_id, order_id, symbol, wire, sent_at, expires_at, state"
+            " FROM outbox WHERE state IN ('NEW', 'SENT', 'UNKNOWN') ORDER BY id"
+        )
+        with self._lock, self._guard():
+            found = self._db.execute(select).fetchall()
+        return [Entry._make((*row[:5], jsonx.loads(row[5]), *row[6:])) for row in found]
+
+    def book_fill(self, row: Row) -> bool:
+        """Book an execution with `symbol`, `orderID` and `execID`; False if it was booked."""
+        insert = "INSERT OR IGNORE INTO fills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        values = (
+            row["symbol"],
+            row["orderID"],
+            row["execID"],
+            row.get("clOrdID") or "",
+            row.get("side") or "",
+            row.get("lastQty") or 0,
+            row.get("lastPx") or 0,
+            self._clock.now(),
+            jsonx.dumps(row),
+        )
+        with self._lock, self._guard(), self._db as db:
+            return db.execute(insert, values).rowcount == 1
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    def _open(self) -> None:
+        db = self._db
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")  # survives our end, and loses no more than power
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
+        elif version != _VERSION:
+            raise StopTrading(
+                f"the journal {self._path} has format {version}, this version reads {_VERSION}"
+            )
+        with db:
+            db.execute(
+                "DELETE FROM outbox WHERE action != 'create' AND sent_at < ?"
+                " AND state IN ('ACKED', 'REJECTED', 'CLOSED')",
+                (self._clock.now() - _KEPT_S,),
+            )
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise StopTrading(f"the journal {self._path} cannot be used: {error}") from error
+
+
+def _create_private(path: Path) -> None:
+    """An empty file only we can read, where there is none; SQLite's own files follow it."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))

@@ -1,0 +1,172 @@
+"""The journal: what it remembers, across processes, and how it fails."""
+
+import sqlite3
+import stat
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from market_maker.clock import ManualClock
+from market_maker.journal import Journal, State
+from market_maker.utils.errors import StopTrading
+
+ORDER = {"clOrdID": "mm_1", "symbol": "XBTUSD", "side": "Buy", "orderQty": 100, "price": 219.5}
+FILL = {"symbol": "XBTUSD", "orderID": "o1", "execID": "e1", "lastQty": 100, "lastPx": 219.5}
+
+
+@pytest.fixture
+def journal() -> Journal:
+    return Journal(":memory:", ManualClock())
+
+
+def test_a_recorded_request_is_unsettled_until_its_outcome_is_known(journal: Journal) -> None:
+    rows = [ORDER, {"orderID": "o2", "price": 1e-8}]
+    ids = journal.record("create", rows, expires_at=1_600_000_005.0)
+
+    first, second = journal.unsettled()
+    assert [first.id, second.id] == ids
+    assert first == (ids[0], "create", "mm_1", "", "XBTUSD", ORDER, 1.6e9, 1.6e9 + 5, "NEW")
+    assert (second.cl_ord_id, second.order_id, second.wire) == ("", "o2", rows[1])
+
+    journal.settle(ids, ["UNKNOWN", "ACKED"], ["", "o2"])
+    (left,) = journal.unsettled()
+    assert (left.id, left.state) == (ids[0], "UNKNOWN")
+
+    journal.settle(ids[:1], ["CLOSED"], ["o1"])
+    assert journal.unsettled() == []
+
+
+def test_an_order_id_once_known_is_not_lost(journal: Journal) -> None:
+    ids = journal.record("create", [ORDER], 0.0)
+    journal.settle(ids, ["UNKNOWN"], ["o1"])
+    journal.settle(ids, ["UNKNOWN"], [""])
+    assert journal.unsettled()[0].order_id == "o1"
+
+
+def test_nothing_is_written_of_a_batch_that_cannot_be_written_whole(journal: Journal) -> None:
+    with pytest.raises(StopTrading):
+        journal.record("create", [ORDER, {"clOrdID": "mm_2", "symbol": ["XBTUSD"]}], 0.0)
+    assert journal.unsettled() == []
+
+
+@pytest.mark.parametrize("states", [["LOST"], ["ACKED", "ACKED"]])
+def test_an_outcome_that_fits_no_request_is_refused(journal: Journal, states: list[Any]) -> None:
+    ids = journal.record("create", [ORDER], 0.0)
+    with pytest.raises(ValueError):
+        journal.settle(ids, states, [""])
+    assert len(journal.unsettled()) == 1
+
+
+def test_an_order_is_ours_by_the_id_we_gave_it(journal: Journal) -> None:
+    journal.record("create", [ORDER, {"orderID": "o9"}], 0.0)
+    assert journal.is_ours("mm_1")
+    assert not journal.is_ours("mm_2")
+    assert not journal.is_ours("")
+
+
+def test_a_fill_is_booked_once(journal: Journal) -> None:
+    assert journal.book_fill(FILL)
+    assert not journal.book_fill(dict(FILL))
+    assert journal.book_fill({**FILL, "execID": "e2"})
+    assert journal.book_fill({**FILL, "symbol": "ETHUSD"})
+
+
+def test_another_process_finds_what_the_last_one_left(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "account.sqlite"
+    clock = ManualClock()
+    left = Journal(path, clock)
+    left.record("create", [ORDER], clock.now() + 5)
+    left.book_fill(FILL)  # and no close(): it was killed
+
+    found = Journal(path, clock)
+    assert [entry.cl_ord_id for entry in found.unsettled()] == ["mm_1"]
+    assert found.is_ours("mm_1")
+    assert not found.book_fill(FILL)
+    found.close()
+    left.close()
+
+
+def test_settled_amends_go_after_a_week_and_creates_and_open_questions_stay(
+    tmp_path: Path,
+) -> None:
+    clock = ManualClock()
+    journal = Journal(tmp_path / "j", clock)
+    settled: list[tuple[str, State]] = [
+        ("create", "ACKED"),
+        ("amend", "ACKED"),
+        ("cancel", "UNKNOWN"),
+    ]
+    for action, state in settled:
+        ids = journal.record(action, [{"clOrdID": action}], 0.0)
+        journal.settle(ids, [state], [""])
+    journal.close()
+
+    clock.sleep(8 * 86_400)
+    journal = Journal(tmp_path / "j", clock)
+    assert [journal.is_ours(name) for name in ("create", "amend", "cancel")] == [True, False, True]
+    journal.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+def test_nobody_else_can_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "account.sqlite"
+    journal = Journal(path, ManualClock())
+    journal.record("create", [ORDER], 0.0)
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    files = list(path.parent.iterdir())
+    assert len(files) >= 2  # the write-ahead log too
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    journal.close()
+
+
+def make_directory(path: Path) -> None:
+    path.mkdir()
+
+
+def make_garbage(path: Path) -> None:
+    path.write_bytes(b"no database " * 100)
+
+
+def make_newer(path: Path) -> None:
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 99")
+
+
+def make_parent_a_file(path: Path) -> None:
+    path.parent.rmdir()
+    path.parent.write_text("")
+
+
+@pytest.mark.parametrize("make", [make_directory, make_garbage, make_newer, make_parent_a_file])
+def test_a_journal_that_cannot_be_used_stops_trading_in_one_line(make: Any, tmp_path: Path) -> None:
+    path = tmp_path / "state" / "journal"
+    path.parent.mkdir()
+    make(path)
+    with pytest.raises(StopTrading) as caught:
+        Journal(path, ManualClock())
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_several_threads_may_write(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j", ManualClock())
+    firsts: list[bool] = []
+
+    def work(number: int) -> None:
+        for step in range(20):
+            ids = journal.record("create", [{"clOrdID": f"{number}-{step}"}], 0.0)
+            journal.settle(ids, ["ACKED"], ["o"])
+            firsts.append(journal.book_fill({**FILL, "execID": str(step)}))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sum(firsts) == 20
+    assert journal.unsettled() == []
+    assert journal.is_ours("3-19")
+    journal.close()
