@@ -19,7 +19,7 @@ from typing import Any
 from market_maker import jsonx
 from market_maker.clock import Clock
 from market_maker.simulator.dialects.bitmex import API_ROOT, PROFILES, Dialect
-from market_maker.simulator.exchange import Account, Engine, MarketSource
+from market_maker.simulator.exchange import Account, Engine
 from market_maker.simulator.handler import Handler
 from market_maker.simulator.hub import Hub
 from market_maker.simulator.limits import RateLimits
@@ -147,16 +147,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _market(options: argparse.Namespace) -> dict[str, Any]:
     """The engine's arguments for the market the options ask for; raises SettingsError."""
-    market: MarketSource
     if options.data:
         from market_maker.simulator.market.recorded import RecordedMarket
 
-        market = RecordedMarket(options.data, speed=options.speed)
-        return {"market": market, "instruments": market.instruments}
+        recorded = RecordedMarket(options.data, options.symbol.upper(), speed=options.speed)
+        return {"market": recorded, "instruments": [recorded.instrument]}
     from market_maker.simulator.market.synthetic import SyntheticMarket
 
-    market = SyntheticMarket(seed=options.seed)
-    return {"market": market}
+    return {"market": SyntheticMarket(seed=options.seed)}
 
 
 def _await_parent(ended: threading.Event) -> None:
@@ -195,6 +193,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--json", action="store_true", help="first line is JSON: base_url, ws_url, accounts")
     add("--profile", choices=PROFILES, default="last", help="age of the protocol (default last)")
     add("--data", nargs="+", metavar="PATH", help="replay recordings: a folder or files")
+    add("--symbol", default="XBTUSD", help="symbol to replay from --data (default XBTUSD)")
     add("--speed", type=_positive, default=1.0, metavar="X", help="replay X times as fast")
     add("--seed", type=int, metavar="N", help="same market and ids every time")
     add("--balance", type=_positive, default=1.0, metavar="XBT", help="per account (default 1)")

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from market_maker.model.rows import TERMINAL, Row
+from market_maker.simulator.accounts import MARKET
 from market_maker.simulator.dialects import bitmex_rows as rows
 from market_maker.simulator.dialects.bitmex_tables import TABLES, without_nulls
 from market_maker.simulator.events import (
@@ -185,7 +186,7 @@ class Feed:
         """The image that begins a subscription: *symbol* or everything, of *account*."""
         kind = TABLES[table]
         data = self.image(table, symbol, account)
-        columns = kind.columns or tuple(self._example(table, account))
+        columns = kind.columns or tuple(data[0] if data else self._example(table))
         scope: Row = {}
         if kind.is_private:
             scope["account"] = account
@@ -219,7 +220,10 @@ class Feed:
         if table == "instrument":
             return [dict(self.engine.instrument_row(symbol))]
         if table == "quote":
-            return [rows.quote_row(self.engine.quote(symbol), self.listing(symbol))]
+            quote = self.engine.quote(symbol)
+            if quote.bid_ticks is None and quote.ask_ticks is None:
+                return []
+            return [rows.quote_row(quote, self.listing(symbol))]
         if table == "trade":
             trades = self.engine.trades(symbol)
             return [rows.trade_row(trades[-1], self.listing(symbol))] if trades else []
@@ -264,13 +268,12 @@ class Feed:
             for level in levels
         ]
 
-    def _example(self, table: str, account: int | None) -> Row:
-        symbol = next(iter(self.engine.symbols()))
+    def _example(self, table: str) -> Row:
+        """A row that names the columns of *table* where the image has none."""
+        symbol = self.engine.symbols()[0]
         if table == "instrument":
             return self.engine.instrument_row(symbol)
-        if table == "position":
-            return self.engine.position_row(account or 0, symbol)
-        return self.engine.margin_row(account or 0)
+        return self.engine.position_row(MARKET, symbol)
 
 
 def _message(scope: Scope, action: str, *data: Row) -> Scoped:

@@ -72,8 +72,11 @@ def get_book(call: Call) -> list[Row]:
 def get_quotes(call: Call) -> list[Row]:
     found: list[Row] = []
     for symbol in call.symbols():
-        recent = call.feed.quotes.get(symbol) or [call.engine.quote(symbol)]
-        found += [rows.quote_row(quote, call.feed.listing(symbol)) for quote in recent]
+        recent = call.feed.quotes.get(symbol)
+        if recent:
+            found += [rows.quote_row(quote, call.feed.listing(symbol)) for quote in recent]
+        else:
+            found += call.feed.image("quote", symbol, None)
     return call.rows(_by_time(found), ("timestamp", "symbol"))
 
 
