@@ -38,7 +38,7 @@ def log_status(manager: Any) -> None:
 def log_amends(amends: Sequence[Row], working: Sequence[Row], digits: int) -> None:
     """One line for each change: from what to what, and by how far."""
     by_id = {row.get("orderID"): row for row in working}
-    for change in reversed(amends):
+    for change in sorted(amends, key=_price, reverse=True):
         old = by_id.get(change["orderID"], change)
         old_price, price = old.get("price") or 0, change.get("price") or old.get("price") or 0
         logger.info(
@@ -56,12 +56,11 @@ def log_amends(amends: Sequence[Row], working: Sequence[Row], digits: int) -> No
 
 
 def log_orders(heading: str, orders: Sequence[Row], digits: int) -> None:
-    """A heading with the count, then a line an order, from the outermost in."""
+    """A heading with the count, then a line an order, from the highest price down."""
     logger.info(heading, len(orders))
-    for order in reversed(orders):
-        price = order.get("price") or order.get("stopPx") or 0
+    for order in sorted(orders, key=_price, reverse=True):
         qty = order.get("leavesQty", order.get("orderQty")) or 0
-        logger.info("%4s %d @ %.*f", order.get("side"), qty, digits, price)
+        logger.info("%4s %d @ %.*f", order.get("side"), qty, digits, _price(order))
 
 
 def log_last_words(manager: Any, fills: int, start_balance: int | None) -> None:
@@ -153,3 +152,7 @@ def _round_trip_sat(contract: Contract, buy: Row, sell: Row, maker_fee: float) -
     bought, sold = contract.cost(qty, buy["price"]), contract.cost(-qty, sell["price"])
     gross = -(bought + sold)
     return gross - maker_fee * (abs(bought) + abs(sold))
+
+
+def _price(order: Row) -> float:
+    return float(order.get("price") or order.get("stopPx") or 0)

@@ -18,7 +18,7 @@ from market_maker.exchanges.approval import approve_amends, approve_creates, sid
 from market_maker.exchanges.base import Connector, ExchangeError, Result, Status
 from market_maker.exchanges.state import LiveState
 from market_maker.exchanges.throttle import RateBudget
-from market_maker.journal import Journal
+from market_maker.journal import Journal, State
 from market_maker.model.rows import Row
 from market_maker.quoting.limits import Approved, PositionLimits, Refused
 from market_maker.quoting.phases import amend_phases
@@ -27,6 +27,14 @@ logger = logging.getLogger("root")
 
 _CLOCK_SKEW_S = 1.0
 _DEFAULT_EXPIRY_S = 5.0
+
+
+_JOURNAL_STATES: dict[Status, State] = {
+    Status.OK: "ACKED",
+    Status.REJECTED: "REJECTED",
+    Status.UNKNOWN: "UNKNOWN",
+    Status.NOT_SENT: "CLOSED",
+}
 
 
 class GatewayRules(NamedTuple):
@@ -310,7 +318,7 @@ class Gateway:
     def _close(self, entries: list[int], results: Sequence[Result]) -> None:
         self._journal.settle(
             entries,
-            [result.status.name for result in results],
+            [_JOURNAL_STATES[result.status] for result in results],
             [str(result.row.get("orderID") or "") for result in results],
         )
 

@@ -122,7 +122,11 @@ class OrderStore:
             return False
         tracked = self._live.get(key)
         if tracked is None:
-            if not is_live(row) or not self.is_ours(cl_ord_id):
+            if not self.is_ours(cl_ord_id):
+                return False
+            if not is_live(row):
+                self._remember(order_id, key)
+                self._forget(key)  # so that a late row cannot bring it to life
                 return False
             tracked = self._live[key] = Tracked(dict(row), Phase.WORKING)
             self._remember(order_id, key)

@@ -44,6 +44,7 @@ def _converge_side(working: list[Row], desired: list[Row], rules: Rules, plan: P
     pairs: list[tuple[Row, Row]] = []
     for same in (_same_client_id, _same_price(rules.grid)):
         _pair(working, desired, same, pairs)
+    _pair_as_they_are(working, desired, rules, pairs)
     count = min(len(working), len(desired))
     pairs += zip(working[:count], desired[:count], strict=True)
     for have, want in pairs:
@@ -71,6 +72,19 @@ def _pair(
             pairs.append((have, want))
             _drop(working, have)
             _drop(desired, want)
+
+
+def _pair_as_they_are(
+    working: list[Row], desired: list[Row], rules: Rules, pairs: list[tuple[Row, Row]]
+) -> None:
+    """Pair what is close enough to stay: a filled touch must not set the whole side in motion."""
+    for want in list(desired):
+        for have in working:
+            if have.get("orderID") and _amendment(have, want, rules) is None:
+                pairs.append((have, want))
+                _drop(working, have)
+                _drop(desired, want)
+                break
 
 
 def _amendment(have: Row, want: Row, rules: Rules) -> Row | None:

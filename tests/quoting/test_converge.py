@@ -45,6 +45,14 @@ def test_equal_prices_are_paired_before_the_rest_in_order_from_the_touch() -> No
     assert not plan.cancel
 
 
+def test_a_filled_touch_does_not_set_the_whole_side_in_motion() -> None:
+    rules = RULES._replace(relist_interval=0.01)
+    working = [resting("second", "Sell", 202, 200), resting("third", "Sell", 204, 300)]
+    desired = [want("Sell", p, q) for p, q in ((200.5, 100), (202.5, 200), (204.5, 300))]
+    plan = converge(working, desired, rules)
+    assert plan == Plan([], [], [want("Sell", 200.5, 100)])
+
+
 def test_an_amend_asks_for_what_is_filled_plus_what_is_wanted() -> None:
     plan = converge([resting("a", "Buy", 100, 30, cum=70)], [want("Buy", 101, 100)], RULES)
     assert plan.amend == [{"orderID": "a", "orderQty": 170, "price": 101, "side": "Buy"}]
