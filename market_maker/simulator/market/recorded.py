@@ -42,10 +42,9 @@ class RecordedMarket:
         self._first = _first_snapshot(self._items)
         if self._first is None:
             raise SettingsError([f"{data}: no row of {symbol}"])
-        bid, ask = float(self._first.bid_prices[0]), float(self._first.ask_prices[0])
-        self.instrument: Instrument = replace(
-            known[symbol], lot_size=1, start_price=(bid + ask) / 2
-        )
+        mid = (next(iter(self._first.bids)) + next(iter(self._first.asks))) / 2
+        # in those days one contract was a lot
+        self.instrument: Instrument = replace(known[symbol], lot_size=1, start_price=mid)
         self._next: Item | None = None
 
     def bind(self, engine: Engine) -> None:
@@ -83,12 +82,12 @@ class RecordedMarket:
 
     def _trade(self, trade: Print) -> None:
         hit = self._asks if trade.side == "Buy" else self._bids
-        hit.trade(trade.side, self._market.grid.nearest(float(trade.price)), trade.qty)
+        hit.trade(trade.side, self._market.grid.nearest(trade.price), trade.qty)
 
     def _show(self, book: Snapshot) -> None:
         # what goes goes first, so that the new book meets customers' orders only
-        bids = self._bids.shrink(book.bid_prices, book.bid_sizes)
-        asks = self._asks.shrink(book.ask_prices, book.ask_sizes)
+        bids = self._bids.shrink(book.bids)
+        asks = self._asks.shrink(book.asks)
         self._bids.grow(bids)
         self._asks.grow(asks)
 
@@ -108,11 +107,11 @@ class _Side:
     def __init__(self, market: Liquidity, side: str) -> None:
         self._market, self._side = market, side
         self._sign = 1 if side == "Buy" else -1
-        self._raw: tuple[Sequence[str], Sequence[str]] = ((), ())
+        self._latest: dict[float, int] | None = None
         self._recorded: dict[int, int] = {}  # price -> size last recorded
         self._standing: dict[int, int] = {}  # price -> what we left in the book
         self._eaten: dict[int, int] = {}  # price -> what customers took of it
-        self._ticks: dict[str, int] = {}  # price as written -> ticks
+        self._ticks: dict[float, int] = {}  # price -> ticks
 
     def best(self) -> int | None:
         """The best recorded price."""
@@ -125,16 +124,16 @@ class _Side:
         for price in list(self._standing):
             if (price - price_ticks) * self._sign >= 0:
                 self._standing[price] = self._market.size(self._side, price)
-                self._raw = ((), ())  # so that the next book is compared in full
+                self._latest = None  # so that the next book is compared in full
 
-    def shrink(self, prices: Sequence[str], sizes: Sequence[str]) -> list[tuple[int, int, bool]]:
+    def shrink(self, levels: dict[float, int]) -> list[tuple[int, int, bool]]:
         """Take away what the new book lacks; what it adds: (price, size, goes in front)."""
-        if self._raw == (prices, sizes):
+        if levels is self._latest:
             return []
-        self._raw = (prices, sizes)
+        self._latest = levels
         before = self._recorded
         worst = min((price * self._sign for price in before), default=0)
-        now = {self._to_ticks(p): int(s) for p, s in zip(prices, sizes, strict=True)}
+        now = {self._to_ticks(price): size for price, size in levels.items()}
         self._recorded = now
         for price in [price for price in self._standing if price not in now]:
             self._market.resize(self._side, price, 0)
@@ -174,10 +173,10 @@ class _Side:
             self._eaten.pop(price, None)
         self._standing[price] = standing - gone
 
-    def _to_ticks(self, price: str) -> int:
+    def _to_ticks(self, price: float) -> int:
         ticks = self._ticks.get(price)
         if ticks is None:
-            ticks = self._ticks[price] = self._market.grid.nearest(float(price))
+            ticks = self._ticks[price] = self._market.grid.nearest(price)
         return ticks
 
 

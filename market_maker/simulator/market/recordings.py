@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from heapq import merge
+from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,19 +28,17 @@ class Print(NamedTuple):
     time_s: float
     order: int  # at equal times trades come before the book that shows their effect
     side: str
-    price: str
+    price: float
     qty: int
 
 
 class Snapshot(NamedTuple):
-    """A recorded book: prices and sizes as written, best first."""
+    """A recorded book, best first. A side that did not change is the very same object."""
 
     time_s: float
     order: int
-    bid_prices: Sequence[str]
-    bid_sizes: Sequence[str]
-    ask_prices: Sequence[str]
-    ask_sizes: Sequence[str]
+    bids: dict[float, int]  # price -> size
+    asks: dict[float, int]
 
 
 Item = Print | Snapshot
@@ -116,23 +115,62 @@ def _rows(
 
 def _snapshots(rows: Iterator[list[str]], header: list[str], symbol: str) -> Iterator[Snapshot]:
     when, name = header.index("timestamp"), header.index("symbol")
-    depth = 10 if "askPrice0" in header else 1
-    numbers: list[str] = [str(i) for i in range(depth)] if depth > 1 else [""]
-    spans = []
-    for column in ("bidPrice", "bidSize", "askPrice", "askSize"):
-        first = header.index(column + numbers[0])
-        if header[first : first + depth] != [column + number for number in numbers]:
-            raise ValueError(f"columns {column} are not in order")
-        spans.append(slice(first, first + depth))
-    bid_prices, bid_sizes, ask_prices, ask_sizes = spans
+    bids = _Levels(header, "bid")
+    asks = _Levels(header, "ask")
     for row in rows:
         if row[name] == symbol:
             if len(row) != len(header):
                 raise ValueError(f"{len(row)} columns, not {len(header)}")
-            yield Snapshot(
-                _seconds(row[when]), 1,
-                row[bid_prices], row[bid_sizes], row[ask_prices], row[ask_sizes],
-            )  # fmt: skip
+            yield Snapshot(_seconds(row[when]), 1, bids.read(row), asks.read(row))
+
+
+class _Levels:
+    """Reads one side of book rows, and only what changed since the row before."""
+
+    def __init__(self, header: list[str], side: str) -> None:
+        numbers = [str(i) for i in range(10)] if f"{side}Price0" in header else [""]
+        self._prices = _span(header, f"{side}Price", numbers)
+        self._sizes = _span(header, f"{side}Size", numbers)
+        self._known: dict[str, float] = {}  # price as written -> price
+        self._raw: list[str] = []
+        self._levels: dict[float, int] = {}
+
+    def read(self, row: list[str]) -> dict[float, int]:
+        prices, sizes = row[self._prices], row[self._sizes]
+        raw = prices + sizes
+        if raw != self._raw:
+            self._raw = raw
+            self._levels = {
+                self._price(price): _whole(size) for price, size in zip(prices, sizes, strict=True)
+            }
+        return self._levels
+
+    def _price(self, text: str) -> float:
+        price = self._known.get(text)
+        if price is None:
+            price = self._known[text] = _positive(text)
+        return price
+
+
+def _span(header: list[str], column: str, numbers: list[str]) -> slice:
+    first = header.index(column + numbers[0])
+    if header[first : first + len(numbers)] != [column + number for number in numbers]:
+        raise ValueError(f"columns {column} are not in order")
+    return slice(first, first + len(numbers))
+
+
+def _positive(text: str) -> float:
+    price = float(text)
+    if not 0 < price < inf:
+        raise ValueError(f"price {text}")
+    return price
+
+
+def _whole(text: str) -> int:
+    size = int(text)
+    if size < 0:
+        raise ValueError(f"size {text}")
+    return size
 
 
 def _prints(rows: Iterator[list[str]], header: list[str], symbol: str) -> Iterator[Print]:
@@ -146,7 +184,7 @@ def _prints(rows: Iterator[list[str]], header: list[str], symbol: str) -> Iterat
             continue
         if row[side] not in ("Buy", "Sell"):
             raise ValueError(f"side {row[side]!r}")
-        yield Print(_seconds(row[when]), 0, row[side], row[price], int(row[size]))
+        yield Print(_seconds(row[when]), 0, row[side], _positive(row[price]), _whole(row[size]))
 
 
 def _seconds(text: str) -> float:

@@ -102,6 +102,7 @@ class _Traders:
             self._refill()
             del self._due[what]
         else:
+            self._restore()
             self._market.set_index(self._index())
             self._due[what] = now_s + flow.index_every_s
 
@@ -128,6 +129,12 @@ class _Traders:
                 most = self._flow.touch_lots * (1 if place < 2 else 3)
                 shown[price_ticks] = self._rng.randint(max(1, most // 4), most) * self._lot
                 self._market.resize(side, price_ticks, shown[price_ticks])
+
+    def _restore(self) -> None:
+        """Fill up again what takers, customers among them, took from the ladder."""
+        for side, shown in self._sizes.items():
+            for price_ticks, size in shown.items():
+                self._market.resize(side, price_ticks, size)
 
     def _trade(self, levels: int, lots: int | None) -> None:
         """A taker: *lots* at the touch, or all that we show on so many levels."""
