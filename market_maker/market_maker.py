@@ -176,6 +176,7 @@ class OrderManager:
     def print_status(self) -> None:
         """Log balance, position and limits."""
         self.running_qty = self.exchange.get_delta()
+        self._pace.note_status()
         status.log_status(self)
 
     def get_ticker(self) -> Ticker:
@@ -429,4 +430,5 @@ class OrderManager:
 
 def run() -> None:
     """Trade with the settings until interrupted."""
+    logger.info("BitMEX Market Maker Version: %s", constants.VERSION)
     OrderManager().run_loop()

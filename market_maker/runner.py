@@ -46,10 +46,11 @@ class Pace:
     def is_status_due(self, interval_s: float) -> bool:
         """True when the last status block is older than *interval_s*."""
         now_s = self._clock.monotonic()
-        if now_s - self._last_status_s < interval_s:
-            return False
-        self._last_status_s = now_s
-        return True
+        return now_s - self._last_status_s >= interval_s
+
+    def note_status(self) -> None:
+        """The status block has just been shown."""
+        self._last_status_s = self._clock.monotonic()
 
 
 class Interrupts:

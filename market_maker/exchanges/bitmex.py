@@ -47,12 +47,14 @@ class BitMEXConnector:
         stream: Stream,
         symbol: str,
         *,
+        endpoint: str = "",
         account_key: str = "public",
         bulk: bool | str = "auto",
         offset_s: Callable[[], float] = lambda: 0.0,
         on_stop: Callable[[], None] = lambda: None,
     ) -> None:
         self.symbol = symbol
+        self.endpoint = endpoint  # the stream's address, for the log
         self.account_key = account_key
         self.transport = transport
         self.stream = stream
@@ -67,7 +69,11 @@ class BitMEXConnector:
         return Capabilities(atomic_batch=self._bulk is True)
 
     def start(self, sink: Sink) -> None:
+        logger.info("Connecting to %s", self.endpoint or "the exchange in this process")
+        if self.account_key != "public":
+            logger.info("Authenticating with API Key.")
         start_receiving(self.stream, sink, f"receive-{self.symbol}")
+        logger.info("Started thread")
 
     def stop(self) -> None:
         self.stream.close()
@@ -99,7 +105,7 @@ class BitMEXConnector:
         if not order_ids:
             return []
         request = Request("DELETE", "/order", None, {"orderID": list(order_ids)})
-        answer = self.transport.send([request])[0]
+        answer = self._send(request)[0]
         if answer.status == 200 and isinstance(answer.body, list):
             by_id = {str(row.get("orderID")): row for row in answer.body if isinstance(row, dict)}
             return [_cancel_result(order_id, by_id.get(order_id), answer) for order_id in order_ids]
@@ -110,29 +116,36 @@ class BitMEXConnector:
 
     def cancel_all(self) -> list[Result]:
         request = Request("DELETE", "/order/all", None, {"symbol": self.symbol})
-        answer = self.transport.send([request])[0]
+        answer = self._send(request)[0]
         if answer.status == 200 and isinstance(answer.body, list):
             return [Result(Status.OK, row, "", answer) for row in answer.body]
         return [result_of(answer)]
 
     def dead_man(self, timeout_s: float | None) -> bool:
         body = {"timeout": round((timeout_s or 0) * 1000)}
-        answer = self.transport.send([Request("POST", "/order/cancelAllAfter", None, body)])[0]
+        answer = self._send(Request("POST", "/order/cancelAllAfter", None, body))[0]
         return answer.status == 200
+
+    def _send(self, *requests: Request) -> list[Answer]:
+        if logger.isEnabledFor(logging.DEBUG):
+            for request in requests:
+                what = request.body or request.query or ""
+                logger.debug("sending req to %s: %s", request.path, jsonx.dumps(what))
+        return self.transport.send(requests)
 
     def _send_orders(self, verb: str, orders: Sequence[Row]) -> list[Result]:
         if not orders:
             return []
         if self._bulk and len(orders) > 1:
             body = {"orders": list(orders)}
-            answer = self.transport.send([Request(verb, "/order/bulk", None, body)])[0]
+            answer = self._send(Request(verb, "/order/bulk", None, body))[0]
             if answer.status != 404 or self._bulk is True:
                 return self._bulk_results(answer, len(orders))
             # The route is unknown, so nothing has happened; it will not come back either.
             self._bulk = False
             logger.info("This exchange has no order/bulk: orders go out one by one.")
         requests = [Request(verb, "/order", None, dict(order)) for order in orders]
-        return [result_of(answer) for answer in self.transport.send(requests)]
+        return [result_of(answer) for answer in self._send(*requests)]
 
     def _bulk_results(self, answer: Answer, count: int) -> list[Result]:
         if answer.status == 200 and isinstance(answer.body, list) and len(answer.body) == count:
@@ -171,7 +184,7 @@ class BitMEXConnector:
     def call(
         self, verb: str, path: str, query: Mapping[str, Any] | None = None, body: Any = None
     ) -> Answer:
-        return self.transport.send([Request(verb, "/" + path.lstrip("/"), query, body)])[0]
+        return self._send(Request(verb, "/" + path.lstrip("/"), query, body))[0]
 
 
 def result_of(answer: Answer) -> Result:

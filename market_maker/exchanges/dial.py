@@ -55,6 +55,7 @@ def open_connector(
         transport,
         stream,
         symbol,
+        endpoint=stream_url(base_url),
         account_key=hashlib.sha256(key.encode()).hexdigest()[:8] if key else "public",
         bulk=bulk,
         offset_s=lambda: transport.server_offset_s,
