@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from market_maker.utils.constants import VERSION
-from market_maker.utils.errors import BotError, NotSupported, SettingsError
+from market_maker.utils.errors import BotError, SettingsError
 
 OK, FAILED, USAGE = 0, 1, 2
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -274,7 +274,6 @@ def _at_exchange(step: Callable[[Any], int]) -> int:
 
     try:
         return step(settings)
-    except NotSupported as error:
-        return _complain(error, FAILED)
     except RequestException as error:
-        return _complain(f"The exchange says: {getattr(error, 'message', error)}", FAILED)
+        who = "The exchange says" if getattr(error, "status", 0) else "No answer of the exchange"
+        return _complain(f"{who}: {getattr(error, 'message', error)}", FAILED)

@@ -108,7 +108,7 @@ def check(settings: Mapping[str, Any]) -> None:
 
 def first_words(settings: Settings) -> str | None:
     """What a newcomer should know at the start, or None."""
-    if settings.loaded_files():
+    if any(path.suffix == ".py" for path in settings.loaded_files()):
         return None
     if settings.EXCHANGE == "simulator":
         return "No settings.py here: built-in exchange, play money. 'marketmaker setup' writes one."
@@ -140,7 +140,7 @@ def _apply_environment(result: Settings, environ: Mapping[str, str], here: Path)
         values, origins = read_dotenv(here / ".env")
         # A misspelt name goes in as well, for `check` to name it; others are not for us.
         ours = {n: v for n, v in values.items() if n in ENVIRONMENT_NAMES or misspelt(n)}
-        result._apply(Layer(ours, origins))
+        result._apply(Layer(ours, origins), here / ".env")
     found = {name: environ[name] for name in ENVIRONMENT_NAMES if environ.get(name)}
     result._apply(Layer(found, dict.fromkeys(found, "environment")))
 

@@ -16,7 +16,7 @@ from market_maker.exchanges.base import Capabilities, ExchangeError, Result, Sta
 from market_maker.model.wire import Answer
 from market_maker.settings import settings
 from market_maker.utils.constants import VERSION
-from market_maker.utils.errors import AuthenticationError, StopTrading
+from market_maker.utils.errors import AuthenticationError, NotSupported, StopTrading
 
 ROOT = Path(__file__).resolve().parent.parent
 LIVE = "EXCHANGE = 'bitmex'\nBASE_URL = 'http://127.0.0.1:9/api/v1/'\n"
@@ -383,17 +383,28 @@ def test_check_says_when_the_funds_do_not_carry_the_ladder(
     assert "too little" in check_lines(capsys)["Funds"]
 
 
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ExchangeError(403, "Access Denied"), "The exchange says: Access Denied\n"),
+        (ExchangeError(0, "timed out"), "No answer of the exchange: timed out\n"),
+        (AuthenticationError("the exchange refuses the key"), "the exchange refuses the key\n"),
+        (NotSupported("okx has no such call"), "okx has no such call\n"),
+    ],
+)
 def test_what_the_exchange_refuses_is_one_line(
+    error: Exception,
+    line: str,
     connector: FakeConnector,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(*_: Any, **__: Any) -> None:
-        raise ExchangeError(403, "Access Denied")
+        raise error
 
     monkeypatch.setattr(connector, "fetch_rows", refuse)
     assert cli.main(["check"]) == 1
-    assert capsys.readouterr().err == "The exchange says: Access Denied\n"
+    assert capsys.readouterr().err == line
     assert connector.stopped
 
 

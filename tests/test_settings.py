@@ -135,7 +135,9 @@ def test_each_layer_covers_the_one_before(here: Path, loaded: Loader) -> None:
         "MAX_POSITION": (10000, "default"),  # one symbol file is read: the nearer one
     }
     assert {n: (settings[n], settings.where(n)) for n in wanted} == wanted
-    assert [path.name for path in settings.loaded_files()] == ["settings.py", "settings-XBTUSD.py"]
+    assert [path.name for path in settings.loaded_files()] == [
+        *("settings.py", "settings-XBTUSD.py", ".env")
+    ]
 
 
 def test_the_symbol_file_of_the_parent_folder_is_read_as_before(
@@ -471,6 +473,7 @@ def test_the_first_words_tell_a_newcomer_where_he_is(loaded: Loader) -> None:
     assert first_words(loaded(environ={"BASE_URL": URL})) == (
         "No settings.py here: the defaults apply. 'marketmaker setup' writes one."
     )
+    assert first_words(loaded({".env": "BITMEX_API_KEY=a-key"})) == first_words(loaded())
     assert first_words(loaded({"settings.py": ""})) is None
 
 

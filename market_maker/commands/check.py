@@ -1,12 +1,12 @@
 """`marketmaker check`: would the bot be able to trade? Places nothing."""
 
-import difflib
 from collections.abc import Iterator
 from typing import Any
 
 from market_maker import venue
 from market_maker.clock import Clock
 from market_maker.exchanges.base import Connector, error_message
+from market_maker.exchanges.symbols import find_instrument, unknown_symbol
 from market_maker.model.contracts import Contract
 from market_maker.model.rows import Row
 from market_maker.model.ticks import LotGrid, PriceGrid
@@ -50,25 +50,6 @@ def _check_exchange(settings: Settings, connector: Connector) -> int:
         _say_orders(settings, connector)
         _say_position(connector)
     return 1 if any(faults) else 0
-
-
-def find_instrument(connector: Connector) -> Row | None:
-    """The instrument row of the connector's symbol, or None when the exchange has no such one."""
-    rows = connector.fetch_rows("instrument")
-    return next((row for row in rows if row.get("symbol") == connector.symbol), None)
-
-
-def unknown_symbol(connector: Connector) -> str:
-    """Say that the exchange does not know the symbol, with the nearest one that it knows."""
-    line = f"the exchange has no {connector.symbol}"
-    try:
-        answer = connector.call("GET", "/instrument/active")
-    except NotSupported:
-        return line
-    rows = answer.body if isinstance(answer.body, list) else []
-    known = [str(row.get("symbol")) for row in rows if isinstance(row, dict)]
-    nearest = difflib.get_close_matches(connector.symbol.upper(), known, 1)
-    return f"{line}: did you mean {nearest[0]}?" if nearest else line
 
 
 def _say_symbol(row: Row) -> None:

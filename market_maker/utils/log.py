@@ -15,6 +15,7 @@ MODULE_NAMES = {
     "status": "market_maker",
     "venue": "market_maker",
     "cli": "market_maker",
+    "exchange_interface": "market_maker",
     "quoting/": "market_maker",
     "journal": "bitmex",
     "auth/": "bitmex",
