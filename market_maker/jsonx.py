@@ -1,5 +1,7 @@
 """JSON by orjson where it is installed, by the standard library where it is not."""
 
+import re
+from decimal import Decimal
 from typing import Any
 
 try:
@@ -23,3 +25,22 @@ else:
     def dumps(value: Any) -> str:
         """Compact JSON text."""
         return orjson.dumps(value).decode()
+
+
+_EXPONENT = re.compile(r"\de[+-]?\d", re.IGNORECASE)
+
+
+def dumps_plain(value: Any) -> str:
+    """Compact JSON text in which no number has an exponent: 0.00000001 and not 1e-8."""
+    text = dumps(value)
+    return _plain(value) if _EXPONENT.search(text) else text
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        pairs = (f"{dumps(str(name))}:{_plain(item)}" for name, item in value.items())
+        return "{" + ",".join(pairs) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(_plain, value)) + "]"
+    text = dumps(value)
+    return f"{Decimal(text):f}" if isinstance(value, float) and "e" in text else text

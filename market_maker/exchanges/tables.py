@@ -256,7 +256,7 @@ class _KeyedTable:
     def _drop_finished(self, changed: list[Row]) -> None:
         for row in changed:
             leaves_qty = row.get("leavesQty")
-            if isinstance(leaves_qty, int | float) and leaves_qty <= 0:
+            if isinstance(leaves_qty, (int, float)) and leaves_qty <= 0:
                 self._rows.pop(self._identity(row), None)
 
 

@@ -81,7 +81,7 @@ class HttpTransport:
         self.timeout_s = timeout_s
         self.session = session or requests.Session()
         _set_up(self.session, base_url, pool, user_agent)
-        self.server_clock = ServerClock(clock or Clock())
+        self._server_clock = ServerClock(clock or Clock())
         self._origin = f"{parts.scheme}://{parts.netloc}"
         self._prefix = parts.path.rstrip("/")
         self._pool = pool
@@ -91,11 +91,7 @@ class HttpTransport:
     @property
     def server_offset_s(self) -> float:
         """The exchange's clock minus ours, in seconds, good to about half a second."""
-        return self.server_clock.offset_s
-
-    def server_now(self) -> float:
-        """The exchange's time in Unix seconds, for a signer."""
-        return self.server_clock.now()
+        return self._server_clock.offset_s
 
     def send(self, requests: Sequence[Request]) -> list[Answer]:
         """One answer for each request, in order. Never raises for what the wire does."""
@@ -118,7 +114,7 @@ class HttpTransport:
             return self._executor
 
     def _render(self, request: Request) -> "_Call":
-        body = "" if request.body is None else jsonx.dumps(request.body)
+        body = "" if request.body is None else jsonx.dumps_plain(request.body)
         return _Call(request.verb.upper(), self._prefix + _target(request), body)
 
     def _send(self, call: "_Call") -> Answer:
@@ -128,7 +124,7 @@ class HttpTransport:
         return answer
 
     def _exchange(self, call: "_Call") -> Answer:
-        sent_at = self.server_clock.local()
+        sent_at = self._server_clock.local()
         prepared = self._prepare(call)
         verify: Any = self.session.verify
         try:
@@ -143,7 +139,7 @@ class HttpTransport:
             return Answer(0, None, {}, sent, phrase)
         headers = {name.lower(): value for name, value in response.headers.items()}
         body = _decode(content)
-        self.server_clock.learn(headers.get("date"), body, sent_at)
+        self._server_clock.learn(headers.get("date"), body, sent_at)
         return Answer(response.status_code, body, headers)
 
     def _prepare(self, call: "_Call") -> requests.PreparedRequest:
@@ -182,9 +178,6 @@ class ServerClock:
 
     def local(self) -> float:
         return self._clock.now()
-
-    def now(self) -> float:
-        return self._clock.now() + self.offset_s
 
     def learn(self, date: str | None, body: Any, sent_at: float) -> None:
         """Measure by an answer to what was sent at *sent_at* (our clock)."""

@@ -129,3 +129,8 @@ class WebSocketPeer:
 def serve_websocket(serve: Any) -> Callable[[Callable[[WebSocketPeer], None]], LoopbackServer]:
     """Starts servers that give each WebSocket to *script* after the handshake."""
     return lambda script: serve(lambda connection: script(WebSocketPeer(connection)))
+
+
+@pytest.fixture
+def websocket_peer() -> type[WebSocketPeer]:
+    return WebSocketPeer

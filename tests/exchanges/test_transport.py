@@ -74,6 +74,11 @@ def test_a_redirect_is_handed_back_and_never_followed() -> None:
         (Request("GET", "/quote?count=1", {"x": "y"}), "/api/v1/quote?count=1&x=y", ""),
         (POST, "/api/v1/order", '{"symbol":"XBTUSD","price":219.5}'),
         (Request("DELETE", "/order", body={"a": ["é"]}), "/api/v1/order", '{"a":["é"]}'),
+        (
+            Request("PUT", "/order", body=[{"price": 1.5e-8, "text": "1e-8", "a": [None, 2e22]}]),
+            "/api/v1/order",
+            '[{"price":0.000000015,"text":"1e-8","a":[null,20000000000000000000000]}]',
+        ),
         (Request("POST", "/user/logout"), "/api/v1/user/logout", ""),
     ],
 )
@@ -126,12 +131,9 @@ def dated(date: str | None, error: str = "") -> None:
     responses.get(BASE + "instrument", json=body, headers={"Date": date} if date else {})
 
 
-NOW = 1_600_000_000.0  # Sun, 13 Sep 2020 12:26:40 GMT
-
-
 @responses.activate
 @pytest.mark.parametrize(
-    "date, offset_s",
+    "date, offset_s",  # our clock says Sun, 13 Sep 2020 12:26:40 GMT
     [
         ("Sun, 13 Sep 2020 12:26:40 GMT", 0.5),
         ("Sun, 13 Sep 2020 12:28:40 GMT", 120.5),
@@ -145,7 +147,6 @@ def test_the_offset_is_read_from_the_date_of_answers(date: str | None, offset_s:
     dated(date)
     transport.send([GET])
     assert transport.server_offset_s == offset_s
-    assert transport.server_now() == NOW + offset_s
 
 
 @responses.activate
