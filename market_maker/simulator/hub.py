@@ -168,8 +168,9 @@ def identify_call(engine: Engine, call: Call, query: dict[str, str]) -> Account 
     return identify(engine, credentials, call.verb, target, call.body)
 
 
-def _credentials(call: Call, query: Mapping[str, str]) -> Mapping[str, str]:
-    return call.headers if NAMES[0] in call.headers else query
+def _credentials(call: Call, query: Mapping[str, str]) -> dict[str, str]:
+    source = call.headers if NAMES[0] in call.headers else query
+    return {name: source[name] for name in NAMES if name in source}
 
 
 def parse_body(call: Call) -> Any:

@@ -12,7 +12,7 @@ import socket
 import socketserver
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http.server import ThreadingHTTPServer
 from typing import Any
 
@@ -61,7 +61,7 @@ class Server(ThreadingHTTPServer):
         return f"ws://{self._host}:{self.server_port}{REALTIME}"
 
     def start(self) -> None:
-        for name, target in (("accept", self.serve_forever), ("pace", self._pace)):
+        for name, target in (("accept", self._accept), ("pace", self._pace)):
             threading.Thread(target=target, name=f"simulator-{name}", daemon=True).start()
 
     def close(self) -> None:
@@ -72,6 +72,9 @@ class Server(ThreadingHTTPServer):
         for connection in list(self._connections):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self) -> None:
+        self.serve_forever(poll_interval=_MAX_PACE_S)  # how long close() waits at most
 
     def _pace(self) -> None:
         delay_s: float | None = 0.0
@@ -188,40 +191,56 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--port", type=_port, default=0, metavar="N", help="port; 0 takes any free one")
+    add(
+        "--port",
+        type=_between(int, 0, 65_535),
+        default=0,
+        metavar="N",
+        help="port; 0 takes any free one",
+    )
     add("--host", default=LOOPBACK, help=f"address to listen on (default {LOOPBACK})")
     add("--json", action="store_true", help="first line is JSON: base_url, ws_url, accounts")
     add("--profile", choices=PROFILES, default="last", help="age of the protocol (default last)")
     add("--data", nargs="+", metavar="PATH", help="replay recordings: a folder or files")
     add("--symbol", default="XBTUSD", help="symbol to replay from --data (default XBTUSD)")
-    add("--speed", type=_positive, default=1.0, metavar="X", help="replay X times as fast")
+    add(
+        "--speed",
+        type=_between(float, 0.01, 1000),
+        default=1.0,
+        metavar="X",
+        help="replay X times as fast",
+    )
     add("--seed", type=int, metavar="N", help="same market and ids every time")
-    add("--balance", type=_positive, default=1.0, metavar="XBT", help="per account (default 1)")
-    add("--accounts", type=_positive_int, default=1, metavar="N", help="how many (default 1)")
+    add(
+        "--balance",
+        type=_between(float, 0, 1_000_000),
+        default=1.0,
+        metavar="XBT",
+        help="per account (default 1)",
+    )
+    add(
+        "--accounts",
+        type=_between(int, 1, 1000),
+        default=1,
+        metavar="N",
+        help="how many (default 1)",
+    )
     add("--no-rate-limit", action="store_true", help="never answer 429")
     add("--parent-pipe", action="store_true", help="end when standard input ends")
     return parser
 
 
-def _port(text: str) -> int:
-    number = int(text)
-    if not 0 <= number <= 65_535:
-        raise argparse.ArgumentTypeError(f"must be 0 to 65535, was {text}")
-    return number
+def _between(kind: Callable[[str], float], low: float, high: float) -> Callable[[str], Any]:
+    """A reader of numbers from *low* to *high*."""
 
+    def read(text: str) -> float:
+        with contextlib.suppress(ValueError):
+            number = kind(text)
+            if low <= number <= high:
+                return number
+        raise argparse.ArgumentTypeError(f"must be a number from {low} to {high}, was {text}")
 
-def _positive(text: str) -> float:
-    number = float(text)
-    if not 0 < number < 1e9:
-        raise argparse.ArgumentTypeError(f"must be above 0, was {text}")
-    return number
-
-
-def _positive_int(text: str) -> int:
-    number = int(text)
-    if not 0 < number <= 1000:
-        raise argparse.ArgumentTypeError(f"must be 1 to 1000, was {text}")
-    return number
+    return read
 
 
 if __name__ == "__main__":

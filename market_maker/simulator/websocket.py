@@ -27,6 +27,7 @@ from market_maker.simulator.session import Session
 
 QUEUE_SIZE = 10_000  # frames; about a minute of a busy market
 MAX_FRAME = 1_000_000  # characters a client may send in one message
+_LAST_WORDS_S = 1.0  # for the end of a conversation
 _BATCH = 200  # frames written with one system call
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 
@@ -66,8 +67,17 @@ class SocketClient:
         finally:
             self._hub.leave(self)
             self._enqueue(None)
-            writer.join(timeout=1.0)
+            writer.join(_LAST_WORDS_S)
+            self._hear_out()
             self.drop()
+
+    def _hear_out(self) -> None:
+        # Cutting the line while the client still talks would destroy our last frames to it.
+        with contextlib.suppress(OSError):
+            self._socket.settimeout(_LAST_WORDS_S)
+            self._socket.shutdown(socket.SHUT_WR)
+            while self._reader.read1(65_536):
+                pass
 
     def drop(self) -> None:
         """Cut the line; both threads notice."""

@@ -163,8 +163,8 @@ _TYPES = {
     "rootSymbol state typ underlyingSymbol reference referenceSymbol fundingBaseSymbol "
     "fundingQuoteSymbol fundingPremiumSymbol tickDirection lastTickDirection fairMethod "
     "markMethod clOrdID clOrdLinkID pegPriceType ordType timeInForce execInst contingencyType "
-    "inverseLeg sellLeg buyLeg ordStatus triggered ordRejReason text lastLiquidityInd execType feeType "
-    "tradePublishIndicator posState trdType",
+    "inverseLeg sellLeg buyLeg ordStatus triggered ordRejReason text lastLiquidityInd execType "
+    "feeType tradePublishIndicator posState trdType",
     "long": "account id size bidSize askSize orderQty displayQty leavesQty cumQty lastQty "
     "execCost execComm grossValue maxOrderQty lotSize multiplier "
     "underlyingToPositionMultiplier underlyingToSettleMultiplier quoteToSettleMultiplier "
