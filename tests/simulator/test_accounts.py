@@ -98,7 +98,8 @@ def test_a_captured_position_row_is_reproduced() -> None:
     expected = {
         "currentQty": 400, "posCost": -912_269, "currentCost": -912_269, "markValue": -913_828,
         "currentComm": 684, "realisedPnl": -684, "unrealisedPnl": -1_559,
-        "unrealisedCost": -912_269, "posCross": 1_559, "homeNotional": 0.00913828, "foreignNotional": -400,
+        "unrealisedCost": -912_269, "posCross": 1_559, "homeNotional": 0.00913828,
+        "foreignNotional": -400,
         "breakEvenPrice": 43880.0, "leverage": 100, "isOpen": True, "commission": 0.00075,
     }  # fmt: skip
     assert {name: row[name] for name in expected} == expected

@@ -92,64 +92,75 @@ class RecordedMarket:
         self._asks.grow(asks)
 
     def _move_index(self, now_s: float) -> None:
+        if now_s < self._index_due_s:
+            return
         bid, ask = self._bids.best(), self._asks.best()
-        if now_s < self._index_due_s or bid is None or ask is None:
+        if bid is None or ask is None:
             return
         self._index_due_s = now_s + _INDEX_EVERY_S
-        mid = (self._market.grid.price(bid) + self._market.grid.price(ask)) / 2
-        self._index += _INDEX_WEIGHT * (mid - self._index)
+        self._index += _INDEX_WEIGHT * ((bid + ask) / 2 - self._index)
         self._market.set_index(self._index)
 
 
 class _Side:
-    """One side of the recorded book, as last seen and as it now stands in ours. In ticks."""
+    """One side of the recorded book, as last seen and as it now stands in ours."""
 
     def __init__(self, market: Liquidity, side: str) -> None:
         self._market, self._side = market, side
         self._sign = 1 if side == "Buy" else -1
-        self._latest: dict[float, int] | None = None
-        self._recorded: dict[int, int] = {}  # price -> size last recorded
-        self._standing: dict[int, int] = {}  # price -> what we left in the book
-        self._eaten: dict[int, int] = {}  # price -> what customers took of it
+        self._latest: dict[float, int] = {}  # price -> size as last recorded
+        self._recorded: dict[int, int] = {}  # the same by price in ticks
+        self._standing: dict[int, int] = {}  # ticks -> what we left in the book
+        self._eaten: dict[int, int] = {}  # ticks -> what customers took of it
+        self._traded: set[float] = set()  # recorded prices to compare again after a trade
         self._ticks: dict[float, int] = {}  # price -> ticks
 
-    def best(self) -> int | None:
+    def best(self) -> float | None:
         """The best recorded price."""
-        return next(iter(self._recorded), None)
+        return next(iter(self._latest), None)
 
     def trade(self, taker_side: str, price_ticks: int, qty: int) -> None:
         """Play a recorded trade that hit this side."""
         self._notice(price_ticks)
         self._market.replay(taker_side, qty, price_ticks)
-        for price in list(self._standing):
-            if (price - price_ticks) * self._sign >= 0:
-                self._standing[price] = self._market.size(self._side, price)
-                self._latest = None  # so that the next book is compared in full
+        for price in self._latest:
+            ticks = self._to_ticks(price)
+            if (ticks - price_ticks) * self._sign >= 0:
+                self._standing[ticks] = self._market.size(self._side, ticks)
+                self._traded.add(price)
 
     def shrink(self, levels: dict[float, int]) -> list[tuple[int, int, bool]]:
-        """Take away what the new book lacks; what it adds: (price, size, goes in front)."""
-        if levels is self._latest:
+        """Take away what the new book lacks; what it adds: (ticks, size, goes in front)."""
+        before, traded = self._latest, self._traded
+        if levels is before and not traded:
             return []
+        changed = {price for price, _ in levels.items() - before.items()}
+        if traded:
+            changed |= traded & levels.keys()
+            self._traded = set()
+        for price in sorted(before.keys() - levels.keys()):
+            ticks = self._to_ticks(price)
+            self._market.resize(self._side, ticks, 0)
+            for known in (self._recorded, self._standing, self._eaten):
+                known.pop(ticks, None)
         self._latest = levels
-        before = self._recorded
-        worst = min((price * self._sign for price in before), default=0)
-        now = {self._to_ticks(price): size for price, size in levels.items()}
-        self._recorded = now
-        for price in [price for price in self._standing if price not in now]:
-            self._market.resize(self._side, price, 0)
-            del self._standing[price]
-            self._eaten.pop(price, None)
         more = []
-        for price, size in now.items():
-            if before.get(price) == size and self._standing.get(price) == size:
-                continue
-            self._notice(price)
-            target = size - self._eaten.get(price, 0)
-            if target < self._market.size(self._side, price):
-                self._resize(price, target, in_front=False)
+        for price in sorted(changed):
+            ticks = self._to_ticks(price)
+            self._recorded[ticks] = levels[price]
+            self._notice(ticks)
+            target = levels[price] - self._eaten.get(ticks, 0)
+            if target < self._market.size(self._side, ticks):
+                self._resize(ticks, target, in_front=False)
             else:
-                more.append((price, target, price not in before and price * self._sign < worst))
+                more.append((ticks, target, self._was_out_of_sight(price, before)))
         return more
+
+    def _was_out_of_sight(self, price: float, before: dict[float, int]) -> bool:
+        """Whether a price lay beyond the last book, so that others may have been there."""
+        if not before or price in before:
+            return False
+        return price < min(before) if self._side == "Buy" else price > max(before)
 
     def grow(self, more: list[tuple[int, int, bool]]) -> None:
         """Add what the new book has on top."""
