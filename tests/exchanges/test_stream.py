@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import wsproto.events
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market_maker.clock import Clock
@@ -40,9 +40,9 @@ class NoWaiting(Clock):
 
 
 def stream_to(port: int, **options: Any) -> WebSocketStream:
-    settings: dict[str, Any] = {"clock": NoWaiting(), "rng": random.Random(1)}
+    chosen: dict[str, Any] = {"clock": NoWaiting(), "rng": random.Random(1)}
     url = f"ws://127.0.0.1:{port}/realtime"
-    return WebSocketStream(url, options.pop("topics", TOPICS), **settings | options)
+    return WebSocketStream(url, options.pop("topics", TOPICS), **chosen | options)
 
 
 def next_of(events: Iterator[Any], kind: type) -> Any:
@@ -424,6 +424,7 @@ whole = st.tuples(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(whole, max_size=8), st.lists(st.integers(0, 200_000), max_size=12))
 def test_frames_come_out_whole_however_the_bytes_are_cut(
     frames: list[tuple[int, bytes]], cuts: list[int]
@@ -437,6 +438,7 @@ def test_frames_come_out_whole_however_the_bytes_are_cut(
     assert got == frames
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=20), min_size=1, max_size=5), st.integers(1, 7))
 def test_fragments_come_out_joined(parts: list[bytes], step: int) -> None:
     last = len(parts) - 1
@@ -452,6 +454,7 @@ def test_fragments_come_out_joined(parts: list[bytes], step: int) -> None:
     assert len(got) == len(parts)
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=60), max_size=6))
 def test_no_bytes_can_do_more_than_be_refused(chunks: list[bytes]) -> None:
     reader = FrameReader()

@@ -443,6 +443,7 @@ messages = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(messages, max_size=30))
 def test_any_sequence_gives_the_rows_of_a_naive_model(sequence: list[dict[str, Any]]) -> None:
     store, model = TableStore(), Model()
@@ -460,7 +461,7 @@ words = st.sampled_from(
 garbage = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | words | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=4),
-    max_leaves=12,
+    max_leaves=6,
 )
 frames = garbage | st.fixed_dictionaries(
     {
@@ -472,8 +473,8 @@ frames = garbage | st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=100)
-@given(st.lists(frames, max_size=8))
+@settings(deadline=None, max_examples=60)
+@given(st.lists(frames, max_size=6))
 def test_no_garbage_raises_or_touches_other_tables(sequence: list[Any]) -> None:
     store = TableStore()
     rows = [{"symbol": "XBTUSD", "lastPrice": 1.0}]

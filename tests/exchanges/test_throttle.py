@@ -1,7 +1,7 @@
 """The rate budget on a clock that moves by hand."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market_maker.clock import ManualClock
@@ -81,6 +81,7 @@ def test_a_block_holds_for_urgent_calls_too_and_is_never_shortened(clock: Manual
     assert budget.take()
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.floats(0, 3), st.integers(1, 4), st.booleans()), min_size=1, max_size=60)
 )
