@@ -102,8 +102,11 @@ MIN_REQUOTE_INTERVAL = 1.0  # seconds: the shortest wait, which saves requests
 ORDER_BULK = "auto"
 
 TIMEOUT = 7  # seconds to wait for an answer
-API_REST_INTERVAL = 1  # seconds to wait after cancelling
-API_ERROR_INTERVAL = 10  # seconds to wait after an error of the exchange
+
+# Seconds that strategies of sample-market-maker wait after cancelling and after an error. The
+# bot itself keeps to the rate limits that the exchange tells it.
+API_REST_INTERVAL = 1
+API_ERROR_INTERVAL = 10
 
 # Orders whose clOrdID begins so are ours; all others are left alone. At most 13 characters.
 ORDERID_PREFIX = "mm_bitmex_"

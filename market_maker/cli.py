@@ -136,13 +136,13 @@ def _run(argv: list[str]) -> int:
     parser.add_argument("symbol", nargs="?")
     args = parser.parse_args(argv)
     _load(args, {"DRY_RUN": True} if args.dry_run else {})
-    from market_maker import market_maker
-    from market_maker.settings import first_words, settings
-
-    greeting = first_words(settings)
-    if greeting:
-        print(greeting, file=sys.stderr)
     with contextlib.suppress(KeyboardInterrupt):  # the way to end it; it has cleaned up by now
+        from market_maker import market_maker
+        from market_maker.settings import first_words, settings
+
+        greeting = first_words(settings)
+        if greeting:
+            print(greeting, file=sys.stderr)
         market_maker.run()
     return OK
 

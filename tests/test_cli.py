@@ -1,9 +1,9 @@
 """The command line: dispatch, exit codes, one clear line for each mistake."""
 
+import os
 import re
 import subprocess
 import sys
-import time
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -159,17 +159,19 @@ def test_help_loads_nothing_slow() -> None:
 
 def test_help_answers_in_150_ms() -> None:
     def seconds() -> float:
-        begun = time.perf_counter()
+        """Of the processor, since other work on the machine must not fail this."""
+        before = os.times()
         subprocess.run(
             [sys.executable, "-m", "market_maker", "--help"],
             cwd=ROOT,
             stdout=subprocess.DEVNULL,
             check=True,
         )
-        return time.perf_counter() - begun
+        after = os.times()
+        user_s = after.children_user - before.children_user
+        return user_s + after.children_system - before.children_system
 
-    # The quickest of several: a busy machine delays single runs.
-    assert any(seconds() < 0.15 for _ in range(20))
+    assert min(seconds() for _ in range(3)) < 0.15
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
