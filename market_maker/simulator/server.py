@@ -7,6 +7,7 @@ as a child with `--parent-pipe`.
 import argparse
 import contextlib
 import logging
+import os
 import signal
 import socket
 import socketserver
@@ -161,7 +162,8 @@ def _market(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _await_parent(ended: threading.Event) -> None:
-    while sys.stdin.buffer.read(4096):
+    # not through sys.stdin: its lock, held here, would abort the interpreter on its way out
+    while os.read(0, 4096):
         pass
     ended.set()
 
