@@ -179,6 +179,17 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"marketmaker {VERSION}\n"
 
 
+def test_the_package_runs_the_command_line_as_it_always_did(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import market_maker
+
+    monkeypatch.setattr(sys, "argv", ["marketmaker", "xbtusd"])
+    with pytest.raises(SystemExit) as end:
+        market_maker.run()
+    assert end.value.code == 2
+
+
 # -- mistakes -------------------------------------------------------------------------------
 
 
