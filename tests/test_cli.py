@@ -362,6 +362,7 @@ def test_check_shows_everything_and_places_nothing(
         (refusal(400, "Invalid orderID"), "valid; may trade", 0),
         (refusal(403, "Access Denied"), "may not trade: Access Denied", 1),
         (refusal(401, "Invalid API Key."), "may not trade: Invalid API Key.", 1),
+        (refusal(429, "Rate limit exceeded"), "rights unknown: Rate limit exceeded", 0),
         (Answer(0, None, {}, True, "timed out"), "rights unknown: timed out", 0),
     ],
 )

@@ -85,7 +85,7 @@ def _say_rights(settings: Settings, connector: Connector) -> bool:
     refused = answer.status in (401, 403)
     if refused:
         _say("Key", f"may not trade: {error_message(answer)}")
-    elif 400 <= answer.status < 500:
+    elif answer.status in (400, 404):  # it looked for the order, so the key may amend
         _say("Key", "valid; may trade")
     else:
         _say("Key", f"rights unknown: {error_message(answer)}")
