@@ -183,7 +183,7 @@ class WebSocketStream:
                     continue
                 try:
                     message = loads(payload)
-                except ValueError:
+                except (ValueError, RecursionError):
                     self._not_json(payload)
                     continue
                 yield Message(recv_ns, message)

@@ -3,8 +3,11 @@
 import math
 import threading
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 
 from market_maker.clock import Clock
+
+_TELLING = 10  # tokens that must be missing before whole seconds tell how fast they return
 
 
 class RateBudget:
@@ -19,7 +22,8 @@ class RateBudget:
     ) -> None:
         self._clock = clock
         self._capacity = capacity
-        self._window_s = capacity / refill_per_s  # from empty to full
+        self._refill_per_s = refill_per_s
+        self._believable = (refill_per_s / 10, refill_per_s * 10)
         self._reserve = reserve
         self._tokens = capacity
         self._counted_s = clock.monotonic()
@@ -51,6 +55,8 @@ class RateBudget:
             if remaining is not None:
                 # Only ever down: what we took since that answer was given is not in it.
                 self._tokens = min(self._tokens, remaining)
+            if limit and remaining is not None and limit - remaining >= _TELLING:
+                self._measure_refill(limit - remaining, headers)
         if retry_after_s is not None:
             self.block_until(self._clock.now() + retry_after_s)
 
@@ -64,11 +70,23 @@ class RateBudget:
         blocked_s = self._blocked_until - self._clock.now()
         floor = 0.0 if urgent else min(self._reserve, self._capacity)
         missing = min(cost + floor, self._capacity) - self._tokens
-        return max(0.0, blocked_s, missing * self._window_s / self._capacity)
+        return max(0.0, blocked_s, missing / self._refill_per_s)
+
+    def _measure_refill(self, used: float, headers: Mapping[str, str]) -> None:
+        """The exchange says when its bucket will be full, in whole seconds of its own clock."""
+        full_s = _number(headers.get("x-ratelimit-reset"))
+        try:
+            told_s = parsedate_to_datetime(headers["date"]).timestamp()
+        except (KeyError, TypeError, ValueError):
+            return
+        if full_s is not None and full_s > told_s:
+            per_s = used / (full_s - told_s)
+            if self._believable[0] <= per_s <= self._believable[1]:
+                self._refill_per_s = per_s
 
     def _refill(self) -> None:
         now_s = self._clock.monotonic()
-        gained = (now_s - self._counted_s) * self._capacity / self._window_s
+        gained = (now_s - self._counted_s) * self._refill_per_s
         self._tokens = min(self._capacity, self._tokens + gained)
         self._counted_s = now_s
 

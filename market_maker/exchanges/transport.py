@@ -235,7 +235,7 @@ def _target(request: Request) -> str:
 def _decode(content: bytes) -> Any:
     try:
         return jsonx.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return content.decode("utf-8", "replace")
 
 

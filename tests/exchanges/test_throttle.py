@@ -62,12 +62,30 @@ def test_answers_correct_the_bucket_but_never_give_back(
     assert sum(budget.take() for _ in range(20)) == passes
 
 
-def test_another_limit_keeps_the_time_to_fill(clock: ManualClock) -> None:
+@pytest.mark.parametrize(
+    "headers, per_s",
+    [
+        ({"x-ratelimit-reset": "1600000030"}, 4.0),
+        ({"x-ratelimit-reset": "1600000240"}, 0.5),
+        ({"x-ratelimit-reset": "1600000240", "x-ratelimit-remaining": "111"}, 2.0),
+        ({"x-ratelimit-reset": "1599999999"}, 2.0),
+        ({"x-ratelimit-reset": "1999999999"}, 2.0),
+        ({"x-ratelimit-reset": "soon"}, 2.0),
+        ({"x-ratelimit-reset": "1600000030", "date": "today"}, 2.0),
+        ({}, 2.0),
+    ],
+)
+def test_the_refill_is_measured_by_when_the_exchange_is_full_again(
+    clock: ManualClock, headers: dict[str, str], per_s: float
+) -> None:
     budget = RateBudget(clock, capacity=120, refill_per_s=2)
-    budget.learn({"x-ratelimit-limit": "30", "x-ratelimit-remaining": "0"})
-    assert budget.wait_s() == 2
-    clock.sleep(60)
-    assert sum(budget.take() for _ in range(40)) == 30
+    clock.sleep(3600)  # our clock is wrong; the exchange's own date counts
+    date = "Sun, 13 Sep 2020 12:26:40 GMT"
+    told = {"x-ratelimit-limit": "120", "x-ratelimit-remaining": "0", "date": date}
+    budget.learn(told | headers)
+    while budget.take():
+        pass
+    assert budget.wait_s() == pytest.approx(1 / per_s)
 
 
 def test_a_block_holds_for_urgent_calls_too_and_is_never_shortened(clock: ManualClock) -> None:
