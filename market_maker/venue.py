@@ -64,7 +64,11 @@ def gateway_rules(settings: Any) -> Callable[[], GatewayRules]:
         limits = PositionLimits()
         if settings.CHECK_POSITION_LIMITS:
             limits = PositionLimits(settings.MIN_POSITION, settings.MAX_POSITION)
-        return GatewayRules(limits, settings.DEADMAN_TIMEOUT or 0.0)
+        # Renewed once a round: shorter than a quiet wait it would fire while all is well.
+        timeout_s = settings.DEADMAN_TIMEOUT and max(
+            settings.DEADMAN_TIMEOUT, 3 * settings.LOOP_INTERVAL
+        )
+        return GatewayRules(limits, timeout_s or 0.0)
 
     return read
 
