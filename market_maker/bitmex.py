@@ -265,7 +265,6 @@ def _created_row(order: Row, result: Result) -> Row:
         return result.row
     if result.status is Status.UNKNOWN:
         return {**order, "ordStatus": "Unknown", "leavesQty": order.get("orderQty"), "cumQty": 0}
-    logger.warning("Order not placed: %s", result.text)
     refused = {"ordStatus": "Rejected", "leavesQty": 0, "cumQty": 0, "text": result.text}
     return {"orderID": "", **order, **refused, "ordRejReason": result.text}
 

@@ -8,6 +8,7 @@ from typing import Any
 from market_maker import status, venue
 from market_maker.bitmex import BitMEX
 from market_maker.clock import Clock
+from market_maker.exchanges.base import ExchangeError
 from market_maker.exchanges.desk import Desk
 from market_maker.model.rows import NO_BUY, NO_SELL, Row, Ticker
 from market_maker.settings import settings as global_settings
@@ -97,9 +98,10 @@ class ExchangeInterface:
         """What CONTRACTS hold: `{symbol: {currentQty, futureType, multiplier, ...}}`."""
         portfolio = {}
         for symbol in self.settings.CONTRACTS or [self.symbol]:
-            row = self.desk.state.instrument(symbol)
-            if row is None:
-                continue
+            try:
+                row = self.get_instrument(symbol)
+            except (KeyError, ExchangeError):
+                continue  # CONTRACTS may name what this exchange does not list
             kind = "Quanto" if row.get("isQuanto") else "Inverse"
             kind = kind if row.get("isQuanto") or row.get("isInverse") else "Linear"
             to_settle = row.get("underlyingToSettleMultiplier") or row.get(

@@ -138,8 +138,8 @@ class Journal:
         """Book an execution with `symbol`, `orderID` and `execID`; False if it was booked."""
         insert = "INSERT OR IGNORE INTO fills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
         values = (
-            row["symbol"],
-            row["orderID"],
+            row.get("symbol") or "",
+            row.get("orderID") or "",
             row["execID"],
             row.get("clOrdID") or "",
             row.get("side") or "",

@@ -120,7 +120,7 @@ class OrderManager:
 
     def wait_for_change(self) -> None:
         """Until something relevant changes, within MIN_REQUOTE_INTERVAL and LOOP_INTERVAL."""
-        self._pace.wait(self.exchange.desk.state, self.settings, self._call_hooks)
+        self._pace.wait(self.exchange.desk, self.settings, self._call_hooks)
 
     def run_once(self) -> None:
         """One round: hear what happened, check, decide, act. A failed request only skips it."""

@@ -14,9 +14,11 @@ from types import FrameType
 from typing import Any
 
 from market_maker.clock import Clock
-from market_maker.exchanges.state import LiveState
+from market_maker.exchanges.desk import Desk
 
 logger = logging.getLogger("root")
+
+_ROUND_COST = 4  # requests that a round may need: amends in two phases, creates, cancels
 
 
 class Pace:
@@ -26,9 +28,11 @@ class Pace:
         self._clock = clock
         self._last_round_s = self._last_status_s = float("-inf")
 
-    def wait(self, state: LiveState, settings: Any, hear: Callable[[], None]) -> None:
+    def wait(self, desk: Desk, settings: Any, hear: Callable[[], None]) -> None:
         """Until something relevant changes; *hear* is called for whatever arrives meanwhile."""
-        clock = self._clock
+        clock, state = self._clock, desk.state
+        if self._last_round_s == float("-inf"):
+            self._last_round_s = clock.monotonic()  # the round that has just ended is the first
         longest_s = clock.monotonic() + settings.LOOP_INTERVAL
         while not (state.drain() and settings.EVENT_DRIVEN):
             hear()
@@ -38,9 +42,11 @@ class Pace:
             clock.wait(state.wake, left_s)
         if settings.EVENT_DRIVEN:
             # Changes within the shortest wait fold into one round.
-            due_s = self._last_round_s + settings.MIN_REQUOTE_INTERVAL
-            if due_s > clock.monotonic():
-                clock.sleep(due_s - clock.monotonic())
+            due_s = self._last_round_s + settings.MIN_REQUOTE_INTERVAL - clock.monotonic()
+            # With the rate budget low, rounds come as slowly as it refills.
+            due_s = max(due_s, min(desk.gateway.budget.wait_s(_ROUND_COST), settings.LOOP_INTERVAL))
+            if due_s > 0:
+                clock.sleep(due_s)
         self._last_round_s = clock.monotonic()
 
     def is_status_due(self, interval_s: float) -> bool:

@@ -72,8 +72,8 @@ class Connector(Protocol):
     def reconnect(self) -> None:
         """Drop the stream's connection, so that it comes back with fresh images."""
 
-    def follow(self, table: str) -> None:
-        """Stream one more table of the symbol from now on, such as "orderBookL2"."""
+    def follow(self, topic: str) -> None:
+        """Stream one more topic from now on, such as "orderBookL2:XBTUSD"."""
 
     def place(self, orders: Sequence[Row]) -> list[Result]: ...
 

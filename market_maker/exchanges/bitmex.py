@@ -80,11 +80,10 @@ class BitMEXConnector:
         self.transport.close()
         self._on_stop()
 
-    def follow(self, table: str) -> None:
-        """Subscribe to one more table of the symbol, now and after every reconnect."""
-        if table not in self._followed:
-            self._followed.add(table)
-            self.stream.subscribe(f"{table}:{self.symbol}")
+    def follow(self, topic: str) -> None:
+        if topic not in self._followed:
+            self._followed.add(topic)
+            self.stream.subscribe(topic)
 
     def reconnect(self) -> None:
         self.stream.reconnect()
@@ -179,6 +178,7 @@ class BitMEXConnector:
             query.setdefault("filter", jsonx.dumps({"symbol": self.symbol}))
         elif table not in ("margin", "user"):
             query.setdefault("symbol", self.symbol)
+        query = {name: value for name, value in query.items() if value is not None}
         return _rows(self.call("GET", path, query))
 
     def call(

@@ -1,5 +1,6 @@
 """One symbol on one account: the connection, what we believe, and the one door."""
 
+import difflib
 import logging
 import random
 from collections.abc import Callable
@@ -40,7 +41,9 @@ class Desk:
         self.journal = journal
         self.has_account = has_account
         self.before_exec = before_exec  # hands what must survive to the process that follows
-        self.state = LiveState(connector.symbol, self._is_ours, clock, has_account)
+        self.state = LiveState(
+            connector.symbol, self._is_ours, clock, has_account, journal.book_fill
+        )
         self.gateway = Gateway(
             connector,
             self.state,
@@ -64,6 +67,7 @@ class Desk:
         self._wait(lambda: self.state.connected, _CONNECT_TIMEOUT_S, "Couldn't connect to WS!")
         logger.info("Connected to WS. Waiting for data images, this may take a moment...")
         self._wait(lambda: self.state.ready, _IMAGES_TIMEOUT_S, "The exchange sent no image of")
+        self.gateway.recover()
         logger.info("Got all market data. Starting.")
 
     def is_market_quiet(self) -> bool:
@@ -84,12 +88,28 @@ class Desk:
             self.connector.stop()
             self.journal.close()
 
+    def _explain_refusal(self) -> str:
+        """The exchange's words, and the symbols it knows that come closest to ours."""
+        symbol = self.connector.symbol
+        try:
+            rows = self.connector.fetch_rows("instrument/active", symbol=None)
+        except ExchangeError:
+            rows = []
+        known = sorted(str(row.get("symbol")) for row in rows)
+        if not known or symbol in known:
+            return f"the exchange refuses to stream {symbol}: {self.state.refused}"
+        near = difflib.get_close_matches(symbol, known, n=1, cutoff=0.3)
+        hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known[:8])}."
+        return f"the exchange does not know the symbol {symbol}: {hint}"
+
     def _wait(self, is_done: Callable[[], bool], timeout_s: float, complaint: str) -> None:
         deadline_s = self.clock.monotonic() + timeout_s
         while not is_done():
             self.state.drain()
             if self.state.fatal:
                 raise AuthenticationError(f"the exchange refuses the key: {self.state.fatal}")
+            if self.state.refused:
+                raise StopTrading(self._explain_refusal())
             left_s = deadline_s - self.clock.monotonic()
             if is_done():
                 return

@@ -19,7 +19,7 @@ from market_maker.exchanges.base import Connector, ExchangeError, Result, Status
 from market_maker.exchanges.state import LiveState
 from market_maker.exchanges.throttle import RateBudget
 from market_maker.journal import Journal, State
-from market_maker.model.rows import Row
+from market_maker.model.rows import TERMINAL, Row
 from market_maker.quoting.limits import Approved, PositionLimits, Refused
 from market_maker.quoting.phases import amend_phases
 
@@ -75,7 +75,7 @@ class Gateway:
         self.after_action: Callable[[], None] = lambda: None
         self._lock = threading.RLock()
         self._deadman_due_s = float("-inf")
-        self._refusals: set[tuple[str, str]] = set()
+        self._last_refusal = ""
 
     def new_client_id(self) -> str:
         """The prefix and 22 characters that no other order has."""
@@ -137,12 +137,23 @@ class Gateway:
 
     def own_open_orders(self) -> list[Row]:
         """Our open orders as the exchange itself lists them now; raises when it cannot."""
-        rows = self.connector.fetch_open_orders()
-        ours = [row for row in rows if self.is_ours(str(row.get("clOrdID") or ""))]
-        with self.state.lock:
-            self.state.drain()
-            self.state.orders.resync(ours)
-        return ours
+        with self._lock:  # an order placed after the list was made must not seem to be missing
+            rows = self.connector.fetch_open_orders()
+            ours = [row for row in rows if self.is_ours(str(row.get("clOrdID") or ""))]
+            with self.state.lock:
+                self.state.drain()
+                self.state.orders.resync(ours)
+            return ours
+
+    def recover(self) -> None:
+        """Take over what an earlier run had in flight when it died, by its journal."""
+        for entry in self._journal.unsettled():
+            if entry.expires_at + _CLOCK_SKEW_S < self._clock.now():
+                self._journal.settle([entry.id], ["CLOSED"], [""])  # it can arrive no more
+            elif entry.action == "create":
+                with self.state.lock:
+                    self.state.orders.intend_create({**entry.wire, "side": side_of(entry.wire)})
+                    self.state.orders.doubt(entry.expires_at + _CLOCK_SKEW_S)
 
     def cancel_own(self, timeout_s: float = 15.0) -> list[Row]:
         """Cancel every order of ours and verify with the exchange that none is left.
@@ -275,12 +286,14 @@ class Gateway:
         batch = [_wire(orders[i]) for i in approved]
         if batch and not self.budget.take(self._cost(len(batch))):
             spent = Result(Status.NOT_SENT, {}, "the rate budget is spent for now")
-            return [results.get(i, spent) for i in range(len(orders))]
-        if batch:
+            results.update((i, spent) for i in approved)
+        elif batch:
             if self._deadman_due_s == float("-inf") and self._rules().deadman_timeout_s:
                 self._arm(self._rules().deadman_timeout_s)
             results.update(zip(approved, self._transact(action, batch, send), strict=True))
-        return [results[i] for i in range(len(orders))]
+        ordered = [results[i] for i in range(len(orders))]
+        self._say(ordered)
+        return ordered
 
     def _transact(
         self, action: str, batch: list[Row], send: Callable[[Sequence[Row]], list[Result]]
@@ -330,15 +343,17 @@ class Gateway:
         return math.ceil(count / 10) if self.connector.caps.atomic_batch else count
 
     def _refusal(self, refused: Refused) -> Result:
-        """Say a reason once until it changes, and answer with a row a strategy can read."""
-        named = (refused.reason.rstrip("0123456789.- "), str(refused.order.get("side")))
-        if named not in self._refusals:
-            self._refusals.add(named)
-            if len(self._refusals) > 100:
-                self._refusals.clear()
-            logger.warning("Order refused: %s.", refused.reason)
+        """Answer a refusal of our own with a row that a strategy can read."""
         row = {**refused.order, "ordStatus": "Rejected", "leavesQty": 0, "text": refused.reason}
         return Result(Status.REJECTED, {**row, "ordRejReason": refused.reason}, refused.reason)
+
+    def _say(self, results: Sequence[Result]) -> None:
+        """Log why orders did not go through: once, until the reason changes."""
+        failed = [result for result in results if result.status is not Status.OK]
+        reason = failed[0].text if failed else ""
+        if reason and reason != self._last_refusal and reason != "Invalid ordStatus":
+            logger.warning("%d of %d orders refused: %s.", len(failed), len(results), reason)
+        self._last_refusal = reason
 
 
 def _wire(order: Row) -> Row:
@@ -348,6 +363,8 @@ def _wire(order: Row) -> Row:
 
 def _doubted(result: Result) -> Result:
     """A refused cancel says that the order is not as we thought: it has to be looked up."""
+    if result.row.get("ordStatus") in TERMINAL:
+        return result._replace(status=Status.OK)  # the refusal shows how it ended
     if result.status is Status.REJECTED and (
         result.answer is None or result.answer.status < 401 or result.answer.status == 404
     ):

@@ -6,7 +6,7 @@ one lock, so that there is one writer at a time and every reader sees fresh rows
 
 import logging
 import threading
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -36,7 +36,12 @@ class LiveState:
     """The bot's view of one symbol on one account."""
 
     def __init__(
-        self, symbol: str, is_ours: Callable[[str], bool], clock: Clock, has_account: bool = True
+        self,
+        symbol: str,
+        is_ours: Callable[[str], bool],
+        clock: Clock,
+        has_account: bool = True,
+        book_fill: Callable[[Row], bool] = bool,  # True the first time a fill is seen
     ) -> None:
         self.symbol = symbol
         self.clock = clock
@@ -46,6 +51,7 @@ class LiveState:
         self.wake = threading.Event()
         self.connected = False
         self.fatal = ""  # the exchange refused the stream for good: the reason
+        self.refused = ""  # the exchange refused a subscription: the reason
         self.version = 0  # grows whenever a drain folded something
         self.last_recv_s = clock.monotonic()
         # Best prices by the latest message, quote or instrument; None where a side is empty.
@@ -55,7 +61,7 @@ class LiveState:
         self._inbox: deque[StreamEvent] = deque()
         self._overflowed = False
         self._notices: deque[Notice] = deque(maxlen=_MAX_NOTICES)
-        self._booked: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._book_fill = book_fill
         self._position_qty: object = None
         self._last_fill_s = float("-inf")
         self._is_relevant = False
@@ -164,6 +170,8 @@ class LiveState:
         if status in (401, 403):
             self.fatal = f"{status} {text}"
             self._is_relevant = True
+        elif (data.get("request") or {}).get("op") == "subscribe":
+            self.refused = text
 
     def _fold_change(self, change: Change, delta: list[Row]) -> None:
         if change.table == "order":
@@ -176,7 +184,8 @@ class LiveState:
             for row in delta:
                 self._note_market(row)
         elif change.table == "quote":
-            self._note_market(change.rows[-1])
+            for row in change.rows[-1:]:  # the image of an empty book has none
+                self._note_market(row)
         elif change.table == "trade" and change.action == "insert":
             ours = (row for row in change.rows if row.get("symbol") == self.symbol)
             self._notices.extend(Notice("trade", row) for row in ours)
@@ -201,15 +210,13 @@ class LiveState:
                 self._is_relevant = True
 
     def _fold_executions(self, change: Change) -> None:
-        if change.action == "partial":
-            for row in change.rows:
-                self._book_once(row)
-            return
         for row in change.rows:
-            if row.get("symbol") != self.symbol or not row.get("lastQty"):
+            if row.get("symbol") != self.symbol or row.get("execType") != "Trade":
                 continue
-            if row.get("execType") != "Trade" or not self._book_once(row):
-                continue
+            if not row.get("execID") or not self._book_fill(row):
+                continue  # streams and queries may repeat a fill
+            if change.action == "partial":
+                continue  # it happened before we looked, and the position includes it
             before = self.orders.filled_qty
             self.orders.count_fill(row)
             if self.orders.filled_qty != before:
@@ -250,13 +257,3 @@ class LiveState:
     def _note_fill(self) -> None:
         self._last_fill_s = self.clock.monotonic()
         self._is_relevant = True
-
-    def _book_once(self, row: Row) -> bool:
-        """True the first time this fill is seen; streams and queries may repeat it."""
-        name = (str(row.get("orderID")), str(row.get("execID")))
-        if name in self._booked:
-            return False
-        self._booked[name] = None
-        while len(self._booked) > 10_000:
-            self._booked.popitem(last=False)
-        return True

@@ -12,6 +12,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -111,12 +112,22 @@ class WebSocketStream:
         except (websocket.WebSocketException, OSError) as error:
             raise ConnectionError("the stream was lost while sending") from error
 
-    def close(self) -> None:
-        """End the generator, which may be waiting in another thread. May be called twice."""
-        self._closed.set()
+    def subscribe(self, topic: str) -> None:
+        """Follow *topic* too, now and after every reconnect."""
+        self._topics.append(topic)
+        with suppress(ConnectionError):  # without a connection the next one subscribes
+            self.send({"op": "subscribe", "args": [topic]})
+
+    def reconnect(self) -> None:
+        """Drop the connection; the generator makes a new one, with fresh images."""
         connection = self._socket
         if connection is not None and connection.sock is not None:
             _shut(connection.sock)
+
+    def close(self) -> None:
+        """End the generator, which may be waiting in another thread. May be called twice."""
+        self._closed.set()
+        self.reconnect()
 
     def _delay_s(self, failures: int) -> float:
         longest = min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2.0 ** min(failures, 10))

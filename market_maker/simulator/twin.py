@@ -78,6 +78,19 @@ class TwinStream:
         for answer in self._session.receive(message):
             self._push(answer)
 
+    def subscribe(self, topic: str) -> None:
+        """Follow *topic* too, now and after every reconnect."""
+        self.topics.append(topic)
+        for message in self._session.subscribe([topic]):
+            self._push(message)
+
+    def reconnect(self) -> None:
+        """Lose the connection and make a new one, with fresh images."""
+        if self._sink is not None:
+            sink = self._sink
+            self.close()
+            self.attach(sink)
+
     def close(self) -> None:
         sink, self._sink = self._sink, None
         if sink is not None:

@@ -58,7 +58,12 @@ class BitMEXWebsocket:
         state = self._fresh()
         row = state.instrument(symbol)
         if row is None:
-            raise KeyError(f"Unable to find instrument or index with symbol: {symbol}")
+            # Not the one we trade: ask once, and let the stream keep it from now on.
+            found = self.desk.connector.fetch_rows("instrument", symbol=symbol)
+            if not found:
+                raise KeyError(f"Unable to find instrument or index with symbol: {symbol}")
+            self.desk.connector.follow(f"instrument:{symbol}")
+            row = found[0]
         return with_tick_log(row)
 
     def get_ticker(self, symbol: str) -> dict[str, float]:
@@ -86,7 +91,7 @@ class BitMEXWebsocket:
         rows = [row for row in state.tables.rows("orderBookL2") if row.get("symbol") == symbol]
         if not rows:
             # The first reader pays for one query; from then on the stream keeps the book.
-            self.desk.connector.follow("orderBookL2")
+            self.desk.connector.follow(f"orderBookL2:{symbol}")
             return self.desk.connector.fetch_rows("orderBook/L2", symbol=symbol, depth=0)
         return [dict(row) for row in rows]
 
