@@ -29,6 +29,7 @@ class Session:
         self.account = account
         self.is_refused = False  # authentication failed: the connection ends
         self._topics: dict[str, tuple[str, str | None]] = {}  # as sent -> (table, symbol)
+        self._follows: set[tuple[str, str | None]] = set()  # the same without their spelling
 
     def welcome(self) -> Message:
         """The first frame of a connection."""
@@ -43,13 +44,11 @@ class Session:
 
     def wants(self, scope: Scope) -> bool:
         """Whether a message of *scope* is for this client."""
-        number = self.account.number if self.account else None
-        if scope.account is not None and scope.account != number:
+        follows = self._follows
+        if (scope.table, scope.symbol) not in follows and (scope.table, None) not in follows:
             return False
-        return any(
-            table == scope.table and symbol in (None, scope.symbol)
-            for table, symbol in self._topics.values()
-        )
+        number = self.account.number if self.account else None
+        return scope.account is None or scope.account == number
 
     def receive(self, message: Any) -> list[Message]:
         """The answer to one decoded frame of the client."""
@@ -92,6 +91,7 @@ class Session:
                 answers.append(_error(400, text, asked))
                 continue
             self._topics[topic] = (table, symbol)
+            self._follows.add((table, symbol))
             answers.append({"success": True, "subscribe": topic, "request": asked})
             number = self.account.number if self.account and table in PRIVATE else None
             answers.append(self.dialect.partial(table, symbol, number))
@@ -124,6 +124,7 @@ class Session:
                 answers.append(_error(400, text, request))
             else:
                 answers.append({"success": True, "unsubscribe": topic, "request": request})
+        self._follows = set(self._topics.values())
         return answers
 
     def _authenticate(self, arguments: list[Any], request: Mapping[str, Any]) -> Message:

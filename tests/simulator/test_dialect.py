@@ -30,6 +30,8 @@ class Desk:
         self.other = self.engine.open_account()
         self.dialect = Dialect(self.engine, profile)
         self.messages: list[dict[str, Any]] = []
+        for table in bitmex_tables.TABLES:  # who follows a table has had its image
+            self.dialect.partial(table, None, self.mine.number)
         self.engine.listeners.append(
             lambda event: self.messages.extend(m for _, m in self.dialect.render(event))
         )
@@ -507,6 +509,24 @@ def test_a_crossing_post_only_order_is_one_insert_already_cancelled(desk: Desk) 
     assert row["leavesQty"] == 0
     assert [(a, r["ordStatus"]) for a, r in desk.of("order")] == [("insert", "Canceled")]
     assert [r["execType"] for _, r in desk.of("execution")] == ["New", "Canceled"]
+
+
+def test_a_market_table_nobody_asked_for_is_not_rendered() -> None:
+    desk = Desk()
+    desk.dialect = Dialect(desk.engine)
+    desk.place("Buy", 100, 59000)
+    assert {message["table"] for message in desk.messages} == {
+        "order",
+        "execution",
+        "position",
+        "margin",
+    }
+    desk.dialect.partial("quote", "ETHUSD", None)
+    desk.dialect.partial("trade", "XBTUSD", None)
+    desk.messages.clear()
+    desk.fill(desk.place("Buy", 100, 59000), 100)
+    assert {message["table"] for message in desk.messages} >= {"trade"}
+    assert not {message["table"] for message in desk.messages} & {"quote", "instrument"}
 
 
 def test_inserts_omit_nulls_in_last_only() -> None:

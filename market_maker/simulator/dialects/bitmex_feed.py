@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from market_maker.model.rows import TERMINAL, Row
 from market_maker.simulator.accounts import MARKET
 from market_maker.simulator.dialects import bitmex_rows as rows
+from market_maker.simulator.dialects.bitmex_rows import iso
 from market_maker.simulator.dialects.bitmex_tables import TABLES, without_nulls
 from market_maker.simulator.events import (
     BookEvent,
@@ -24,7 +25,6 @@ from market_maker.simulator.events import (
     TradeEvent,
 )
 from market_maker.simulator.exchange import Engine
-from market_maker.simulator.instruments import iso_time
 
 Message = dict[str, Any]
 
@@ -55,6 +55,7 @@ class Feed:
         self._positions: dict[tuple[int, str], Row] = {}
         self._margins: dict[int, Row] = {}
         self._tops: dict[str, dict[tuple[str, int], Row]] = {}  # symbol -> orderBookL2_25 rows
+        self._asked: set[tuple[str, str]] = set()  # market (table, symbol) somebody had an image of
 
     def listing(self, symbol: str) -> rows.Listing:
         found = self.listings.get(symbol)
@@ -71,18 +72,19 @@ class Feed:
                 return self._quote(event)
             case BookEvent():
                 return self._level(event)
-            case TradeEvent():
+            case TradeEvent() if ("trade", event.symbol) in self._asked:
                 row = rows.trade_row(event, self.listing(event.symbol))
                 return [self._insert("trade", row)]
+            case InstrumentEvent() if ("instrument", event.symbol) in self._asked:
+                row = {"symbol": event.symbol, **event.changes, "timestamp": iso(event.time_s)}
+                return [_message(Scope("instrument", event.symbol), "update", row)]
             case OrderEvent():
                 return self._order(event)
-            case InstrumentEvent():
-                row = {"symbol": event.symbol, **event.changes, "timestamp": iso_time(event.time_s)}
-                return [_message(Scope("instrument", event.symbol), "update", row)]
             case PositionEvent():
                 return self._position(event)
             case MarginEvent():
                 return self._margin(event)
+        return []  # nobody follows it: most events of a busy market end here
 
     def _insert(self, table: str, row: Row, account: int | None = None) -> Scoped:
         row = row if self.is_classic else without_nulls(row)
@@ -93,19 +95,23 @@ class Feed:
         if recent is None:
             recent = self.quotes[event.symbol] = deque(maxlen=MAX_QUOTES)
         recent.append(event)
+        if ("quote", event.symbol) not in self._asked:
+            return []
         return [self._insert("quote", rows.quote_row(event, self.listing(event.symbol)))]
 
     def _level(self, event: BookEvent) -> list[Scoped]:
-        action = "delete" if not event.size else "update" if event.was else "insert"
-        row = rows.level_row(
-            self.listing(event.symbol),
-            event.level_id,
-            event.side,
-            event.size,
-            event.price_ticks,
-            event.time_s,
-        )
-        messages = [_message(Scope("orderBookL2", event.symbol), action, row)]
+        messages: list[Scoped] = []
+        if ("orderBookL2", event.symbol) in self._asked:
+            action = "delete" if not event.size else "update" if event.was else "insert"
+            row = rows.level_row(
+                self.listing(event.symbol),
+                event.level_id,
+                event.side,
+                event.size,
+                event.price_ticks,
+                event.time_s,
+            )
+            messages.append(_message(Scope("orderBookL2", event.symbol), action, row))
         if event.symbol in self._tops:
             messages += self._top_deltas(event.symbol)
         return messages
@@ -217,6 +223,7 @@ class Feed:
         return [row for name in symbols for row in self._market_image(table, name)]
 
     def _market_image(self, table: str, symbol: str) -> list[Row]:
+        self._asked.add((table, symbol))
         if table == "instrument":
             return [dict(self.engine.instrument_row(symbol))]
         if table == "quote":

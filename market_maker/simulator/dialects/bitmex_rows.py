@@ -4,12 +4,15 @@ Every function answers a fresh dict with every column; the profile decides wheth
 """
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import NamedTuple, Self
 
 from market_maker.model.rows import Row
 from market_maker.model.ticks import PriceGrid
 from market_maker.simulator.events import Order, OrderEvent, QuoteEvent, TradeEvent
 from market_maker.simulator.instruments import Instrument, iso_time
+
+iso = lru_cache(maxsize=256)(iso_time)  # events come in bunches of one time
 
 NO_MATCH = "00000000-0000-0000-0000-000000000000"  # trdMatchID of an execution without a trade
 
@@ -59,8 +62,8 @@ def order_row(order: Order, listing: Listing) -> Row:
         "cumQty": order.cum_qty,
         "avgPx": order.avg_px,
         "text": order.text,
-        "transactTime": iso_time(order.transact_time),
-        "timestamp": iso_time(order.timestamp),
+        "transactTime": iso(order.transact_time),
+        "timestamp": iso(order.timestamp),
     }
 
 
@@ -82,8 +85,8 @@ def execution_row(event: OrderEvent, listing: Listing) -> Row:
         "execComm": None,
         "homeNotional": None,
         "foreignNotional": None,
-        "timestamp": iso_time(event.time_s),
-        "transactTime": iso_time(event.time_s),
+        "timestamp": iso(event.time_s),
+        "transactTime": iso(event.time_s),
     }
     if fill is not None:
         price = listing.grid.price(fill.price_ticks)
@@ -109,7 +112,7 @@ def trade_row(trade: TradeEvent, listing: Listing) -> Row:
     price = listing.grid.price(trade.price_ticks)
     value, home, foreign = listing.spec.notionals(trade.qty, price)
     return {
-        "timestamp": iso_time(trade.time_s),
+        "timestamp": iso(trade.time_s),
         "symbol": trade.symbol,
         "side": trade.side,
         "size": trade.qty,
@@ -126,7 +129,7 @@ def trade_row(trade: TradeEvent, listing: Listing) -> Row:
 def quote_row(quote: QuoteEvent, listing: Listing) -> Row:
     has_bid, has_ask = quote.bid_ticks is not None, quote.ask_ticks is not None
     return {
-        "timestamp": iso_time(quote.time_s),
+        "timestamp": iso(quote.time_s),
         "symbol": quote.symbol,
         "bidSize": quote.bid_size if has_bid else None,
         "bidPrice": listing.price(quote.bid_ticks),
@@ -145,8 +148,8 @@ def level_row(
         "side": side,
         "size": size,
         "price": listing.grid.price(price_ticks),
-        "timestamp": iso_time(time_s),
-        "transactTime": iso_time(time_s),
+        "timestamp": iso(time_s),
+        "transactTime": iso(time_s),
     }
     if not size:
         del row["size"]
@@ -208,7 +211,7 @@ def _bin_row(
         home += trade_home
         foreign += trade_foreign
     return {
-        "timestamp": iso_time(end_s),
+        "timestamp": iso(end_s),
         "symbol": listing.spec.symbol,
         "open": opened,
         "high": max(prices_seen),
