@@ -7,8 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -122,35 +121,31 @@ def managed(run_loop: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
         if self.is_running:
             return run_loop(self, *args, **kwargs)
-        with _running(self):
+        gateway = self.exchange.desk.gateway
+        interrupts = Interrupts(lambda: gateway.is_busy)
+        interrupts.install()
+        gateway.after_action = interrupts.raise_pending
+        try:
+            self.start()
             return run_loop(self, *args, **kwargs)
+        except KeyboardInterrupt:
+            logger.info("Interrupted.")
+        except SystemExit as leaving:
+            self.exit_code = leaving.code if isinstance(leaving.code, int) else 0
+        except Exception as error:  # noqa: BLE001 - the top of the run: say it, clean up, end with 1
+            self.report(error)
+            self.exit_code = 1
+        finally:
+            interrupts.begin_ending()
+            try:
+                self.shut_down()
+            finally:
+                interrupts.restore()
+        if self.exit_code:
+            raise SystemExit(self.exit_code)
+        return None
 
     return wrapped
-
-
-@contextmanager
-def _running(manager: Any) -> Iterator[None]:
-    interrupts = Interrupts(lambda: manager.exchange.desk.gateway.is_busy)
-    interrupts.install()
-    manager.exchange.desk.gateway.after_action = interrupts.raise_pending
-    try:
-        manager.start()
-        yield
-    except KeyboardInterrupt:
-        logger.info("Interrupted.")
-    except SystemExit as leaving:
-        manager.exit_code = leaving.code if isinstance(leaving.code, int) else 0
-    except Exception as error:  # noqa: BLE001 - the top of the run: say it, clean up, end with 1
-        manager.report(error)
-        manager.exit_code = 1
-    finally:
-        interrupts.begin_ending()
-        try:
-            manager.shut_down()
-        finally:
-            interrupts.restore()
-    if manager.exit_code:
-        raise SystemExit(manager.exit_code)
 
 
 # -- restart when a file changes --------------------------------------------------------

@@ -15,6 +15,7 @@ from market_maker.exchanges.throttle import RateBudget
 from market_maker.journal import Journal
 from market_maker.quoting.limits import PositionLimits
 from market_maker.simulator.child import SimulatorChild
+from market_maker.utils import log
 from market_maker.utils.errors import AuthenticationError
 
 # BitMEX gave 300 requests in 5 minutes; answers tell when a server gives something else.
@@ -86,6 +87,7 @@ def _open(settings: Any, symbol: str, clock: Clock, rng: random.Random) -> _Open
             _child_args(settings), clock
         )
         base_url, key, secret = child.base_url, child.key, child.secret
+        log.hide(key, secret)
         on_stop, before_exec = child.close, child.export_env
     else:
         base_url = settings.BASE_URL

@@ -1,6 +1,5 @@
 """One symbol on one account: the connection, what we believe, and the one door."""
 
-import difflib
 import logging
 import random
 from collections.abc import Callable
@@ -9,6 +8,7 @@ from market_maker.clock import Clock
 from market_maker.exchanges.base import Connector, ExchangeError
 from market_maker.exchanges.gateway import Gateway, GatewayRules
 from market_maker.exchanges.state import LiveState
+from market_maker.exchanges.symbols import unknown_symbol
 from market_maker.exchanges.throttle import RateBudget
 from market_maker.journal import Journal
 from market_maker.utils.errors import AuthenticationError, StopTrading
@@ -88,20 +88,6 @@ class Desk:
             self.connector.stop()
             self.journal.close()
 
-    def _explain_refusal(self) -> str:
-        """The exchange's words, and the symbols it knows that come closest to ours."""
-        symbol = self.connector.symbol
-        try:
-            rows = self.connector.fetch_rows("instrument/active", symbol=None)
-        except ExchangeError:
-            rows = []
-        known = sorted(str(row.get("symbol")) for row in rows)
-        if not known or symbol in known:
-            return f"the exchange refuses to stream {symbol}: {self.state.refused}"
-        near = difflib.get_close_matches(symbol, known, n=1, cutoff=0.3)
-        hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known[:8])}."
-        return f"the exchange does not know the symbol {symbol}: {hint}"
-
     def _wait(self, is_done: Callable[[], bool], timeout_s: float, complaint: str) -> None:
         deadline_s = self.clock.monotonic() + timeout_s
         while not is_done():
@@ -109,7 +95,7 @@ class Desk:
             if self.state.fatal:
                 raise AuthenticationError(f"the exchange refuses the key: {self.state.fatal}")
             if self.state.refused:
-                raise StopTrading(self._explain_refusal())
+                raise StopTrading(unknown_symbol(self.connector))
             left_s = deadline_s - self.clock.monotonic()
             if is_done():
                 return

@@ -23,4 +23,6 @@ def unknown_symbol(connector: Connector) -> str:
     rows = answer.body if isinstance(answer.body, list) else []
     known = [str(row.get("symbol")) for row in rows if isinstance(row, dict)]
     nearest = difflib.get_close_matches(connector.symbol.upper(), known, 1)
-    return f"{line}: did you mean {nearest[0]}?" if nearest else line
+    if nearest:
+        return f"{line}: did you mean {nearest[0]}?"
+    return f"{line}; it has {', '.join(known[:8])}" if known else line
