@@ -189,7 +189,9 @@ class Ledger:
     ) -> int:
         """Satoshis that orders of (side, qty, cost) need, if the account has less; else 0."""
         needed = position.order_margin(extra) - position.order_margin()
-        return needed if needed > max(0, self.funds(account_no).available) else 0
+        if needed <= 0:
+            return 0
+        return needed if needed > self.funds(account_no).available else 0
 
     def total(self) -> int:
         """Sum of all cash, fees and costs over all accounts; 0 unless a posting was lost."""

@@ -90,11 +90,14 @@ class Desk:
         """Carry out a checked amend, unless the order finished in the meantime."""
         order = change.order
         leaves = change.order_qty - order.cum_qty
+        if is_reducing(order):
+            leaves = min(leaves, abs(self._position(order.account).qty))
         if order.leaves_qty <= 0 or leaves <= 0:
             return
         keeps_place = change.price_ticks == order.price_ticks and leaves <= order.leaves_qty
         self._unrest(order, order.leaves_qty - leaves if keeps_place else order.leaves_qty)
-        order.order_qty, order.leaves_qty, order.text = change.order_qty, leaves, change.text
+        order.order_qty, order.leaves_qty = order.cum_qty + leaves, leaves
+        order.text = change.text
         order.price_ticks = change.price_ticks
         if change.cl_ord_id != order.cl_ord_id:
             self._tape.shelf(order.account).rename(order, change.cl_ord_id)

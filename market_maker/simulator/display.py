@@ -65,19 +65,28 @@ class Display:
         """The full instrument row as it is now."""
         now_s = self._tape.now()
         row = fixed_columns(self._spec, now_s)
-        row.update(self._moving_columns())
+        bid, _, ask, _ = self._current_touch()
+        row.update(price_columns(self._spec, bid, ask))
+        row.update(self._trade_columns())
+        row.update(mark_columns(self._spec, self._state))
         row["timestamp"] = iso_time(now_s)
         return row
 
     def flush(self) -> None:
         """Report what changed since the last flush."""
-        if self._book.bids.changed or self._book.asks.changed:
-            self._flush_book()
-        if self._traded or self._index_moved:
-            self._report(self._moving_columns())
+        columns: Row = {}
+        if (self._book.bids.changed or self._book.asks.changed) and self._flush_book():
+            columns.update(price_columns(self._spec, self._touch[0], self._touch[2]))
+        if self._traded:
+            columns.update(self._trade_columns())
+        if self._index_moved:
+            columns.update(mark_columns(self._spec, self._state))
+        if columns:
             self._traded = self._index_moved = False
+            self._report(columns)
 
-    def _flush_book(self) -> None:
+    def _flush_book(self) -> bool:
+        """Report levels and the touch; whether a price of the touch moved."""
         now_s, symbol = self._tape.now(), self._spec.symbol
         events = [
             BookEvent(now_s, symbol, side.side, price, side.level_id(price), was, size)
@@ -89,13 +98,12 @@ class Display:
             events.sort(key=_comes)
         for event in events:
             self._tape.emit(event)
-        touch = self._current_touch()
-        if touch != self._touch:
-            moved = touch[0] != self._touch[0] or touch[2] != self._touch[2]
-            self._touch = touch
-            self._tape.emit(QuoteEvent(now_s, symbol, *touch))
-            if moved:
-                self._report(price_columns(self._spec, touch[0], touch[2]))
+        before, touch = self._touch, self._current_touch()
+        if touch == before:
+            return False
+        self._touch = touch
+        self._tape.emit(QuoteEvent(now_s, symbol, *touch))
+        return touch[0] != before[0] or touch[2] != before[2]
 
     def _report(self, columns: Row) -> None:
         changes = {name: v for name, v in columns.items() if self._shown.get(name, self) != v}
@@ -107,14 +115,9 @@ class Display:
             InstrumentEvent(now_s, self._spec.symbol, {**changes, "timestamp": iso_time(now_s)})
         )
 
-    def _moving_columns(self) -> Row:
-        touch = self._current_touch()
+    def _trade_columns(self) -> Row:
         interest = self._ledger.open_interest(self._spec.symbol)
-        return {
-            **price_columns(self._spec, touch[0], touch[2]),
-            **trade_columns(self._spec, self._state, interest),
-            **mark_columns(self._spec, self._state),
-        }
+        return trade_columns(self._spec, self._state, interest)
 
     def _current_touch(self) -> tuple[int | None, int, int | None, int]:
         bid, ask = self._book.bids.best(), self._book.asks.best()

@@ -150,7 +150,8 @@ class Engine:
         orders = desk.check_new(account_no, rows)
         for order in orders:
             desk.submit(order)
-        self._flush()
+        self._tape.flush_accounts()
+        desk.display.flush()
         return orders
 
     def amend(self, account_no: int, fields: Mapping[str, Any]) -> Order:
@@ -167,7 +168,8 @@ class Engine:
         changes = desk.check_amends(account_no, list(zip(orders, rows, strict=True)))
         for change in changes:
             desk.apply(change)
-        self._flush()
+        self._tape.flush_accounts()
+        desk.display.flush()
         return orders
 
     def cancel(
@@ -278,7 +280,7 @@ class Engine:
         return Liquidity(self._desk(symbol))
 
     def _desk(self, symbol: str) -> Desk:
-        desk = self._desks.get(symbol) or self._desks.get(str(symbol).upper())
+        desk = self._desks.get(str(symbol).upper())
         if desk is None:
             raise Refused("Invalid symbol")
         return desk

@@ -68,15 +68,6 @@ class Liquidity:
         """Move the index price, from which the mark price follows."""
         self._desk.display.set_index(index_price)
 
-    def levels(self, side: str) -> list[int]:
-        """Prices at which anything rests, best first."""
-        return list(self._book.sides[side].prices())
-
-    def has_customers(self, side: str, price_ticks: int) -> bool:
-        """Whether a customer's order rests at a price."""
-        queue = self._book.sides[side].queues.get(price_ticks)
-        return queue is not None and queue.size > queue.market_size
-
     def _meet_customers(self, side: str, limit_ticks: int, qty: int) -> int:
         """Trade with customers at *limit_ticks* or better; what is left of *qty*."""
         while qty and (first := self._book.first(side, limit_ticks)):

@@ -76,7 +76,8 @@ class Tape:
     def now(self) -> float:
         """Unix seconds; never earlier than what was stamped before."""
         now_s = self._clock.now() if self._fixed_s is None else self._fixed_s
-        self._latest_s = max(self._latest_s, now_s)
+        if now_s > self._latest_s:
+            self._latest_s = now_s
         return self._latest_s
 
     @contextmanager
@@ -90,9 +91,8 @@ class Tape:
 
     def new_id(self) -> str:
         """A fresh identifier in the shape of a random UUID."""
-        bits = self._rng.getrandbits(128) & ~(0xF << 76) | (4 << 76)
-        text = f"{bits & ~(3 << 62) | (2 << 62):032x}"
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        text = f"{self._rng.getrandbits(120):030x}"
+        return f"{text[:8]}-{text[8:12]}-4{text[12:15]}-a{text[15:18]}-{text[18:]}"
 
     def shelf(self, account_no: int) -> Shelf:
         shelf = self._shelves.get(account_no)

@@ -77,7 +77,6 @@ def test_a_fill_is_told_to_the_maker_then_to_the_taker_then_to_all(venue: Venue)
     assert told == [
         "OrderEvent", "OrderEvent", "OrderEvent", "TradeEvent", "PositionEvent", "PositionEvent",
         "MarginEvent", "MarginEvent", "BookEvent", "BookEvent", "QuoteEvent", "InstrumentEvent",
-        "InstrumentEvent",
     ]  # fmt: skip
     new, made, took = (event for event in venue.events if isinstance(event, OrderEvent))
     assert (new.exec_type, new.is_first, new.order.account) == ("New", True, venue.them)
@@ -222,6 +221,17 @@ def test_reduce_only_never_turns_a_position(venue: Venue) -> None:
     assert (second.ord_status, second.leaves_qty) == ("Canceled", 0)
     assert venue.engine.position_row(venue.us, "XBTUSD")["currentQty"] == 0
     assert venue.engine.book("XBTUSD") == ([], [])
+
+
+def test_an_amend_does_not_lift_reduce_only_above_the_position(venue: Venue) -> None:
+    venue.place(venue.them, -300, 60000.0)
+    venue.place(venue.us, 300, 60000.0)
+    order = venue.place(venue.us, -100, 61000.0, execInst="ReduceOnly")
+    venue.engine.amend(venue.us, {"orderID": order.order_id, "orderQty": 900})
+    assert (order.order_qty, order.leaves_qty) == (300, 300)
+    venue.place(venue.them, 900, 60500.0)
+    venue.engine.amend(venue.us, {"orderID": order.order_id, "price": 60500.0, "orderQty": 800})
+    assert venue.engine.position_row(venue.us, "XBTUSD")["currentQty"] == 0
 
 
 def test_close_without_a_quantity_closes_the_whole_position(venue: Venue) -> None:

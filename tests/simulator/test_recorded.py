@@ -255,7 +255,10 @@ BAD_FILES = {
     "no text": (b"\xff\xfe\x00", "cannot be read"),
     "a broken archive": (b"\x1f\x8b\x08\x00garbage", "cannot be read"),
     "trades only": (b"timestamp,symbol,side,size,price,action\n", "holds no book10 or quotes"),
-    "a header alone": (b"timestamp,symbol,bidSize,bidPrice,askPrice,askSize\n", "no row of XBTUSD"),
+    "a header alone": (
+        b"timestamp,symbol,bidSize,bidPrice,askPrice,askSize\n",
+        "holds no row of XBTUSD",
+    ),
     "a word for a time": (
         b"timestamp,symbol,bidSize,bidPrice,askPrice,askSize\nnoon,XBTUSD,1,2,3,4\n",
         "line 2 cannot be used",
@@ -282,6 +285,17 @@ def test_a_file_that_cannot_be_played_is_one_clear_line(case: str, tmp_path: Pat
     (line,) = fault.value.faults
     assert message in line
     assert "\n" not in line
+
+
+def test_a_file_that_breaks_off_says_where_and_ends_the_market(tmp_path: Path) -> None:
+    books: Books = {0: ({100.0: 50}, ASKS), 1: ({100.0: 40}, ASKS), 2: ({100.0: 30}, ASKS)}
+    path = write(tmp_path, books, []) / f"x_XBTUSD_book10_{DAY}.csv"
+    path.write_text(path.read_text().replace(":02.000Z,XBTUSD,100.5", ":02.000Z,XBTUSD,none"))
+    replay = Replay(path)
+    with pytest.raises(SettingsError, match="line 4 cannot be used"):
+        replay.until(5)
+    assert replay.engine.next_event_time() is None
+    assert replay.level(100.0) == 50
 
 
 def test_a_folder_without_the_symbol_and_a_wrong_speed_are_faults(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from market_maker.simulator.exchange import Engine
 from market_maker.simulator.instruments import DEFAULT_INSTRUMENTS, Instrument
 from market_maker.simulator.liquidity import Liquidity
-from market_maker.simulator.market.recordings import Item, Print, Snapshot, read_recording
+from market_maker.simulator.market.recordings import Item, Print, Snapshot, fault, read_recording
 from market_maker.utils.errors import SettingsError
 
 _INDEX_EVERY_S = 1.0
@@ -41,7 +41,7 @@ class RecordedMarket:
         self._items = read_recording(data, symbol)
         self._first = _first_snapshot(self._items)
         if self._first is None:
-            raise SettingsError([f"{data}: no row of {symbol}"])
+            raise fault(data, f"holds no row of {symbol}")
         mid = (next(iter(self._first.bids)) + next(iter(self._first.asks))) / 2
         # in those days one contract was a lot
         self.instrument: Instrument = replace(known[symbol], lot_size=1, start_price=mid)
@@ -57,7 +57,7 @@ class RecordedMarket:
         self._start_s = self._index_due_s = engine.now()
         self._zero_s = self._first.time_s
         self._show(self._first)
-        self._next = next(self._items, None)
+        self._read_next()
 
     def next_time(self) -> float | None:
         return None if self._next is None else self._clock_time(self._next)
@@ -72,10 +72,14 @@ class RecordedMarket:
             else:
                 # in between books of one moment nobody could act: the last one counts
                 latest = self._next
-            self._next = next(self._items, None)
+            self._read_next()
         if latest is not None:
             self._show(latest)
             self._move_index(self._clock_time(latest))
+
+    def _read_next(self) -> None:
+        self._next = None  # a file that turns out broken ends the market, it repeats nothing
+        self._next = next(self._items, None)
 
     def _clock_time(self, item: Item) -> float:
         return self._start_s + (item.time_s - self._zero_s) / self._speed

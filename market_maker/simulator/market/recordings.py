@@ -54,7 +54,7 @@ def read_recording(data: str | Path | Sequence[str | Path], symbol: str) -> Iter
     books = [path for path, kind in files.items() if kind == "book10"]
     books = books or [path for path, kind in files.items() if kind == "quotes"]
     if not books:
-        raise _fault(data, f"holds no book10 or quotes file for {symbol}")
+        raise fault(data, f"holds no book10 or quotes file for {symbol}")
     streams: list[Iterator[Item]] = [_rows(path, symbol, _snapshots) for path in books]
     streams += [_rows(path, symbol, _prints) for path, kind in files.items() if kind == "trades"]
     return merge(*streams)
@@ -67,12 +67,12 @@ def _paths(data: str | Path | Sequence[str | Path], symbol: str) -> list[Path]:
     if path.is_file():
         return [path]
     if not path.is_dir():
-        raise _fault(data, "no such file or folder")
+        raise fault(data, "no such file or folder")
     named = [(match, p) for p in sorted(path.iterdir()) if (match := _NAME.search(p.name))]
     ours = [(match, p) for match, p in named if match["symbol"] == symbol]
     days = [match["day"] for match, _ in ours if match["kind"] != "trades"]
     if not days:
-        raise _fault(data, f"holds no book10 or quotes file for {symbol}")
+        raise fault(data, f"holds no book10 or quotes file for {symbol}")
     return [p for match, p in ours if match["day"] == max(days)]
 
 
@@ -86,11 +86,11 @@ def _kind(path: Path) -> str:
     try:
         header = set(next(_open(path), []))
     except _PAST_ANY_FILE as error:
-        raise _fault(path, f"cannot be read ({error})") from None
+        raise fault(path, f"cannot be read ({error})") from None
     for kind, column in (("book10", "askPrice0"), ("quotes", "askPrice"), ("trades", "side")):
         if {column, "timestamp", "symbol"} <= header:
             return kind
-    raise _fault(path, "is not a book10, quotes or trades file")
+    raise fault(path, "is not a book10, quotes or trades file")
 
 
 def _rows(
@@ -108,9 +108,9 @@ def _rows(
     try:
         yield from read(counted(), next(rows), symbol)
     except (ValueError, IndexError) as error:
-        raise _fault(path, f"line {number} cannot be used ({error})") from None
+        raise fault(path, f"line {number} cannot be used ({error})") from None
     except _PAST_ANY_FILE as error:
-        raise _fault(path, f"cannot be read past line {number} ({error})") from None
+        raise fault(path, f"cannot be read past line {number} ({error})") from None
 
 
 def _snapshots(rows: Iterator[list[str]], header: list[str], symbol: str) -> Iterator[Snapshot]:
@@ -191,6 +191,7 @@ def _seconds(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-def _fault(data: object, what: str) -> SettingsError:
+def fault(data: object, what: str) -> SettingsError:
+    """The error for data that cannot be played, on one line."""
     where = data if isinstance(data, str | Path) else "the recorded data"
     return SettingsError([f"{where}: {what}"])
