@@ -33,6 +33,7 @@ class ExchangeInterface:
         rng: random.Random | None = None,
     ) -> None:
         self.dry_run = dry_run
+        self.beats_on_read = False
         self.settings = global_settings if settings is None else settings
         self.clock, self.rng = clock or Clock(), rng or random.Random()
         self.desk = desk or venue.open_desk(
@@ -141,6 +142,8 @@ class ExchangeInterface:
         return self.bitmex.funds()
 
     def get_orders(self) -> list[Row]:
+        if self.beats_on_read:
+            self.desk.gateway.beat()
         return [] if self.dry_run else self.bitmex.open_orders()
 
     def get_highest_buy(self) -> Row:

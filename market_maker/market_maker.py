@@ -67,6 +67,8 @@ class OrderManager:
         except errors.StopTrading as reason:
             logger.error("%s", reason)
             raise SystemExit(1) from reason
+        # A loop of the strategy's own has no rounds of ours: its reads show that it is alive.
+        self.exchange.beats_on_read = type(self).run_loop is not OrderManager.run_loop
         self.clock, self.rng = self.exchange.clock, self.exchange.rng
         logger.info("Using symbol %s.", self.exchange.symbol)
         if self.exchange.dry_run:
@@ -383,7 +385,7 @@ class OrderManager:
                 logger.info("Dry run: nothing was sent.")
             else:
                 gateway.cancel_own()
-                gateway.disarm()
+                gateway.switch.disarm()
                 logger.info("All orders are cancelled: the exchange lists none of ours.")
         except errors.AuthenticationError as error:
             logger.error("Was not authenticated; could not cancel orders: %s", error)

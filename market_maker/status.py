@@ -99,8 +99,8 @@ def plan_lines(
     contract = Contract.from_instrument(instrument)
     grid = PriceGrid.of(instrument.get("tickSize") or 0.01)
     lines = [
-        f"{'side':<5}{'price':>13}{'size':>9}{'from mid':>10}{'ticks':>8}"
-        f"{'XBT':>12}{'margin':>10}{'fee':>11}",
+        f"{'side':<5}{'price':>11}{'size':>8}{'from mid':>10}{'ticks':>8}"
+        f"{'value XBT':>12}{'margin':>11}{'fee':>13}",
     ]
     margin_ratio = instrument.get("initMargin") or 0.01
     total_margin = 0.0
@@ -110,9 +110,9 @@ def plan_lines(
         ticks = (order["price"] - ticker["mid"]) * grid.scale / grid.units
         total_margin += notional * margin_ratio
         lines.append(
-            f"{order['side']:<5}{grid.format(order['price']):>13}{order['orderQty']:>9}"
-            f"{away:>+10.4%}{ticks:>+8.1f}{notional:>12.8f}{notional * margin_ratio:>10.6f}"
-            f"{notional * fees['maker']:>+11.8f}"
+            f"{order['side']:<5}{grid.format(order['price']):>11}{order['orderQty']:>8}"
+            f"{away:>+10.4%}{ticks:>+8.1f}{notional:>12.8f}{notional * margin_ratio:>11.8f}"
+            f"{notional * fees['maker']:>+13.8f}"
         )
     lines += _totals(orders, contract, total_margin, fees)
     return lines

@@ -5,7 +5,7 @@ messages are passed on as they come, because they are the language of the bot.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from market_maker import jsonx
@@ -216,8 +216,10 @@ def raise_for(answer: Answer) -> None:
 def _rows(answer: Answer) -> list[Row]:
     raise_for(answer)
     body = answer.body
-    found: Iterable[Any] = body if isinstance(body, list) else [body]
-    return [row for row in found if isinstance(row, dict)]
+    found: list[Any] = body if isinstance(body, list) else [body]
+    if not all(isinstance(row, dict) for row in found):
+        raise ExchangeError(answer.status, "an answer that holds no rows")  # never "no orders"
+    return found
 
 
 def _cancel_result(order_id: str, row: Row | None, answer: Answer) -> Result:

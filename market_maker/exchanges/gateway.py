@@ -16,6 +16,7 @@ from typing import NamedTuple
 from market_maker.clock import Clock
 from market_maker.exchanges.approval import approve_amends, approve_creates, side_of
 from market_maker.exchanges.base import Connector, ExchangeError, Result, Status
+from market_maker.exchanges.deadman import DeadMansSwitch
 from market_maker.exchanges.state import LiveState
 from market_maker.exchanges.throttle import RateBudget
 from market_maker.journal import Journal, State
@@ -74,7 +75,7 @@ class Gateway:
         self.is_busy = False  # an answer is awaited: the wrong moment to be interrupted
         self.after_action: Callable[[], None] = lambda: None
         self._lock = threading.RLock()
-        self._deadman_due_s = float("-inf")
+        self.switch = DeadMansSwitch(connector, clock, budget)
         self._last_refusal = ""
 
     def new_client_id(self) -> str:
@@ -238,28 +239,8 @@ class Gateway:
 
     def beat(self) -> None:
         """Renew the dead man's switch when due; called while rounds complete."""
-        timeout_s = self._rules().deadman_timeout_s
-        now_s = self._clock.monotonic()
-        if not timeout_s or self.dry_run or now_s < self._deadman_due_s:
-            return
-        if self._deadman_due_s == float("-inf") and not len(self.state.orders):
-            return  # armed with the first order, not before
-        self._arm(timeout_s)
-
-    def disarm(self) -> None:
-        """Switch the dead man's switch off, once nothing of ours rests any more."""
-        if self._deadman_due_s != float("-inf"):
-            self.connector.dead_man(None)
-            self._deadman_due_s = float("-inf")
-
-    def _arm(self, timeout_s: float) -> None:
-        if self.connector.caps.dead_man_s is None:
-            return
-        self.budget.take(1, urgent=True)
-        if self.connector.dead_man(timeout_s):
-            self._deadman_due_s = self._clock.monotonic() + timeout_s / 4
-        else:
-            logger.warning("The exchange did not renew the dead man's switch.")
+        if self.switch.is_armed and not self.dry_run:
+            self.switch.arm(self._rules().deadman_timeout_s)
 
     # -- record, send, believe ----------------------------------------------------------
 
@@ -287,13 +268,18 @@ class Gateway:
         if batch and not self.budget.take(self._cost(len(batch))):
             spent = Result(Status.NOT_SENT, {}, "the rate budget is spent for now")
             results.update((i, spent) for i in approved)
+        elif batch and not self._is_guarded():
+            unarmed = "the dead man's switch is not armed; DEADMAN_TIMEOUT = 0 trades without"
+            results.update((i, Result(Status.NOT_SENT, {}, unarmed)) for i in approved)
         elif batch:
-            if self._deadman_due_s == float("-inf") and self._rules().deadman_timeout_s:
-                self._arm(self._rules().deadman_timeout_s)
             results.update(zip(approved, self._transact(action, batch, send), strict=True))
         ordered = [results[i] for i in range(len(orders))]
         self._say(ordered)
         return ordered
+
+    def _is_guarded(self) -> bool:
+        """The switch is armed before the first order, where the exchange has one."""
+        return self.switch.is_armed or self.switch.arm(self._rules().deadman_timeout_s)
 
     def _transact(
         self, action: str, batch: list[Row], send: Callable[[Sequence[Row]], list[Result]]
