@@ -135,12 +135,18 @@ class Ledger:
         self._positions[account_no] = {}
 
     def position(self, account_no: int, spec: Instrument) -> Position:
+        """The account's position, opened flat if it has none yet."""
         held = self._positions[account_no]
         position = held.get(spec.symbol)
         if position is None:
-            mark = self._marks.get(spec.symbol, spec.start_price)
-            position = held[spec.symbol] = Position(spec, spec.contract(), mark)
+            position = held[spec.symbol] = self.look(account_no, spec)
         return position
+
+    def look(self, account_no: int, spec: Instrument) -> Position:
+        """The account's position for reading only; a flat one if it has none."""
+        position = self._positions[account_no].get(spec.symbol)
+        mark = self._marks.get(spec.symbol, spec.start_price)
+        return position or Position(spec, spec.contract(), mark)
 
     def positions(self, account_no: int) -> dict[str, Position]:
         """symbol -> position."""
@@ -201,7 +207,7 @@ class Ledger:
 
 def position_row(ledger: Ledger, account_no: int, spec: Instrument, now_s: float) -> Row:
     """The position table's row (PROTOCOL 7.3, 7.6)."""
-    position = ledger.position(account_no, spec)
+    position = ledger.look(account_no, spec)
     held, cost, profit = position.qty != 0, position.cost, position.unrealised_pnl
     initial, cross, fees = position.margins()
     locked = initial + cross + fees

@@ -35,7 +35,7 @@ class Desk:
 
     def check_new(self, account_no: int, rows: Sequence[Mapping[str, Any]]) -> list[Order]:
         """Orders ready to submit; raises Refused if any of them may not be entered."""
-        position = self._position(account_no)
+        position = self._ledger.look(account_no, self.spec)
         shelf = self._tape.shelf(account_no)
         orders: list[Order] = []
         for fields in rows:

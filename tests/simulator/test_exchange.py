@@ -98,6 +98,15 @@ def test_a_fill_is_told_to_the_maker_then_to_the_taker_then_to_all(venue: Venue)
     assert venue.engine.imbalance_sat() == 0
 
 
+def test_looking_at_a_position_or_a_refusal_opens_none(venue: Venue) -> None:
+    assert venue.engine.position_row(venue.us, "XBTUSD")["currentQty"] == 0
+    with pytest.raises(Refused):
+        venue.place(venue.us, 150, 60000.0)
+    assert venue.engine.position_symbols(venue.us) == []
+    venue.place(venue.us, 100, 60000.0)
+    assert venue.engine.position_symbols(venue.us) == ["XBTUSD"]
+
+
 REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"symbol": "NOPE"}, "Invalid symbol"),
     ({"symbol": None}, "Invalid symbol"),

@@ -122,10 +122,10 @@ def test_the_book_is_deep_uncrossed_and_in_lots_at_all_times() -> None:
     assert {trade.side for trade in trades} == {"Buy", "Sell"}
 
 
-def test_an_hour_stays_cheap_and_within_sane_prices() -> None:
+def test_a_long_run_stays_cheap_and_within_sane_prices() -> None:
     clock, engine, events = opened(9)
-    clock.sleep(3600)
-    assert len(events) < 60 * 4000  # a few thousand a minute at most
+    clock.sleep(1200)
+    assert len(events) < 20 * 4000  # a few thousand a minute at most
     assert 0.9 * 60_000 < engine.instrument_row("XBTUSD")["markPrice"] < 1.1 * 60_000
 
 

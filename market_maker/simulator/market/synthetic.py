@@ -31,6 +31,7 @@ class Flow(NamedTuple):
     refill_after_s: float = 0.04  # the book closes again after a sweep
     touch_lots: int = 60  # size at the touch; deeper levels hold up to three times as much
     index_every_s: float = 1.0  # the index follows the fair price
+    restore_every_s: float = 5.0  # what takers took from the ladder is filled up again
 
 
 DEFAULT_FLOW = Flow()
@@ -76,6 +77,7 @@ class _Traders:
             "nibble": now_s + self._wait(flow.nibble_every_s),
             "sweep": now_s + self._wait(flow.sweep_every_s),
             "index": now_s + flow.index_every_s,
+            "restore": now_s + flow.restore_every_s,
         }
         self._refill()
         self._market.set_index(self._index())
@@ -101,8 +103,10 @@ class _Traders:
         elif what == "refill":
             self._refill()
             del self._due[what]
-        else:
+        elif what == "restore":
             self._restore()
+            self._due[what] = now_s + flow.restore_every_s
+        else:
             self._market.set_index(self._index())
             self._due[what] = now_s + flow.index_every_s
 
@@ -119,16 +123,20 @@ class _Traders:
         self._show("Buy", range(bid, bid - self._flow.levels, -1))
         self._show("Sell", range(bid + 1, bid + 1 + self._flow.levels))
 
-    def _show(self, side: Side, prices: Sequence[int]) -> None:
-        shown = self._sizes[side]
-        for price_ticks in shown.keys() - set(prices):
+    def _show(self, side: Side, prices: range) -> None:
+        """Show these prices, best first, and no others; the touch is drawn anew each time."""
+        shown, flow = self._sizes[side], self._flow
+        for price_ticks in [price for price in shown if price not in prices]:
             del shown[price_ticks]
             self._market.resize(side, price_ticks, 0)
-        for place, price_ticks in enumerate(prices):
-            if price_ticks not in shown or place == 0:
-                most = self._flow.touch_lots * (1 if place < 2 else 3)
-                shown[price_ticks] = self._rng.randint(max(1, most // 4), most) * self._lot
-                self._market.resize(side, price_ticks, shown[price_ticks])
+        shown.pop(prices[0], None)
+        missing: Sequence[int] = prices[:1]
+        if len(shown) < len(prices) - 1:
+            missing = [price for price in prices if price not in shown]
+        for price_ticks in missing:
+            most = flow.touch_lots * (1 if price_ticks in prices[:2] else 3)
+            shown[price_ticks] = self._rng.randint(max(1, most // 4), most) * self._lot
+            self._market.resize(side, price_ticks, shown[price_ticks])
 
     def _restore(self) -> None:
         """Fill up again what takers, customers among them, took from the ladder."""
