@@ -116,37 +116,45 @@ def serve(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the exchange until Ctrl-C, SIGTERM, or the end of the parent. Answers the exit code."""
     options = _parser().parse_args(argv)
-    clock = Clock()
     try:
-        engine = Engine(clock, **_market(options), seed=options.seed)
-        dialect = Dialect(engine, options.profile)
-        limits = None if options.no_rate_limit else RateLimits(options.profile)
-        server = Server(Hub(engine, dialect, clock, limits), options.host, options.port)
+        server = _build(options)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
-    except OSError as error:
-        print(
-            f"Cannot listen on {options.host}:{options.port}: {error.strerror or error}. "
-            "Choose another --port, or 0 for any free one.",
-            file=sys.stderr,
-        )
-        return 2
     accounts = [
-        engine.open_account(balance_sat=round(options.balance * 1e8))
+        server.hub.engine.open_account(balance_sat=round(options.balance * 1e8))
         for _ in range(options.accounts)
     ]
     ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
     if options.parent_pipe:
         threading.Thread(target=_await_parent, args=(ended,), daemon=True).start()
-    server.start()
-    _announce(server, accounts, options)
-    while not ended.wait(1.0):  # in slices, because Windows delivers no signal to a bare wait
-        pass
-    server.close()
+    before = {
+        number: signal.signal(number, lambda *_: ended.set())
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        server.start()
+        _announce(server, accounts, options)
+        while not ended.wait(1.0):  # in slices: Windows delivers no signal to an endless wait
+            pass
+        server.close()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return 0
+
+
+def _build(options: argparse.Namespace) -> Server:
+    """The server the options ask for, bound and not yet started; raises SettingsError."""
+    clock = Clock()
+    engine = Engine(clock, **_market(options), seed=options.seed)
+    limits = None if options.no_rate_limit else RateLimits(options.profile)
+    hub = Hub(engine, Dialect(engine, options.profile), clock, limits)
+    try:
+        return Server(hub, options.host, options.port)
+    except OSError as error:
+        fault = f"Cannot listen on {options.host}:{options.port}: {error.strerror or error}."
+        raise SettingsError([f"{fault} Choose another --port, or 0 for any free one."]) from None
 
 
 def _market(options: argparse.Namespace) -> dict[str, Any]:

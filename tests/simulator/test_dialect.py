@@ -130,7 +130,7 @@ def test_a_good_signature_names_the_account(desk: Desk, scale: int, upper: bool)
         (5, {"api-key": "nobody"}, 401, "Invalid API Key."),
         (5, {"api-signature": "00"}, 401, "Signature not valid."),
         (5, {"api-signature": "\u00e9"}, 401, "Signature not valid."),
-        (5, {"api-expires": "soon"}, 401, "Signature not valid."),
+        (5, {"api-expires": "1600000060"}, 401, "Signature not valid."),
         (
             -5,
             {},
@@ -150,6 +150,14 @@ def test_a_bad_signature_is_refused_with_the_documented_words(
             "/api/v1/order",
         )
     assert (refused.value.status, refused.value.message) == (status, text)
+
+
+@pytest.mark.parametrize("expires", ["soon", "", "nan"])
+def test_an_expiry_that_is_no_time_is_refused_even_if_signed(desk: Desk, expires: str) -> None:
+    signed = dict(sign(desk, 0), **{"api-expires": expires})
+    signed["api-signature"] = signature(desk.mine.secret, "GET", "/api/v1/order", expires)
+    with pytest.raises(Refused):
+        identify(desk.engine, signed, "GET", "/api/v1/order")
 
 
 def test_a_call_without_a_key_has_no_account(desk: Desk) -> None:
@@ -273,6 +281,17 @@ def test_orders_are_cancelled_by_one_id_or_many(desk: Desk, spell: Any) -> None:
     rows = desk.call("DELETE", "/order", orderID=asked).body
     assert [row["ordStatus"] for row in rows] == ["Canceled"] * len(rows)
     assert [row["orderID"] for row in rows] == (ids[:1] if asked == ids[0] else ids)
+
+
+@pytest.mark.parametrize("params", [{}, {"orderID": []}, {"orderID": ""}])
+def test_a_cancel_of_nothing_is_refused(desk: Desk, params: dict[str, Any]) -> None:
+    answer = desk.call("DELETE", "/order", **params)
+    assert (answer.status, answer.body["error"]["message"]) == (400, "Invalid orderID")
+
+
+def test_an_id_that_only_looks_like_a_list_is_an_id(desk: Desk) -> None:
+    desk.place("Buy", 100, 59000, clOrdID="[odd")
+    assert desk.call("DELETE", "/order", clOrdID="[odd").body[0]["ordStatus"] == "Canceled"
 
 
 def test_cancelling_twice_says_so_in_the_row(desk: Desk) -> None:
@@ -408,6 +427,20 @@ def test_the_book_is_asks_then_bids_from_high_to_low(desk: Desk) -> None:
     top = desk.call("GET", "/orderBook/L2", symbol="XBTUSD", depth="1").body
     assert [row["price"] for row in top] == [61000, 59100]
     assert desk.call("GET", "/orderBook/L2").status == 400
+
+
+def test_orders_can_be_asked_for_one_symbol(desk: Desk) -> None:
+    desk.place("Buy", 100, 59000)
+    assert len(desk.call("GET", "/order", symbol="xbt").body) == 1
+    assert desk.call("GET", "/order", symbol="ETHUSD").body == []
+    assert desk.call("GET", "/order", symbol="NOSUCH").body == []
+
+
+def test_a_dialect_that_came_late_shows_the_positions_there_are(desk: Desk) -> None:
+    desk.fill(desk.place("Buy", 200, 59000), 100)
+    late = Dialect(desk.engine, "last")
+    (row,) = late.partial("position", None, desk.mine.number)["data"]
+    assert row["currentQty"] == 100
 
 
 def test_private_tables_show_the_own_account_only(desk: Desk) -> None:

@@ -2,12 +2,14 @@
 
 import http.client
 import json
+import signal
 import socket
 import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 
 from market_maker.clock import Clock, ManualClock
 from market_maker.model.wire import Request
+from market_maker.simulator import server as server_module
 from market_maker.simulator import websocket as socket_module
 from market_maker.simulator.auth import NAMES, signature
 from market_maker.simulator.dialects.bitmex import Dialect
@@ -28,6 +31,7 @@ from market_maker.simulator.server import Server, main, serve
 from market_maker.simulator.websocket import accept_token
 
 TIMEOUT_S = 10.0
+RECORDINGS = Path(__file__).parents[3] / "shared/data"
 
 
 class Exchange:
@@ -123,6 +127,13 @@ def test_an_order_is_placed_by_a_json_or_a_form_body(
     assert (status, order["price"], order["ordStatus"]) == (200, 59000.5, "New")
     assert headers["content-type"].startswith("application/json")
     assert headers["date"].endswith("GMT")
+
+
+def test_an_order_is_amended_by_a_put(exchange: Exchange) -> None:
+    order = exchange.place()
+    body = json.dumps({"orderID": order["orderID"], "orderQty": 300}).encode()
+    status, row, _ = exchange.call("PUT", "/api/v1/order", body, "application/json")
+    assert (status, row["orderID"], row["orderQty"]) == (200, order["orderID"], 300)
 
 
 def test_parameters_of_a_delete_may_stand_in_the_query(exchange: Exchange) -> None:
@@ -408,6 +419,7 @@ def test_a_bad_key_after_the_handshake_is_told_and_ends_the_connection(exchange:
         ('{"op":"subscribe","args":["nothing"]}', 400, "Unknown table: nothing"),
         ('{"op":"subscribe","args":["trade:FOO"]}', 400, "Unknown or expired symbol."),
         ('{"op":"cancelAllAfter","args":60000}', 401, "Authorization Required"),
+        ('{"op":"authKeyExpires","args":[]}', 401, "Invalid API Key."),
         ("{", 400, "Failed to decode incoming data: "),
     ],
 )
@@ -421,8 +433,9 @@ def test_what_a_client_gets_wrong_it_is_told(
         assert answer["status"] == status
         assert answer["error"].startswith(error)
         assert ("request" in answer) is (sent != "{")
-        client.send("ping")
-        assert client.recv() == "pong"
+        if "authKey" not in sent:
+            client.send("ping")
+            assert client.recv() == "pong"
 
 
 def test_both_kinds_of_ping_are_answered(exchange: Exchange) -> None:
@@ -536,7 +549,9 @@ def test_a_client_that_does_not_read_is_dropped_and_holds_up_nobody(
 ) -> None:
     monkeypatch.setattr(socket_module, "QUEUE_SIZE", 50)
     lazy = exchange.connect("subscribe=orderBookL2:XBTUSD,instrument")
+    read(lazy)
     hub: Hub = exchange.server.hub
+    assert len(hub._subscribers) == 1
     deadline = time.monotonic() + TIMEOUT_S
     big = "x" * 100_000
     while hub._subscribers and time.monotonic() < deadline:
@@ -583,6 +598,60 @@ def test_a_taken_port_is_one_line_and_exit_code_2(
 def test_missing_data_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--data", "/no/such/folder"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("argv", "lines"),
+    [
+        (["--accounts", "2", "--seed", "1"], 8),
+        (["--host", "0.0.0.0", "--no-rate-limit"], 7),
+    ],
+)
+def test_it_tells_a_person_where_it_is_and_how_it_ends(
+    argv: list[str],
+    lines: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server_module, "_await_parent", lambda ended: ended.set())
+    before = signal.getsignal(signal.SIGINT)
+    assert main([*argv, "--parent-pipe"]) == 0
+    assert signal.getsignal(signal.SIGINT) is before
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == lines
+    assert said[0].startswith("Built-in exchange, play money, a synthetic market, profile last.")
+    assert said[1].startswith("REST       http://")
+    assert said[2].startswith("WebSocket  ws://")
+    assert any(line.startswith("Open beyond this machine") for line in said) is ("--host" in argv)
+    assert said[-1] == "Ctrl-C ends it."
+
+
+def test_it_tells_a_program_in_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "_await_parent", lambda ended: ended.set())
+    assert main(["--json", "--parent-pipe", "--accounts", "3"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    told = json.loads(line)
+    assert told["base_url"].startswith("http://127.0.0.1:")
+    assert told["base_url"].endswith("/api/v1/")
+    assert told["ws_url"].endswith("/realtime")
+    assert [set(account) for account in told["accounts"]] == [{"key", "secret"}] * 3
+
+
+def test_it_replays_recorded_data(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not RECORDINGS.exists():
+        pytest.skip("the recordings in ../shared/data are not here")
+    monkeypatch.setattr(server_module, "_await_parent", lambda ended: ended.set())
+    files = [
+        str(RECORDINGS / f"bitmex_ETHUSD_{kind}_2020-03-04.csv.gz")
+        for kind in ("book10", "quotes", "trades")
+    ]
+    argv = ["--data", *files, "--symbol", "ethusd", "--speed", "5", "--parent-pipe"]
+    assert main(argv) == 0
+    assert "recorded data at 5x" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,21 @@ def test_a_second_attach_starts_over_with_images() -> None:
     assert len([m for m in bot.messages if m.get("action") == "partial"]) == len(TABLES)
 
 
+def test_reconnecting_drops_the_line_and_shows_fresh_images() -> None:
+    bot = Bot(topics=["order"])
+    bot.twin.stream.reconnect()
+    assert bot.events == []
+    bot.attach()
+    bot.twin.stream.subscribe("quote:XBTUSD")
+    assert bot.messages[-1]["table"] == "quote"
+    bot.events.clear()
+    bot.twin.stream.reconnect()
+    assert isinstance(bot.events[0], Disconnected)
+    assert isinstance(bot.events[1], Connected)
+    partials = [m["table"] for m in bot.messages if m.get("action") == "partial"]
+    assert partials == ["order", "quote"]
+
+
 def test_editing_a_received_row_changes_nothing() -> None:
     bot = Bot().attach()
     bot.place("Buy", 59000)
@@ -186,6 +201,13 @@ def test_one_bad_topic_fails_the_whole_request() -> None:
     assert [m["error"] for m in bot.messages] == ["Unknown or expired symbol."]
     bot.place("Buy", 59000)
     assert len(bot.messages) == 1
+
+
+def test_the_last_profile_names_the_symbol_it_does_not_know() -> None:
+    bot = Bot(topics=[])
+    twin = Twin(bot.engine, bot.account, "last", ["quote:FOO"])
+    twin.stream.attach(bot.events.append)
+    assert bot.messages[-1]["error"].startswith("Unknown or expired symbol: FOO.")
 
 
 def test_unsubscribing_ends_the_deltas() -> None:
