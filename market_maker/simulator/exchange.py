@@ -20,13 +20,14 @@ from market_maker.clock import Clock
 from market_maker.model.contracts import Contract
 from market_maker.model.rows import Row
 from market_maker.model.ticks import PriceGrid
-from market_maker.simulator.accounts import Account, Ledger, margin_row, position_row
+from market_maker.simulator.accounts import Account, Ledger
 from market_maker.simulator.desk import Desk
 from market_maker.simulator.entry import Refused, find_order
 from market_maker.simulator.events import Event, Order, OrderEvent, QuoteEvent, TradeEvent
 from market_maker.simulator.instruments import DEFAULT_INSTRUMENTS, Instrument
 from market_maker.simulator.liquidity import Liquidity
 from market_maker.simulator.matching import Level
+from market_maker.simulator.statements import margin_row, position_row
 from market_maker.simulator.tape import Tape
 
 __all__ = ["Account", "CancelRow", "Engine", "Level", "MarketSource", "Refused"]

@@ -28,6 +28,11 @@ def _iso_second(time_s: int) -> str:
     return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+def to_e8(rate: float) -> int:
+    """A rate in the whole units of 1e-8 in which it is applied to money."""
+    return round(rate * RATE_SCALE)
+
+
 def share(rate_e8: int, amount_sat: int) -> int:
     """*rate_e8* (in 1e-8) of *amount_sat*, to the nearest satoshi, halves away from zero."""
     product = rate_e8 * amount_sat

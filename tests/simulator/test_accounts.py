@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_maker.simulator.accounts import HOUSE, MARKET, Ledger, margin_row, position_row
+from market_maker.simulator.accounts import HOUSE, MARKET, Ledger
 from market_maker.simulator.instruments import ETHUSD, XBTUSD, Instrument
+from market_maker.simulator.statements import margin_row, position_row
 
 US = 100_001
 
