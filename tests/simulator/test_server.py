@@ -514,15 +514,16 @@ def test_no_delta_is_lost_or_doubled_while_orders_flow(exchange: Exchange) -> No
 
     trader = threading.Thread(target=trade)
     trader.start()
-    clients = [exchange.connect("subscribe=orderBookL2:XBTUSD") for _ in range(5)]
+    books = []
+    for _ in range(5):
+        client = exchange.connect("subscribe=orderBookL2:XBTUSD")
+        image = read_until(client, lambda m: m.get("action") == "partial")
+        books.append((client, {row["id"]: row["size"] for row in image["data"]}))
     trader.join(TIMEOUT_S)
     assert done.is_set()
     exchange.place(price=50000)
-    for client in clients:
+    for client, rows in books:
         with closing(client):
-            read(client)
-            read(client)
-            rows = {row["id"]: row["size"] for row in read(client)["data"]}
             while 50000 not in {row["price"] for row in follow(client, rows)}:
                 pass
             assert sorted(rows.values()) == sorted(
