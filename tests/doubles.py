@@ -16,6 +16,7 @@ class StillMarket:
 
     def __init__(self, bid: float | None = 60_000.0, ask: float | None = 60_000.5) -> None:
         self._first = (bid, ask)
+        self._shown: list[tuple[str, int]] = []
         self._due: deque[Callable[[], None]] = deque()
 
     def bind(self, engine: Engine) -> None:
@@ -39,11 +40,12 @@ class StillMarket:
         self._due.append(lambda: self._book.take(side, qty, ticks))
 
     def _show(self, bid: float | None, ask: float | None, size: int = 50_000) -> None:
-        for side, price in (("Buy", bid), ("Sell", ask)):
-            for ticks in self._book.levels(side):
-                self._book.resize(side, ticks, 0)
-            if price is not None:
-                self._book.resize(side, self._book.grid.nearest(price), size)
+        for side, ticks in self._shown:
+            self._book.resize(side, ticks, 0)
+        touch = (("Buy", bid), ("Sell", ask))
+        self._shown = [(s, self._book.grid.nearest(p)) for s, p in touch if p is not None]
+        for side, ticks in self._shown:
+            self._book.resize(side, ticks, size)
 
 
 class Wire:

@@ -1,5 +1,6 @@
 """The market maker on the built-in exchange, in one process, on a clock that moves when told."""
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -294,7 +295,7 @@ def test_rounds_and_requests_keep_the_shortest_wait() -> None:
     bot = world.bot(Counting, wrap=wire, MIN_REQUOTE_INTERVAL=2.0)
     world.run(bot, 20)
     rounds = bot.rounds[1:]
-    gaps = [later - at for at, later in zip(rounds, rounds[1:], strict=False)]
+    gaps = [later - at for at, later in itertools.pairwise(rounds)]
     assert min(gaps) >= 2.0 - 1e-9
     assert len(rounds) >= 8  # the market moves all the time, so every wait is the shortest
     assert len(wire.sent("PUT")) <= len(rounds)
@@ -590,15 +591,39 @@ def test_the_exchange_interface_answers_in_the_originals_shapes() -> None:
     instrument = exchange.get_instrument()
     assert (instrument["symbol"], instrument["tickLog"]) == ("XBTUSD", 1)
     order = exchange.get_orders()[0]
-    wanted = "orderID clOrdID symbol side price orderQty leavesQty cumQty ordStatus".split()
+    wanted = [
+        "orderID",
+        "clOrdID",
+        "symbol",
+        "side",
+        "price",
+        "orderQty",
+        "leavesQty",
+        "cumQty",
+        "ordStatus",
+    ]
     assert [name for name in wanted if name not in order] == []
     position = exchange.get_position()
-    wanted = (
-        "openOrderBuyQty openOrderSellQty markValue liquidationPrice unrealisedPnl "
-        "realisedPnl homeNotional currentQty avgCostPrice avgEntryPrice"
-    ).split()
+    wanted = [
+        "openOrderBuyQty",
+        "openOrderSellQty",
+        "markValue",
+        "liquidationPrice",
+        "unrealisedPnl",
+        "realisedPnl",
+        "homeNotional",
+        "currentQty",
+        "avgCostPrice",
+        "avgEntryPrice",
+    ]
     assert [name for name in wanted if name not in position] == []
-    wanted = "walletBalance marginBalance availableMargin marginUsedPcnt marginLeverage".split()
+    wanted = [
+        "walletBalance",
+        "marginBalance",
+        "availableMargin",
+        "marginUsedPcnt",
+        "marginLeverage",
+    ]
     assert [name for name in wanted if name not in exchange.get_margin()] == []
     assert exchange.get_delta() == world.position()["currentQty"]
     assert exchange.is_open()
@@ -670,10 +695,17 @@ def test_the_manager_has_the_originals_attributes() -> None:
     world = World()
     bot = world.bot()
     world.run(bot, 3)
-    for name in (
-        "exchange instrument start_time starting_qty running_qty start_position_buy "
-        "start_position_sell start_position_mid start_XBt"
-    ).split():
+    for name in [
+        "exchange",
+        "instrument",
+        "start_time",
+        "starting_qty",
+        "running_qty",
+        "start_position_buy",
+        "start_position_sell",
+        "start_position_mid",
+        "start_XBt",
+    ]:
         assert getattr(bot, name) is not None, name
     assert bot.start_XBt == 100_000_000
     assert bot.start_position_buy < bot.start_position_mid < bot.start_position_sell

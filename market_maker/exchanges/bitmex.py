@@ -123,6 +123,8 @@ class BitMEXConnector:
     def dead_man(self, timeout_s: float | None) -> bool:
         body = {"timeout": round((timeout_s or 0) * 1000)}
         answer = self._send(Request("POST", "/order/cancelAllAfter", None, body))[0]
+        if answer.status in (401, 403):  # the first action of a run is the first to hear it
+            raise AuthenticationError(f"the exchange refuses the key: {error_message(answer)}")
         return answer.status == 200
 
     def _send(self, *requests: Request) -> list[Answer]:
