@@ -243,7 +243,8 @@ class LiveState:
         for name in moved:
             self.touch[name] = row[name]
             # Where our own order has become the touch, nothing new is known of the market.
-            if row[name] != self._own_best("Buy" if name == "bidPrice" else "Sell"):
+            own = self._own_best("Buy" if name == "bidPrice" else "Sell")
+            if own is None or row[name] != own:
                 self._is_relevant = True
         if moved:
             self._notices.append(Notice("book", row))
