@@ -23,19 +23,12 @@ def approve_creates(
     orders: Sequence[Row], state: LiveState, limits: PositionLimits, halt: str
 ) -> list[Verdict]:
     """Judge new orders, each on top of those approved before it."""
+    judge = _Judge(state, limits)
     verdicts: list[Verdict] = []
-    exposure = _exposure(state)
     for order in orders:
-        side, added = side_of(order), increase(order, 0)
+        side = side_of(order)
         reason = _objection(order, state, halt) or _level_objection(order, side, state)
-        verdict = (
-            Refused(order, reason)
-            if reason
-            else check_position(order, side, added, exposure, limits)
-        )
-        if isinstance(verdict, Approved):
-            exposure = _grown(exposure, side, added)
-        verdicts.append(verdict)
+        verdicts.append(judge.rule(order, side, increase(order, 0), reason))
     return verdicts
 
 
@@ -43,8 +36,8 @@ def approve_amends(
     changes: Sequence[Row], state: LiveState, limits: PositionLimits, halt: str
 ) -> list[Verdict]:
     """Judge changes of our orders; one that is gone reads `Invalid ordStatus` on every venue."""
+    judge = _Judge(state, limits)
     verdicts: list[Verdict] = []
-    exposure = _exposure(state)
     for change in changes:
         with state.lock:
             tracked = state.orders.get(str(change.get("orderID")))
@@ -54,20 +47,35 @@ def approve_amends(
         if tracked.phase is not Phase.WORKING:
             verdicts.append(Refused(change, "another action on it is in flight"))
             continue
-        side, row = tracked.row["side"], tracked.row
+        row = tracked.row
         total: float = change.get("orderQty") or row.get("orderQty") or 0
-        wanted = {**row, **change, "orderQty": total, "leavesQty": total - (row["cumQty"] or 0)}
+        leaves = total - (row.get("cumQty") or 0)
+        wanted = {**row, **change, "orderQty": total, "leavesQty": leaves}
         added = increase(wanted, tracked.exposed_qty)
-        reason = _objection(wanted, state, halt)
-        verdict = (
-            Refused(change, reason)
-            if reason
-            else check_position(change, side, added, exposure, limits)
-        )
-        if isinstance(verdict, Approved):
-            exposure = _grown(exposure, side, added)
-        verdicts.append(verdict)
+        verdicts.append(judge.rule(change, row["side"], added, _objection(wanted, state, halt)))
     return verdicts
+
+
+class _Judge:
+    """Rules on one order after the other, each on top of those approved before it."""
+
+    def __init__(self, state: LiveState, limits: PositionLimits) -> None:
+        self._limits = limits
+        with state.lock:
+            state.drain()
+            low, high = state.position_range()
+            buys, sells = state.orders.exposed("Buy"), state.orders.exposed("Sell")
+        self._exposure = Exposure(high, low, buys, sells)
+
+    def rule(self, order: Row, side: str, added: float, objection: str) -> Verdict:
+        if objection:
+            return Refused(order, objection)
+        verdict = check_position(order, side, added, self._exposure, self._limits)
+        if isinstance(verdict, Approved):
+            name = "buys" if side == "Buy" else "sells"
+            grown = getattr(self._exposure, name) + added
+            self._exposure = self._exposure._replace(**{name: grown})
+        return verdict
 
 
 def side_of(order: Row) -> str:
@@ -101,19 +109,6 @@ def _level_objection(order: Row, side: str, state: LiveState) -> str:
         if row["clOrdID"] == order["clOrdID"] or is_same_level:
             return "an order at this price may be live already"
     return ""
-
-
-def _exposure(state: LiveState) -> Exposure:
-    with state.lock:
-        state.drain()
-        low, high = state.position_range()
-        return Exposure(high, low, state.orders.exposed("Buy"), state.orders.exposed("Sell"))
-
-
-def _grown(exposure: Exposure, side: str, added: float) -> Exposure:
-    if side == "Buy":
-        return exposure._replace(buys=exposure.buys + added)
-    return exposure._replace(sells=exposure.sells + added)
 
 
 def _is_on_grid(price: object, tick_size: float | None) -> bool:
