@@ -218,6 +218,13 @@ def test_sizes_off_the_lot_go_to_the_nearest_one_with_a_warning(
     assert f"ORDER_START_SIZE = {start} is no multiple of the lot size 100" in caplog.text
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_with_the_defaults_a_newcomer_sees_a_fill_within_20_s(seed: int) -> None:
+    world = World(seed=seed)
+    world.run(world.bot(), 20)
+    assert any(event.fill for event in world.engine.executions(world.account.number))
+
+
 # -- limits -----------------------------------------------------------------------------
 
 

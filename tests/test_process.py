@@ -1,0 +1,155 @@
+"""The program as its user runs it: real processes, signals, sockets and files."""
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.process import Exchange, environment, running, until
+
+BOT = ["-m", "market_maker", "XBTUSD"]
+STRATEGY = """\
+from market_maker.market_maker import OrderManager
+
+
+class Breaking(OrderManager):
+    rounds = 0
+
+    def place_orders(self):
+        super().place_orders()
+        self.rounds += 1
+        if self.rounds == 3:
+            raise RuntimeError("a bug of the strategy")
+
+
+Breaking().run_loop()
+"""
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals work otherwise on Windows")
+
+
+@pytest.fixture(scope="module")
+def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
+    started = Exchange(tmp_path_factory.mktemp("exchange"))
+    yield started
+    started.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_no_order_and_exit_code_0(
+    exchange: Exchange, tmp_path: Path, number: int
+) -> None:
+    with running(BOT, tmp_path, exchange.env(tmp_path)) as bot:
+        bot.wait_for("Creating")
+        until(lambda: len(exchange.open_orders()) >= 10)
+        bot.signal(number)
+        assert bot.end() == 0, bot.text
+    assert exchange.open_orders() == []
+    assert "the exchange lists none of ours" in bot.text
+    assert "Traceback" not in bot.text
+    assert exchange.secret not in bot.text
+
+
+def test_a_signal_while_it_starts_leaves_no_order(exchange: Exchange, tmp_path: Path) -> None:
+    with running(BOT, tmp_path, exchange.env(tmp_path)) as bot:
+        bot.wait_for("Resetting current position")
+        bot.signal(signal.SIGTERM)
+        assert bot.end() == 0, bot.text
+    assert exchange.open_orders() == []
+
+
+def test_impatience_does_not_stop_the_clean_up(exchange: Exchange, tmp_path: Path) -> None:
+    with running(BOT, tmp_path, exchange.env(tmp_path)) as bot:
+        until(lambda: exchange.open_orders())
+        for _ in range(3):
+            bot.signal(signal.SIGINT)
+        assert bot.end() == 0, bot.text
+    assert exchange.open_orders() == []
+
+
+def test_an_exception_in_place_orders_leaves_no_order_and_exit_code_1(
+    exchange: Exchange, tmp_path: Path
+) -> None:
+    (tmp_path / "my_strategy.py").write_text(STRATEGY)
+    with running(["my_strategy.py", "XBTUSD"], tmp_path, exchange.env(tmp_path)) as bot:
+        bot.wait_for("Creating")
+        assert bot.end() == 1, bot.text
+    assert exchange.open_orders() == []
+    assert "RuntimeError: a bug of the strategy" in bot.text
+
+
+def test_a_killed_bots_orders_are_cleared_by_the_next_start(
+    exchange: Exchange, tmp_path: Path
+) -> None:
+    with running(BOT, tmp_path, exchange.env(tmp_path)) as bot:
+        until(lambda: len(exchange.open_orders()) >= 10)
+        bot.kill()
+    left = {row["orderID"] for row in exchange.open_orders()}
+    assert left
+    with running(BOT, tmp_path, exchange.env(tmp_path)) as bot:
+        bot.wait_for("Creating")
+        assert not left & {row["orderID"] for row in exchange.open_orders()}
+        bot.signal(signal.SIGTERM)
+        assert bot.end() == 0, bot.text
+    assert exchange.open_orders() == []
+
+
+def test_a_wrong_key_ends_with_one_line_and_code_1(exchange: Exchange, tmp_path: Path) -> None:
+    env = exchange.env(tmp_path) | {"BITMEX_API_SECRET": "x" * 48}
+    with running(BOT, tmp_path, env) as bot:
+        assert bot.end() == 1, bot.text
+    assert "refuses the key" in bot.text
+    assert "Traceback" not in bot.text
+
+
+def test_it_needs_no_account_and_no_network_even_behind_a_dead_proxy(tmp_path: Path) -> None:
+    dead = "http://127.0.0.1:9"
+    env = environment(HTTP_PROXY=dead, http_proxy=dead, HTTPS_PROXY=dead, ALL_PROXY=dead)
+    with running(BOT, tmp_path, env) as bot:
+        bot.wait_for("No settings.py here: built-in exchange, play money.")
+        bot.wait_for("Creating 12 orders")
+        bot.signal(signal.SIGINT)
+        assert bot.end() == 0, bot.text
+    assert "the exchange lists none of ours" in bot.text
+    assert "(play money)" in bot.text
+    assert re.search(
+        r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - INFO - market_maker - ", bot.text, re.M
+    )
+
+
+def test_a_changed_file_restarts_it_with_account_and_position_kept(tmp_path: Path) -> None:
+    settings = tmp_path / "settings.py"
+    settings.write_text("MIN_REQUOTE_INTERVAL = 0.2\nMIN_SPREAD = 0.00005\nSIM_SEED = 4\n")
+    with running(BOT, tmp_path, environment()) as bot:
+        bot.wait_for("Execution: ")
+        stamp = settings.stat().st_mtime + 10
+        os.utime(settings, (stamp, stamp))
+        bot.wait_for("Restarting the market maker...")
+        before = len(bot.lines)
+        bot.wait_for("Creating", times=1 + sum("Creating" in line for line in bot.lines[:before]))
+        bot.signal(signal.SIGTERM)
+        assert bot.end() == 0, bot.text
+    assert bot.text.count("Restarting the market maker...") == 1
+    start = bot.text.index("Restarting the market maker...")
+    bought = sum(
+        (1 if match[0] == "Buy" else -1) * int(match[1])
+        for match in re.findall(r"Execution: (Buy|Sell) (\d+) ", bot.text[:start])
+    )
+    (position,) = re.findall(r"Current Contract Position: (-?\d+)", bot.text[start:])[:1]
+    later = re.findall(r"Execution: ", bot.text[start : bot.text.index(position, start)])
+    assert later or int(position) == bought
+
+
+def test_a_dry_run_places_nothing_and_needs_no_key(exchange: Exchange, tmp_path: Path) -> None:
+    env = exchange.env(tmp_path)
+    del env["BITMEX_API_KEY"], env["BITMEX_API_SECRET"]
+    with running([*BOT, "--dry-run"], tmp_path, env) as bot:
+        bot.wait_for("nothing was sent")
+        assert exchange.open_orders() == []
+        bot.signal(signal.SIGINT)
+        assert bot.end() == 0, bot.text
+    assert "assumed" in bot.text
+    assert bot.text.rstrip().count("Traceback") == 0
