@@ -45,7 +45,7 @@ class Capabilities:
     client_id_max: int = 36
     amend: str = "in_place"  # "in_place" | "qty_down" | "replace_new_id" | "none"
     atomic_batch: bool = True  # a batch is applied as one, so own quotes cannot meet within it
-    max_batch: int = 100
+    max_batch: int = 100  # orders in one request
     max_cancel: int = 100
     post_only: str = "cancel"  # a post-only order that would take is "cancel"ed | "reject"ed
     events: str = "stream_snapshot"  # "stream_snapshot" | "stream" | "poll"

@@ -27,6 +27,7 @@ from market_maker.quoting.phases import amend_phases
 logger = logging.getLogger("root")
 
 _CLOCK_SKEW_S = 1.0
+_PER_SECOND = 10  # order requests; BitMEX's second layer (PROTOCOL 3)
 _DEFAULT_EXPIRY_S = 5.0
 
 
@@ -64,6 +65,7 @@ class Gateway:
         self.connector = connector
         self.state = state
         self.budget = budget
+        self.burst = RateBudget(clock, _PER_SECOND, _PER_SECOND)
         self.dry_run = dry_run
         self.fatal = ""  # why the exchange will take no more orders from us
         self.pulled = ""  # why the quotes are out of the market, while they are
@@ -264,9 +266,11 @@ class Gateway:
                 results.get(i, Result(Status.NOT_SENT, dict(o), "dry run"))
                 for i, o in enumerate(orders)
             ]
-        batch = [_wire(orders[i]) for i in approved]
+        spent = Result(Status.NOT_SENT, {}, "the rate budget is spent for now")
+        sendable = approved[: self._affordable(len(approved))]
+        results.update((i, spent) for i in approved[len(sendable) :])
+        approved, batch = sendable, [_wire(orders[i]) for i in sendable]
         if batch and not self.budget.take(self._cost(len(batch))):
-            spent = Result(Status.NOT_SENT, {}, "the rate budget is spent for now")
             results.update((i, spent) for i in approved)
         elif batch and not self._is_guarded():
             unarmed = "the dead man's switch is not armed; DEADMAN_TIMEOUT = 0 trades without"
@@ -325,8 +329,15 @@ class Gateway:
         """When a request sent now can no longer be acted on, by our clock."""
         return self._clock.now() + (self.connector.caps.request_expiry_s or _DEFAULT_EXPIRY_S)
 
+    def _affordable(self, count: int) -> int:
+        """How many of *count* orders may go this second; a bulk call is one request."""
+        per_request = self.connector.caps.max_batch
+        while count and not self.burst.take(math.ceil(count / per_request)):
+            count -= 1
+        return count
+
     def _cost(self, count: int) -> float:
-        return math.ceil(count / 10) if self.connector.caps.atomic_batch else count
+        return math.ceil(count / 10) if self.connector.caps.max_batch > 1 else count
 
     def _refusal(self, refused: Refused) -> Result:
         """Answer a refusal of our own with a row that a strategy can read."""
@@ -335,6 +346,8 @@ class Gateway:
 
     def _say(self, results: Sequence[Result]) -> None:
         """Log why orders did not go through: once, until the reason changes."""
+        if any(result.status is Status.NOT_SENT for result in results):
+            self.state.want_round()  # the plan is not carried out yet
         failed = [result for result in results if result.status is not Status.OK]
         reason = failed[0].text if failed else ""
         if reason and reason != self._last_refusal and reason != "Invalid ordStatus":

@@ -100,6 +100,11 @@ class LiveState:
             relevant, self._is_relevant = self._is_relevant, False
             return relevant
 
+    def want_round(self) -> None:
+        """Let the next round come as soon as the pace allows, whatever the market does."""
+        with self.lock:
+            self._is_relevant = True
+
     def take_notices(self) -> list[Notice]:
         """What has happened since the last call, in order of arrival."""
         with self.lock:

@@ -1,6 +1,7 @@
 """From the orders we have to the orders we want: a plan of cancels, amends and creates."""
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import zip_longest
 from typing import NamedTuple
 
 from market_maker.model.rows import Row
@@ -27,20 +28,27 @@ class Rules(NamedTuple):
 def converge(working: Sequence[Row], desired: Sequence[Row], rules: Rules) -> Plan:
     """Plan both sides. *working* rows without an `orderID` hold their level but are left alone."""
     plan = Plan([], [], [])
+    missing: list[list[Row]] = []
     for side in ("Buy", "Sell"):
         ours = [row for row in working if row["side"] == side]
         wants = [row for row in desired if row["side"] == side]
         for kind in dict.fromkeys(map(_kind, [*ours, *wants])):
-            _converge_side(
-                _from_touch([row for row in ours if _kind(row) == kind], side),
-                _from_touch([row for row in wants if _kind(row) == kind], side),
-                rules,
-                plan,
+            missing.append(
+                _converge_side(
+                    _from_touch([row for row in ours if _kind(row) == kind], side),
+                    _from_touch([row for row in wants if _kind(row) == kind], side),
+                    rules,
+                    plan,
+                )
             )
+    # The touch of both sides first: where the rate budget ends early, far levels wait.
+    for level in zip_longest(*missing):
+        plan.create.extend(order for order in level if order is not None)
     return plan
 
 
-def _converge_side(working: list[Row], desired: list[Row], rules: Rules, plan: Plan) -> None:
+def _converge_side(working: list[Row], desired: list[Row], rules: Rules, plan: Plan) -> list[Row]:
+    """Plan amends and cancels of one side; returns the orders that are missing."""
     pairs: list[tuple[Row, Row]] = []
     for same in (_same_client_id, _same_price(rules.grid)):
         _pair(working, desired, same, pairs)
@@ -52,7 +60,7 @@ def _converge_side(working: list[Row], desired: list[Row], rules: Rules, plan: P
         if change:
             plan.amend.append(change)
     plan.cancel.extend(row for row in working[count:] if row.get("orderID"))
-    plan.create.extend(desired[count:])
+    return desired[count:]
 
 
 def _pair(

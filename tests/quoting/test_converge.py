@@ -138,3 +138,9 @@ def _after(working: list[Row], plan: Plan) -> Counter:
     for change in plan.amend:
         by_id[change["orderID"]] = {**by_id[change["orderID"]], **change}
     return Counter((row["side"], row["price"]) for row in [*by_id.values(), *plan.create])
+
+
+def test_missing_orders_are_created_from_the_touch_on_both_sides_in_turn() -> None:
+    desired = [want("Buy", 98, 1), want("Buy", 99, 1), want("Sell", 102, 1), want("Sell", 101, 1)]
+    created = converge([], desired, RULES).create
+    assert [order["price"] for order in created] == [99, 101, 98, 102]
