@@ -132,7 +132,8 @@ class OrderManager:
         self._call_hooks()
         try:
             if not self.check_connection():
-                raise errors.StopTrading(desk.gateway.fatal or desk.state.fatal or "stream ended")
+                reason = desk.gateway.outbox.fatal or desk.state.fatal
+                raise errors.StopTrading(reason or "the stream has ended")
             self._check_data()
             self.sanity_check()
             desk.gateway.release()
@@ -336,7 +337,7 @@ class OrderManager:
 
     def check_connection(self) -> bool:
         """Whether the exchange still deals with us."""
-        return self.exchange.is_open() and not self.exchange.desk.gateway.fatal
+        return self.exchange.is_open() and not self.exchange.desk.gateway.outbox.fatal
 
     def reset(self) -> None:
         """Cancel what is left from before and quote anew."""

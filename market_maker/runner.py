@@ -121,10 +121,10 @@ def managed(run_loop: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
         if self.is_running:
             return run_loop(self, *args, **kwargs)
-        gateway = self.exchange.desk.gateway
-        interrupts = Interrupts(lambda: gateway.is_busy)
+        outbox = self.exchange.desk.gateway.outbox
+        interrupts = Interrupts(lambda: outbox.is_busy)
         interrupts.install()
-        gateway.after_action = interrupts.raise_pending
+        outbox.after_action = interrupts.raise_pending
         try:
             self.start()
             return run_loop(self, *args, **kwargs)

@@ -67,7 +67,7 @@ class Desk:
         self._wait(lambda: self.state.connected, _CONNECT_TIMEOUT_S, "Couldn't connect to WS!")
         logger.info("Connected to WS. Waiting for data images, this may take a moment...")
         self._wait(lambda: self.state.ready, _IMAGES_TIMEOUT_S, "The exchange sent no image of")
-        self.gateway.recover()
+        self.gateway.outbox.recover()
         logger.info("Got all market data. Starting.")
 
     def is_market_quiet(self) -> bool:

@@ -14,29 +14,20 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from market_maker.clock import Clock
-from market_maker.exchanges.approval import approve_amends, approve_creates, side_of
+from market_maker.exchanges.approval import approve_amends, approve_creates
 from market_maker.exchanges.base import Connector, ExchangeError, Result, Status
 from market_maker.exchanges.deadman import DeadMansSwitch
+from market_maker.exchanges.outbox import Outbox
 from market_maker.exchanges.state import LiveState
 from market_maker.exchanges.throttle import RateBudget
-from market_maker.journal import Journal, State
-from market_maker.model.rows import TERMINAL, Row
+from market_maker.journal import Journal
+from market_maker.model.rows import Row
 from market_maker.quoting.limits import Approved, PositionLimits, Refused
 from market_maker.quoting.phases import amend_phases
 
 logger = logging.getLogger("root")
 
-_CLOCK_SKEW_S = 1.0
 _PER_SECOND = 10  # order requests; BitMEX's second layer (PROTOCOL 3)
-_DEFAULT_EXPIRY_S = 5.0
-
-
-_JOURNAL_STATES: dict[Status, State] = {
-    Status.OK: "ACKED",
-    Status.REJECTED: "REJECTED",
-    Status.UNKNOWN: "UNKNOWN",
-    Status.NOT_SENT: "CLOSED",
-}
 
 
 class GatewayRules(NamedTuple):
@@ -67,16 +58,14 @@ class Gateway:
         self.budget = budget
         self.burst = RateBudget(clock, _PER_SECOND, _PER_SECOND)
         self.dry_run = dry_run
-        self.fatal = ""  # why the exchange will take no more orders from us
         self.pulled = ""  # why the quotes are out of the market, while they are
         self._clock = clock
         self._journal = journal
         self._rng = rng
         self._prefix = prefix
         self._rules = rules
-        self.is_busy = False  # an answer is awaited: the wrong moment to be interrupted
-        self.after_action: Callable[[], None] = lambda: None
         self._lock = threading.RLock()
+        self.outbox = Outbox(connector, state, journal, budget, clock)
         self.switch = DeadMansSwitch(connector, clock, budget)
         self._last_refusal = ""
 
@@ -95,7 +84,7 @@ class Gateway:
                     order["clOrdID"] = self.new_client_id()
                 order["symbol"] = self.connector.symbol
             verdicts = approve_creates(orders, self.state, self._rules().limits, self._halt)
-            return self._carry_out("create", orders, verdicts, self.connector.place)
+            return self._carry_out(orders, verdicts, self.outbox.create)
 
     def amend(self, changes: Sequence[Row]) -> list[Result]:
         """Change orders: each row has `orderID` and a new total `orderQty` and/or `price`."""
@@ -110,9 +99,7 @@ class Gateway:
             results: dict[int, Result] = {}
             for phase in phases:
                 batch = [changes[i] for i in phase]
-                answers = self._carry_out(
-                    "amend", batch, [verdicts[i] for i in phase], self.connector.amend
-                )
+                answers = self._carry_out(batch, [verdicts[i] for i in phase], self.outbox.amend)
                 results.update(zip(phase, answers, strict=True))
                 if any(a.status in (Status.UNKNOWN, Status.NOT_SENT) for a in answers):
                     break  # the other side may still stand where this one would go
@@ -125,16 +112,7 @@ class Gateway:
             if self.dry_run or not order_ids:
                 return [Result(Status.NOT_SENT, {}, "dry run") for _ in order_ids]
             self.budget.take(1, urgent=True)
-            with self.state.lock:
-                for order_id in order_ids:
-                    self.state.orders.intend_cancel(order_id)
-            rows = [{"orderID": order_id} for order_id in order_ids]
-            entries = self._journal.record("cancel", rows, self._expiry())
-            results = self.connector.cancel(order_ids)
-            for order_id, result in zip(order_ids, results, strict=True):
-                self._believe(order_id, _doubted(result))
-            self._close(entries, results)
-            return results
+            return self.outbox.cancel(order_ids)
 
     # -- all of ours --------------------------------------------------------------------
 
@@ -148,16 +126,6 @@ class Gateway:
                 self.state.orders.resync(ours)
             return ours
 
-    def recover(self) -> None:
-        """Take over what an earlier run had in flight when it died, by its journal."""
-        for entry in self._journal.unsettled():
-            if entry.expires_at + _CLOCK_SKEW_S < self._clock.now():
-                self._journal.settle([entry.id], ["CLOSED"], [""])  # it can arrive no more
-            elif entry.action == "create":
-                with self.state.lock:
-                    self.state.orders.intend_create({**entry.wire, "side": side_of(entry.wire)})
-                    self.state.orders.doubt(entry.expires_at + _CLOCK_SKEW_S)
-
     def cancel_own(self, timeout_s: float = 15.0) -> list[Row]:
         """Cancel every order of ours and verify with the exchange that none is left.
 
@@ -167,7 +135,7 @@ class Gateway:
         found: list[Row] | None = None
         deadline_s, delay_s = self._clock.monotonic() + timeout_s, 0.05
         with self.state.lock:
-            self.state.orders.doubt(self._expiry() + _CLOCK_SKEW_S)
+            self.state.orders.doubt(self.outbox.provable_from_s())
         while True:
             failure, rows = ExchangeError(0, "orders of ours are still open"), None
             try:
@@ -235,7 +203,7 @@ class Gateway:
     @property
     def _halt(self) -> str:
         """Why nothing new may go out at all, or an empty text."""
-        return self.fatal or (f"quotes are pulled: {self.pulled}" if self.pulled else "")
+        return self.outbox.fatal or (f"quotes are pulled: {self.pulled}" if self.pulled else "")
 
     # -- the dead man's switch ----------------------------------------------------------
 
@@ -248,7 +216,6 @@ class Gateway:
 
     def _carry_out(
         self,
-        action: str,
         orders: Sequence[Row],
         verdicts: Sequence[Approved | Refused],
         send: Callable[[Sequence[Row]], list[Result]],
@@ -276,7 +243,7 @@ class Gateway:
             unarmed = "the dead man's switch is not armed; DEADMAN_TIMEOUT = 0 trades without"
             results.update((i, Result(Status.NOT_SENT, {}, unarmed)) for i in approved)
         elif batch:
-            results.update(zip(approved, self._transact(action, batch, send), strict=True))
+            results.update(zip(approved, send(batch), strict=True))
         ordered = [results[i] for i in range(len(orders))]
         self._say(ordered)
         return ordered
@@ -284,50 +251,6 @@ class Gateway:
     def _is_guarded(self) -> bool:
         """The switch is armed before the first order, where the exchange has one."""
         return self.switch.is_armed or self.switch.arm(self._rules().deadman_timeout_s)
-
-    def _transact(
-        self, action: str, batch: list[Row], send: Callable[[Sequence[Row]], list[Result]]
-    ) -> list[Result]:
-        name = "clOrdID" if action == "create" else "orderID"
-        entries = self._journal.record(action, batch, self._expiry())
-        with self.state.lock:
-            for order in batch:
-                if action == "create":
-                    self.state.orders.intend_create({**order, "side": side_of(order)})
-                else:
-                    self.state.orders.intend_amend(order["orderID"], order)
-        self.is_busy = True
-        try:
-            results = send(batch)
-        finally:
-            self.is_busy = False
-        for order, result in zip(batch, results, strict=True):
-            self._believe(order[name], result)
-        self._close(entries, results)
-        self.after_action()
-        return results
-
-    def _believe(self, key: str, result: Result) -> None:
-        """Fold an answer into what we know, at once."""
-        with self.state.lock:
-            self.state.orders.settle(key, result, self._expiry() + _CLOCK_SKEW_S)
-        if result.answer is not None:
-            self.budget.learn(result.answer.headers)
-            if result.answer.status in (401, 403):
-                self.fatal = f"the exchange refuses our orders: {result.text}"
-        if result.retry_after_s is not None:
-            self.budget.block_until(self._clock.now() + result.retry_after_s)
-
-    def _close(self, entries: list[int], results: Sequence[Result]) -> None:
-        self._journal.settle(
-            entries,
-            [_JOURNAL_STATES[result.status] for result in results],
-            [str(result.row.get("orderID") or "") for result in results],
-        )
-
-    def _expiry(self) -> float:
-        """When a request sent now can no longer be acted on, by our clock."""
-        return self._clock.now() + (self.connector.caps.request_expiry_s or _DEFAULT_EXPIRY_S)
 
     def _affordable(self, count: int) -> int:
         """How many of *count* orders may go this second; a bulk call is one request."""
@@ -358,14 +281,3 @@ class Gateway:
 def _wire(order: Row) -> Row:
     """The row as it goes out."""
     return {name: value for name, value in order.items() if value is not None}
-
-
-def _doubted(result: Result) -> Result:
-    """A refused cancel says that the order is not as we thought: it has to be looked up."""
-    if result.row.get("ordStatus") in TERMINAL:
-        return result._replace(status=Status.OK)  # the refusal shows how it ended
-    if result.status is Status.REJECTED and (
-        result.answer is None or result.answer.status < 401 or result.answer.status == 404
-    ):
-        return result._replace(status=Status.UNKNOWN)
-    return result

@@ -302,7 +302,7 @@ def test_a_refused_key_ends_all_creating(door: Door, status: int) -> None:
     door.fail("POST", refusal(status, "Access Denied"))
     door.place((59_000, 300))
     door.heal()
-    assert "refuses our orders" in door.gateway.fatal
+    assert "refuses our orders" in door.gateway.outbox.fatal
     (result,) = door.place((58_000, 300))
     assert result.status is Status.REJECTED
     assert door.resting() == []

@@ -1,0 +1,124 @@
+"""The last steps of every order action: record, send, believe."""
+
+from collections.abc import Callable, Sequence
+
+from market_maker.clock import Clock
+from market_maker.exchanges.approval import side_of
+from market_maker.exchanges.base import Connector, Result, Status
+from market_maker.exchanges.state import LiveState
+from market_maker.exchanges.throttle import RateBudget
+from market_maker.journal import Journal, State
+from market_maker.model.rows import TERMINAL, Row
+
+_CLOCK_SKEW_S = 1.0
+_DEFAULT_EXPIRY_S = 5.0
+_JOURNAL_STATES: dict[Status, State] = {
+    Status.OK: "ACKED",
+    Status.REJECTED: "REJECTED",
+    Status.UNKNOWN: "UNKNOWN",
+    Status.NOT_SENT: "CLOSED",
+}
+
+
+class Outbox:
+    """Writes an action down, sends it, and folds the answers into what we know, at once."""
+
+    def __init__(
+        self,
+        connector: Connector,
+        state: LiveState,
+        journal: Journal,
+        budget: RateBudget,
+        clock: Clock,
+    ) -> None:
+        self.fatal = ""  # why the exchange will take no more orders from us
+        self.is_busy = False  # an answer is awaited: the wrong moment to be interrupted
+        self.after_action: Callable[[], None] = lambda: None
+        self._connector = connector
+        self._state = state
+        self._journal = journal
+        self._budget = budget
+        self._clock = clock
+
+    def create(self, orders: Sequence[Row]) -> list[Result]:
+        with self._state.lock:
+            for order in orders:
+                self._state.orders.intend_create({**order, "side": side_of(order)})
+        keys = [order["clOrdID"] for order in orders]
+        return self._act("create", keys, orders, self._connector.place)
+
+    def amend(self, changes: Sequence[Row]) -> list[Result]:
+        with self._state.lock:
+            for change in changes:
+                self._state.orders.intend_amend(change["orderID"], change)
+        keys = [change["orderID"] for change in changes]
+        return self._act("amend", keys, changes, self._connector.amend)
+
+    def cancel(self, order_ids: Sequence[str]) -> list[Result]:
+        with self._state.lock:
+            for order_id in order_ids:
+                self._state.orders.intend_cancel(order_id)
+        rows = [{"orderID": order_id} for order_id in order_ids]
+        return self._act("cancel", order_ids, rows, lambda _: self._connector.cancel(order_ids))
+
+    def recover(self) -> None:
+        """Take over what an earlier run had in flight when it died, by its journal."""
+        for entry in self._journal.unsettled():
+            settle_after_s = entry.expires_at + _CLOCK_SKEW_S
+            if settle_after_s < self._clock.now():
+                self._journal.settle([entry.id], ["CLOSED"], [""])  # it can arrive no more
+            elif entry.action == "create":
+                with self._state.lock:
+                    self._state.orders.intend_create({**entry.wire, "side": side_of(entry.wire)})
+                    self._state.orders.doubt(settle_after_s)
+
+    def provable_from_s(self) -> float:
+        """When a request sent now can no longer be acted on, by our clock, with its skew."""
+        return self._expiry_s() + _CLOCK_SKEW_S
+
+    def _act(
+        self,
+        action: str,
+        keys: Sequence[str],
+        rows: Sequence[Row],
+        send: Callable[[Sequence[Row]], list[Result]],
+    ) -> list[Result]:
+        entries = self._journal.record(action, rows, self._expiry_s())
+        self.is_busy = True
+        try:
+            results = send(rows)
+        finally:
+            self.is_busy = False
+        for key, result in zip(keys, results, strict=True):
+            self._believe(key, _doubted(result) if action == "cancel" else result)
+        self._journal.settle(
+            entries,
+            [_JOURNAL_STATES[result.status] for result in results],
+            [str(result.row.get("orderID") or "") for result in results],
+        )
+        self.after_action()
+        return results
+
+    def _believe(self, key: str, result: Result) -> None:
+        with self._state.lock:
+            self._state.orders.settle(key, result, self.provable_from_s())
+        if result.answer is not None:
+            self._budget.learn(result.answer.headers)
+            if result.answer.status in (401, 403):
+                self.fatal = f"the exchange refuses our orders: {result.text}"
+        if result.retry_after_s is not None:
+            self._budget.block_until(self._clock.now() + result.retry_after_s)
+
+    def _expiry_s(self) -> float:
+        return self._clock.now() + (self._connector.caps.request_expiry_s or _DEFAULT_EXPIRY_S)
+
+
+def _doubted(result: Result) -> Result:
+    """A refused cancel says that the order is not as we thought: it has to be looked up."""
+    if result.row.get("ordStatus") in TERMINAL:
+        return result._replace(status=Status.OK)  # the refusal shows how it ended
+    if result.status is Status.REJECTED and (
+        result.answer is None or result.answer.status < 401 or result.answer.status == 404
+    ):
+        return result._replace(status=Status.UNKNOWN)
+    return result
