@@ -51,7 +51,8 @@ class BitMEXWebsocket:
     @property
     def keys(self) -> Mapping[str, list[str]]:
         """The key columns each table announced."""
-        return self.desk.state.tables.keys
+        keys: Mapping[str, list[str]] = self._fresh().tables.keys
+        return keys
 
     def get_instrument(self, symbol: str) -> Row:
         """The instrument row, with `tickLog`: the decimals of its tick size."""
