@@ -84,7 +84,7 @@ def _open(settings: Any, symbol: str, clock: Clock, rng: random.Random) -> _Open
     on_stop = before_exec = _nothing
     if is_play_money(settings):
         child = SimulatorChild.adopt(os.environ) or SimulatorChild.start(
-            _child_args(settings), clock
+            _child_args(settings, symbol), clock
         )
         base_url, key, secret = child.base_url, child.key, child.secret
         log.hide(key, secret)
@@ -106,14 +106,19 @@ def _open(settings: Any, symbol: str, clock: Clock, rng: random.Random) -> _Open
     return _Opened(connector, bool(key), before_exec)
 
 
-def _child_args(settings: Any) -> list[str]:
+def _child_args(settings: Any, symbol: str) -> list[str]:
     args = ["--profile", settings.SIM_PROFILE, "--balance", str(settings.SIM_BALANCE)]
     for name, flag in (("SIM_SPEED", "--speed"), ("SIM_SEED", "--seed")):
         if settings[name] is not None:
             args += [flag, str(settings[name])]
     data = settings.SIM_DATA
     if data:
-        args += ["--data", *([data] if isinstance(data, str) else map(str, data))]
+        args += [
+            "--symbol",
+            symbol,
+            "--data",
+            *([data] if isinstance(data, str) else map(str, data)),
+        ]
     return args
 
 
