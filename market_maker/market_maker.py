@@ -117,8 +117,8 @@ class OrderManager:
             if sys.stdout.isatty():
                 print("-----", flush=True)
             self.check_file_change()
-            self.run_once()
             self.wait_for_change()
+            self.run_once()
 
     def wait_for_change(self) -> None:
         """Until something relevant changes, within MIN_REQUOTE_INTERVAL and LOOP_INTERVAL."""

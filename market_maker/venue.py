@@ -113,12 +113,8 @@ def _child_args(settings: Any, symbol: str) -> list[str]:
             args += [flag, str(settings[name])]
     data = settings.SIM_DATA
     if data:
-        args += [
-            "--symbol",
-            symbol,
-            "--data",
-            *([data] if isinstance(data, str) else map(str, data)),
-        ]
+        args += ["--symbol", symbol, "--data"]
+        args += [data] if isinstance(data, str) else map(str, data)
     return args
 
 

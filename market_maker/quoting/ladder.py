@@ -40,7 +40,7 @@ def start_positions(
     *own_bid* and *own_ask* are our best resting prices, or None.
     """
     bid, ask = grid.nearest(ticker["buy"]), grid.nearest(ticker["sell"])
-    buy, sell = grid.price(bid + 1), grid.price(ask - 1)
+    inside_buy, inside_sell = buy, sell = grid.price(bid + 1), grid.price(ask - 1)
     if shape.maintain_spreads:
         # We are the touch already: stay, rather than outbid ourselves by a tick each round.
         if own_bid is not None and grid.nearest(own_bid) == bid:
@@ -48,8 +48,10 @@ def start_positions(
         if own_ask is not None and grid.nearest(own_ask) == ask:
             sell = grid.price(ask)
     if buy * (1 + shape.min_spread) > sell:
-        buy *= 1 - shape.min_spread / 2
-        sell *= 1 + shape.min_spread / 2
+        # Widened from the same place whether we are the touch or not: a quote that joined the
+        # touch would otherwise step back a tick, and return in the next round.
+        buy = inside_buy * (1 - shape.min_spread / 2)
+        sell = inside_sell * (1 + shape.min_spread / 2)
     return Starts(buy, sell, ticker["mid"])
 
 

@@ -86,6 +86,31 @@ def test_no_level_crosses_the_touch_and_our_own_quotes_never_meet(
     assert asks == sorted(asks)
 
 
+@pytest.mark.parametrize("tick", TICKS)
+@given(
+    bid_ticks=st.integers(50, 10**6),
+    spread_ticks=st.integers(1, 12),
+    min_spread=st.sampled_from([0.0, 1e-6, 0.0005, 0.001, 0.01, 0.02, 0.05]),
+)
+def test_in_a_still_market_our_best_quotes_stay_where_they_are(
+    tick: float, bid_ticks: int, spread_ticks: int, min_spread: float
+) -> None:
+    grid = PriceGrid.of(tick)
+    shape = LadderShape(0.005, min_spread, maintain_spreads=True)
+    bid, ask = grid.price(bid_ticks), grid.price(bid_ticks + spread_ticks)
+    own: tuple[float | None, float | None] = (None, None)
+    seen = []
+    for _ in range(4):
+        market = ticker(max(bid, own[0] or bid), min(ask, own[1] or ask))
+        starts = start_positions(market, grid, shape, *own)
+        own = (
+            level_price(-1, starts, market, grid, shape),
+            level_price(1, starts, market, grid, shape),
+        )
+        seen.append(own)
+    assert len(set(seen)) == 1
+
+
 @pytest.mark.parametrize(("index", "qty"), [(-1, 100), (1, 100), (-3, 300), (6, 600)])
 def test_sizes_grow_by_a_step_a_level(index: int, qty: int) -> None:
     assert level_qty(index, 100, 100) == qty
