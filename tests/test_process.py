@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.process import Exchange, environment, running, until
+from tests.process import ROOT, Exchange, environment, running, until
 
 BOT = ["-m", "market_maker", "XBTUSD"]
 STRATEGY = """\
@@ -86,6 +86,7 @@ def test_a_killed_bots_orders_are_cleared_by_the_next_start(
 ) -> None:
     with running(BOT, tmp_path, exchange.env(tmp_path)) as bot:
         until(lambda: len(exchange.open_orders()) >= 10)
+        bot.wait_for("XBTUSD Ticker", times=2)
         bot.kill()
     left = {row["orderID"] for row in exchange.open_orders()}
     assert left
@@ -141,6 +142,43 @@ def test_a_changed_file_restarts_it_with_account_and_position_kept(tmp_path: Pat
     (position,) = re.findall(r"Current Contract Position: (-?\d+)", bot.text[start:])[:1]
     later = re.findall(r"Execution: ", bot.text[start : bot.text.index(position, start)])
     assert later or int(position) == bought
+
+
+@pytest.mark.parametrize("command", ["my_strategy.py", str(ROOT / "marketmaker")])
+def test_it_restarts_however_it_was_started(
+    exchange: Exchange, tmp_path: Path, command: str
+) -> None:
+    strategy = tmp_path / "my_strategy.py"
+    strategy.write_text((ROOT / "market_maker" / "custom_strategy.py").read_text())
+    (tmp_path / "settings.py").write_text("MIN_REQUOTE_INTERVAL = 0.2\n")
+    watched = strategy if command == strategy.name else tmp_path / "settings.py"
+    with running([command, "XBTUSD"], tmp_path, exchange.env(tmp_path)) as bot:
+        bot.wait_for("Creating")
+        old = {row["orderID"] for row in until(exchange.open_orders)}
+        stamp = watched.stat().st_mtime + 10
+        os.utime(watched, (stamp, stamp))
+        bot.wait_for(f"{watched.name} has changed.")
+        bot.wait_for("Using symbol XBTUSD", times=2)
+        new = until(lambda: {row["orderID"] for row in exchange.open_orders()} - old)
+        assert not old & {row["orderID"] for row in exchange.open_orders()}
+        assert new
+        bot.signal(signal.SIGTERM)
+        assert bot.end() == 0, bot.text
+    assert exchange.open_orders() == []
+
+
+def test_a_half_saved_strategy_does_not_end_it(exchange: Exchange, tmp_path: Path) -> None:
+    settings = tmp_path / "settings.py"
+    settings.write_text("MIN_REQUOTE_INTERVAL = 0.2\n")
+    with running(BOT, tmp_path, exchange.env(tmp_path)) as bot:
+        bot.wait_for("Creating")
+        settings.write_text("MIN_REQUOTE_INTERVAL = (0.2")
+        stamp = settings.stat().st_mtime + 10
+        os.utime(settings, (stamp, stamp))
+        bot.wait_for("cannot be used")
+        bot.signal(signal.SIGTERM)
+        assert bot.end() == 0, bot.text
+    assert exchange.open_orders() == []
 
 
 def test_a_dry_run_places_nothing_and_needs_no_key(exchange: Exchange, tmp_path: Path) -> None:
