@@ -403,6 +403,7 @@ class OrderManager:
         """Start anew in this process, with the orders cancelled so that none is unmanaged."""
         logger.info("Restarting the market maker...")
         self.exchange.cancel_all_orders()
+        self._call_hooks()  # the next process takes these fills for history
         self.exchange.desk.before_exec()
         runner.re_exec()
 

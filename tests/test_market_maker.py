@@ -383,6 +383,21 @@ def test_start_and_stop_are_told_before_the_first_and_while_the_last_orders_rest
     assert [event for event in bot.heard if event[0] in ("start", "stop")][1:] == [("stop", 12)]
 
 
+def test_fills_that_nobody_has_heard_of_are_told_before_a_restart(
+    still: World, market: StillMarket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bot = still.bot(Listening, ORDER_PAIRS=1)
+    still.run(bot, 1)
+    market.take("Sell", 50_100, 59_900.0)
+    still.clock.sleep(0.1)
+    became: list[bool] = []
+    monkeypatch.setattr("market_maker.runner.re_exec", lambda: became.append(True))
+    bot.restart()
+    assert became == [True]
+    assert [row["lastQty"] for kind, row in bot.heard if kind == "fill"] == [100]
+    assert resting(still) == []
+
+
 def test_a_failing_on_stop_does_not_keep_orders_in_the_book(still: World) -> None:
     class Failing(OrderManager):
         def on_stop(self) -> None:
