@@ -9,7 +9,7 @@ import pytest
 
 from market_maker.market_maker import OrderManager, XBt_to_XBT, cost, margin
 from market_maker.model.rows import POST_ONLY, Row
-from market_maker.model.wire import Answer
+from market_maker.model.wire import Answer, Disconnected, Message
 from market_maker.simulator.events import MarginEvent, OrderEvent
 from market_maker.utils.errors import MarketEmptyError
 from tests.doubles import StillMarket, Wire, refusal
@@ -588,6 +588,45 @@ def test_the_dead_mans_switch_clears_the_book_of_a_bot_that_hangs(still: World) 
     still.run(still.bot(DEADMAN_TIMEOUT=60), 1)
     assert len(resting(still)) == 12
     still.clock.sleep(61)
+    assert resting(still) == []
+
+
+def test_a_lost_connection_pulls_the_quotes_at_once_and_they_come_back(still: World) -> None:
+    bot = still.bot()
+    still.run(bot, 2)
+    stream = bot.exchange.desk.connector.stream
+    sink = stream._sink
+    sink(Disconnected(0, "connection reset"))
+    still.run(bot, 1)
+    assert resting(still) == []
+    stream.attach(sink)
+    still.run(bot, 2)
+    assert len(resting(still)) == 12
+
+
+def test_a_closed_market_pulls_the_quotes_until_it_opens(still: World) -> None:
+    bot = still.bot()
+    still.run(bot, 2)
+    sink = bot.exchange.desk.connector.stream._sink
+    for state, count in (("Settled", 0), ("Open", 12)):
+        row = {"symbol": "XBTUSD", "state": state}
+        sink(Message(0, {"table": "instrument", "action": "update", "data": [row]}))
+        still.run(bot, 2)
+        assert len(resting(still)) == count
+
+
+def test_lost_messages_pull_the_quotes_and_ask_for_everything_anew(
+    still: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bot = still.bot()
+    still.run(bot, 2)
+    desk, asked = bot.exchange.desk, []
+    with monkeypatch.context() as small:
+        small.setattr("market_maker.exchanges.state._MAX_INBOX", 0)
+        desk.state.put(Message(0, {}))
+    monkeypatch.setattr(desk.connector, "reconnect", lambda: asked.append(1))
+    bot.run_once()
+    assert asked == [1]
     assert resting(still) == []
 
 
