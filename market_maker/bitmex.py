@@ -14,15 +14,15 @@ from market_maker.exchanges.base import ExchangeError, Result, Status
 from market_maker.exchanges.bitmex import raise_for
 from market_maker.exchanges.desk import Desk
 from market_maker.exchanges.dial import open_desk
+from market_maker.exchanges.gateway import LATE_AMEND
 from market_maker.model.rows import POST_ONLY, Row
 from market_maker.model.wire import Answer
-from market_maker.utils.errors import AuthenticationError
+from market_maker.utils.errors import AuthenticationError, NotSupported
 from market_maker.ws.ws_thread import BitMEXWebsocket
 
 logger = logging.getLogger("root")
 
 _READ_RETRIES = 3
-_LATE_AMEND = "Invalid ordStatus"
 
 
 _P = ParamSpec("_P")
@@ -61,6 +61,7 @@ class BitMEX:
     ) -> None:
         if len(orderIDPrefix) > 13:
             raise ValueError("settings.ORDERID_PREFIX must be at most 13 characters long!")
+        self._owns_desk = desk is None
         if desk is None:
             if not base_url or not symbol:
                 raise ValueError("base_url and symbol are needed")
@@ -87,6 +88,8 @@ class BitMEX:
     def exit(self) -> None:
         """Close the connection; orders stay as they are."""
         self.ws.exit()
+        if self._owns_desk:
+            self.desk.close()
 
     # -- the market ---------------------------------------------------------------------
 
@@ -170,10 +173,10 @@ class BitMEX:
         rows = [_amended_row(order, r) for order, r in zip(orders, results, strict=True)]
         for result in results:
             if result.status is Status.REJECTED and (
-                result.answer is not None or _LATE_AMEND in result.text
+                result.answer is not None or LATE_AMEND in result.text
             ):
                 # Old strategies compare this very text, on whatever exchange.
-                text = _LATE_AMEND if _LATE_AMEND in result.text else result.text
+                text = LATE_AMEND if LATE_AMEND in result.text else result.text
                 raise ExchangeError(result.answer.status if result.answer else 400, text)
         return rows
 
@@ -223,6 +226,9 @@ class BitMEX:
         del timeout, rethrow_errors
         verb = verb or ("POST" if postdict else "GET")
         name = path.strip("/")
+        if verb != "GET" and self.desk.gateway.dry_run:
+            logger.info("Dry run: %s %s was not sent.", verb, name)
+            return {}
         if verb != "GET" and (name == "order" or name.startswith("order/")):
             return self._order_call(verb, name, dict(query or {}), postdict)
         retries = _READ_RETRIES if max_retries is None and verb == "GET" else max_retries or 0
@@ -249,6 +255,10 @@ class BitMEX:
             return rows if name == "order/bulk" else rows[0]
         if name == "order" and verb == "DELETE" and fields.get("orderID"):
             return self.cancel(fields["orderID"])
+        if name == "order/all" and verb == "DELETE":
+            return self.cancel([row["orderID"] for row in self.desk.connector.fetch_open_orders()])
+        if name == "order/closePosition":
+            raise NotSupported("order/closePosition: place an order with execInst Close")
         return self._body(self._call(verb, name, query or None, body, 0), verb)
 
     @staticmethod

@@ -93,6 +93,18 @@ class ExchangeInterface:
         cancel_bulk_orders,
     )
 
+    def _guard_quotes(self) -> None:
+        """What a round of ours does first, for a loop of the strategy's own."""
+        gateway = self.desk.gateway
+        try:
+            self.desk.state.drain()
+            self.desk.check_data(self.settings.STALE_AFTER)
+        except errors.StaleData as reason:
+            gateway.pull(str(reason))
+        else:
+            gateway.release()
+            gateway.beat()
+
     # -- the account --------------------------------------------------------------------
 
     def get_portfolio(self) -> dict[str, Row]:
@@ -143,15 +155,15 @@ class ExchangeInterface:
 
     def get_orders(self) -> list[Row]:
         if self.beats_on_read:
-            self.desk.gateway.beat()
+            self._guard_quotes()
         return [] if self.dry_run else self.bitmex.open_orders()
 
     def get_highest_buy(self) -> Row:
-        buys = [o for o in self.get_orders() if o["side"] == "Buy" and o.get("price")]
+        buys = [o for o in self.get_orders() if o.get("side") == "Buy" and o.get("price")]
         return max(buys, key=lambda o: o["price"], default=NO_BUY.copy())
 
     def get_lowest_sell(self) -> Row:
-        sells = [o for o in self.get_orders() if o["side"] == "Sell" and o.get("price")]
+        sells = [o for o in self.get_orders() if o.get("side") == "Sell" and o.get("price")]
         return min(sells, key=lambda o: o["price"], default=NO_SELL.copy())
 
     def get_position(self, symbol: str | None = None) -> Row:
@@ -177,6 +189,9 @@ class ExchangeInterface:
     def check_if_orderbook_empty(self) -> None:
         self.desk.state.drain()
         empty = [name for name, price in self.desk.state.touch.items() if price is None]
+        bid, ask = self.desk.state.touch.values()
+        if bid is not None and ask is not None and bid >= ask:
+            raise errors.CrossedBook(f"The book is crossed: bid {bid}, ask {ask}")
         if empty:
             side = "bids" if empty == ["bidPrice"] else "asks" if len(empty) == 1 else "orders"
             raise errors.MarketEmptyError(f"The order book has no {side}, cannot quote")

@@ -22,6 +22,7 @@ State = Literal["NEW", "SENT", "ACKED", "REJECTED", "UNKNOWN", "CLOSED"]
 
 _STATES = frozenset(get_args(State))
 _KEPT_S = 7 * 86_400.0  # how long settled amends and cancels stay; creates stay for good
+_PURGE_EVERY = 1_000  # rows written
 _VERSION = 1
 _SCHEMA = """
 CREATE TABLE outbox (
@@ -105,7 +106,10 @@ class Journal:
         ]
         insert = "INSERT INTO outbox VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)"
         with self._lock, self._guard(), self._db as db:
-            return [int(db.execute(insert, value).lastrowid or 0) for value in values]
+            ids = [int(db.execute(insert, value).lastrowid or 0) for value in values]
+            if ids and ids[-1] // _PURGE_EVERY != (ids[0] - 1) // _PURGE_EVERY:
+                self._purge()
+            return ids
 
     def settle(self, ids: Sequence[int], states: Sequence[State], order_ids: Sequence[str]) -> None:
         """Write down how recorded requests ended; an empty order id keeps the one known."""
@@ -166,11 +170,16 @@ class Journal:
             raise StopTrading(
                 f"the journal {self._path} has format {version}, this version reads {_VERSION}"
             )
-        with db:
+        self._purge()
+
+    def _purge(self) -> None:
+        """Drop settled amends and cancels that are too old to be of use."""
+        kept_s = 0.0 if self._path == ":memory:" else _KEPT_S
+        with self._db as db:
             db.execute(
                 "DELETE FROM outbox WHERE action != 'create' AND sent_at < ?"
                 " AND state IN ('ACKED', 'REJECTED', 'CLOSED')",
-                (self._clock.now() - _KEPT_S,),
+                (self._clock.now() - kept_s,),
             )
 
     @contextmanager

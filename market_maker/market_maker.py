@@ -1,7 +1,9 @@
 """The market maker: it reads, checks, decides and acts, round by round."""
 
+import math
 import random
 import sys
+from collections import Counter
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -11,6 +13,7 @@ from market_maker import runner, status
 from market_maker.clock import Clock
 from market_maker.exchange_interface import ExchangeInterface
 from market_maker.exchanges.base import ExchangeError
+from market_maker.exchanges.gateway import LATE_AMEND
 from market_maker.model.rows import Row, Ticker
 from market_maker.model.ticks import LotGrid, PriceGrid
 from market_maker.quoting import ladder
@@ -20,6 +23,7 @@ from market_maker.settings import settings as global_settings
 from market_maker.utils import constants, errors, log
 
 logger = log.setup_custom_logger("root")
+_CROSSED_AT_MOST_S = 0.5
 watched_files_mtimes: list[tuple[str, float]] = []
 
 
@@ -70,12 +74,7 @@ class OrderManager:
         # A loop of the strategy's own has no rounds of ours: its reads show that it is alive.
         self.exchange.beats_on_read = type(self).run_loop is not OrderManager.run_loop
         self.clock, self.rng = self.exchange.clock, self.exchange.rng
-        logger.info("Using symbol %s.", self.exchange.symbol)
-        if self.exchange.dry_run:
-            logger.info("Initializing dry run. Orders printed below are not sent.")
-        else:
-            stakes = "Play money" if self.exchange.is_play_money else "executing real trades"
-            logger.info("Order Manager initializing. Live run: %s.", stakes)
+        status.log_start(self.exchange)
         self.start_time = datetime.fromtimestamp(self.clock.now())
         self.instrument = self.exchange.get_instrument()
         self.starting_qty = self.running_qty = self.exchange.get_delta()
@@ -85,6 +84,8 @@ class OrderManager:
         self._pace = runner.Pace(self.clock)
         self._fills = 0
         self._said: dict[str, object] = {}
+        self._crossed_s = math.inf  # since when the book has been crossed
+        self._refused_amends: Counter[str] = Counter()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """A strategy's own `run_loop` starts and ends like ours."""
@@ -134,8 +135,9 @@ class OrderManager:
             if not self.check_connection():
                 reason = desk.gateway.outbox.fatal or desk.state.fatal
                 raise errors.StopTrading(reason or "the stream has ended")
-            self._check_data()
+            desk.check_data(self.settings.STALE_AFTER)
             self.sanity_check()
+            self._crossed_s = math.inf
             desk.gateway.release()
             if self._pace.is_status_due(self.settings.LOOP_INTERVAL):
                 self.print_status()
@@ -143,36 +145,42 @@ class OrderManager:
             desk.gateway.settle_unknown()
             desk.gateway.beat()
         except errors.SkipRound as reason:
-            desk.gateway.pull(str(reason))
+            self._skip_round(reason)
         except requests.exceptions.HTTPError as error:
-            logger.warning("This round is skipped: %s", error)
+            if self._is_news("skipped", str(error)):
+                logger.warning("This round is skipped: %s", error)
 
-    def _check_data(self) -> None:
-        desk = self.exchange.desk
-        if desk.state.take_overflow():
-            desk.connector.reconnect()
-            raise errors.StaleData("more data than could be read")
-        if not desk.state.ready:
-            raise errors.StaleData("the data connection is down")
-        silence_s = self.clock.monotonic() - desk.state.last_recv_s
-        if silence_s > self.settings.STALE_AFTER and not desk.is_market_quiet():
-            desk.connector.reconnect()
-            raise errors.StaleData(f"no data for {silence_s:.0f} s while the market has moved")
+    def _skip_round(self, reason: errors.SkipRound) -> None:
+        gateway = self.exchange.desk.gateway
+        if isinstance(reason, errors.CrossedBook):
+            # Between two messages a frame may be crossed; one that stays so is not the market.
+            self._crossed_s = min(self._crossed_s, self.clock.monotonic())
+            self.exchange.desk.state.want_round()
+            if self.clock.monotonic() - self._crossed_s <= _CROSSED_AT_MOST_S:
+                return
+        gateway.pull(str(reason))
+        try:
+            gateway.settle_unknown()
+            gateway.pull(str(reason))  # what was in doubt and is found goes too
+        except requests.exceptions.HTTPError as error:
+            logger.debug("Orders in doubt are not settled yet: %s", error)
 
     def _call_hooks(self) -> None:
         for kind, row in self.exchange.desk.state.take_notices():
-            if kind == "fill":
-                self._fills += 1
-                digits = self.instrument["tickLog"]
-                logger.info(
-                    "Execution: %s %d Contracts of %s at %.*f",
-                    *(row["side"], row["lastQty"], row["symbol"], digits, row["lastPx"]),
-                )
-                self.on_fill(row)
-            elif kind == "trade":
-                self.on_trade(row)
-            elif kind == "book":
-                self.on_book(row)
+            try:
+                self._call_hook(kind, row)
+            except requests.exceptions.HTTPError as error:
+                logger.warning("on_%s failed: %s", kind, error)
+
+    def _call_hook(self, kind: str, row: Row) -> None:
+        if kind == "fill":
+            self._fills += 1
+            status.log_fill(row, self.instrument["tickLog"])
+            self.on_fill(row)
+        elif kind == "trade":
+            self.on_trade(row)
+        elif kind == "book":
+            self.on_book(row)
 
     # -- status and prices --------------------------------------------------------------
 
@@ -185,27 +193,21 @@ class OrderManager:
     def get_ticker(self) -> Ticker:
         """Read the market once for this round, and set where the ladder starts."""
         exchange = self.exchange
-        with exchange.desk.state.lock:
-            ticker = exchange.get_ticker()
+        for _ in range(3):  # until nothing has come between the two reads
+            ticker, version = exchange.get_ticker(), exchange.desk.state.version
             orders = exchange.get_orders()
-            self._snapshot = Snapshot(exchange.desk.state.version, ticker, orders)
+            if version == exchange.desk.state.version:
+                break
+        self._snapshot = Snapshot(version, ticker, orders)
         self.instrument = exchange.get_instrument()
-        bids = [o["price"] for o in orders if o["side"] == "Buy" and o.get("price")]
-        asks = [o["price"] for o in orders if o["side"] == "Sell" and o.get("price")]
+        bids = [o["price"] for o in orders if o.get("side") == "Buy" and o.get("price")]
+        asks = [o["price"] for o in orders if o.get("side") == "Sell" and o.get("price")]
         starts = ladder.start_positions(
             ticker, self._grid(), self._shape(), max(bids, default=None), min(asks, default=None)
         )
         self.start_position_buy, self.start_position_sell, self.start_position_mid = starts
-        digits = self.instrument["tickLog"]
         if self._is_news("ticker", (ticker["buy"], ticker["sell"])):
-            logger.info(
-                "%s Ticker: Buy: %.*f, Sell: %.*f",
-                *(self.instrument["symbol"], digits, ticker["buy"], digits, ticker["sell"]),
-            )
-            logger.info(
-                "Start Positions: Buy: %.*f, Sell: %.*f, Mid: %.*f",
-                *(digits, starts.buy, digits, starts.sell, digits, starts.mid),
-            )
+            status.log_ticker(self.instrument, ticker, starts)
         return ticker
 
     def get_price_offset(self, index: int) -> float:
@@ -263,16 +265,26 @@ class OrderManager:
             self.exchange.cancel_bulk_orders(plan.cancel)
         if plan.amend:
             status.log_amends(plan.amend, working, digits)
-            try:
-                self.exchange.amend_bulk_orders(plan.amend)
-            except ExchangeError as error:
-                if error.message != "Invalid ordStatus":
-                    raise
-                logger.warning("Amending failed. Waiting for order data to converge and retrying.")
-                return
+            self._amend(plan.amend)
         if plan.create:
             status.log_orders("Creating %d orders:", plan.create, digits)
             self.exchange.create_bulk_orders(plan.create)
+
+    def _amend(self, changes: list[Row]) -> None:
+        """Send amends; an order that is refused twice cannot follow the market, and goes."""
+        try:
+            self.exchange.amend_bulk_orders(changes)
+            self._refused_amends.clear()
+        except ExchangeError as error:
+            if error.message == LATE_AMEND:
+                logger.warning("Amending failed. Waiting for order data to converge and retrying.")
+                return
+            if self._is_news("amend", error.message):
+                logger.warning("Amending failed: %s", error.message)
+            self._refused_amends.update(change["orderID"] for change in changes)
+            stuck = [c for c in changes if self._refused_amends[c["orderID"]] > 1]
+            if stuck:
+                self.exchange.cancel_bulk_orders(stuck)
 
     def _working_orders(self) -> list[Row]:
         """Our orders as of this round's snapshot, or fresher if the strategy has read since."""
@@ -321,12 +333,7 @@ class OrderManager:
             ("Short", self.short_position_limit_exceeded()),
         ):
             if self._is_news(side, reached) and reached:
-                name, limit = ("Maximum", self.settings.MAX_POSITION)
-                if side == "Short":
-                    name, limit = "Minimum", self.settings.MIN_POSITION
-                logger.info("%s delta limit exceeded", side)
-                position = self.exchange.get_delta()
-                logger.info("Current Position: %.f, %s Position: %.f", position, name, limit)
+                status.log_limit(side, self.exchange.get_delta(), self.settings)
 
     def check_file_change(self) -> None:
         """Restart if any of the watched files has changed."""
@@ -350,7 +357,7 @@ class OrderManager:
         """Begin the run: `run_loop`, ours or a strategy's own, has called this already."""
         self.is_running = True
         watched_files_mtimes[:] = runner.modified_times(runner.files_in_use(self.settings))
-        self._warn_of_odd_sizes()
+        status.warn_of_odd_sizes(self.settings, self.instrument.get("lotSize") or 1)
         self.on_start()
         try:
             self.reset()
@@ -391,18 +398,25 @@ class OrderManager:
         except errors.AuthenticationError as error:
             logger.error("Was not authenticated; could not cancel orders: %s", error)
             self.exit_code = 1
-        except requests.exceptions.HTTPError as error:
+        except (errors.BotError, requests.exceptions.HTTPError) as error:
             logger.error("Unable to cancel orders: %s", error)
             self.exit_code = 1
         self.exchange.desk.state.drain()
         self._call_hooks()
         status.log_last_words(self, self._fills, self.start_XBt)
-        self.exchange.bitmex.exit()
+        self.exchange.desk.close()
 
     def restart(self) -> None:
         """Start anew in this process, with the orders cancelled so that none is unmanaged."""
         logger.info("Restarting the market maker...")
-        self.exchange.cancel_all_orders()
+        gateway = self.exchange.desk.gateway
+        gateway.stop()
+        try:
+            self.exchange.cancel_all_orders()
+        except requests.exceptions.HTTPError as error:
+            logger.error("Not restarting, the orders cannot be cancelled: %s", error)
+            gateway.go_on()
+            return
         self._call_hooks()  # the next process takes these fills for history
         self.exchange.desk.before_exec()
         runner.re_exec()
@@ -421,15 +435,6 @@ class OrderManager:
         is_new = self._said.get(name) != value
         self._said[name] = value
         return is_new
-
-    def _warn_of_odd_sizes(self) -> None:
-        lot = self.instrument.get("lotSize") or 1
-        for name in ("ORDER_START_SIZE", "ORDER_STEP_SIZE"):
-            if not LotGrid.of(lot).contains(self.settings[name]):
-                logger.warning(
-                    "%s = %s is no multiple of the lot size %s: sizes go to the nearest lot.",
-                    *(name, self.settings[name], lot),
-                )
 
 
 def run() -> None:

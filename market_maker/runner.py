@@ -65,8 +65,8 @@ class Interrupts:
     fate nobody has read.
     """
 
-    def __init__(self, is_busy: Callable[[], bool]) -> None:
-        self._is_busy = is_busy
+    def __init__(self, busy_thread: Callable[[], int | None]) -> None:
+        self._busy_thread = busy_thread
         self._old: dict[int, Any] = {}
         self._is_ending = False
         self._pending: int | None = None
@@ -90,8 +90,9 @@ class Interrupts:
         self._is_ending = True
 
     def raise_pending(self) -> None:
-        """Raise what arrived while an answer was awaited."""
-        if self._pending is not None and not self._is_ending:
+        """Raise what arrived while an answer was awaited, on the thread it arrived for."""
+        is_main = threading.current_thread() is threading.main_thread()
+        if is_main and self._pending is not None and not self._is_ending:
             number, self._pending = self._pending, None
             self._raise(number)
 
@@ -99,7 +100,7 @@ class Interrupts:
         del frame
         if self._is_ending:
             logger.warning("Cancelling orders; this takes a few seconds at most.")
-        elif self._is_busy():
+        elif self._busy_thread() == threading.get_ident():  # handlers run on the main thread
             self._pending = number
         else:
             self._raise(number)
@@ -122,7 +123,7 @@ def managed(run_loop: Callable[..., Any]) -> Callable[..., Any]:
         if self.is_running:
             return run_loop(self, *args, **kwargs)
         outbox = self.exchange.desk.gateway.outbox
-        interrupts = Interrupts(lambda: outbox.is_busy)
+        interrupts = Interrupts(lambda: outbox.busy_thread)
         interrupts.install()
         outbox.after_action = interrupts.raise_pending
         try:

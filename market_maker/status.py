@@ -6,7 +6,8 @@ from typing import Any
 
 from market_maker.model.contracts import Contract
 from market_maker.model.rows import Row, Ticker
-from market_maker.model.ticks import PriceGrid
+from market_maker.model.ticks import LotGrid, PriceGrid
+from market_maker.quoting.ladder import Starts
 from market_maker.utils.constants import XBt_TO_XBT
 
 logger = logging.getLogger("root")
@@ -14,6 +15,23 @@ logger = logging.getLogger("root")
 
 def play_mark(is_play: bool) -> str:
     return " (play money)" if is_play else ""
+
+
+def log_start(exchange: Any) -> None:
+    """What is traded, and with whose money."""
+    logger.info("Using symbol %s.", exchange.symbol)
+    if exchange.dry_run:
+        logger.info("Initializing dry run. Orders printed below are not sent.")
+    else:
+        stakes = "Play money" if exchange.is_play_money else "executing real trades"
+        logger.info("Order Manager initializing. Live run: %s.", stakes)
+
+
+def log_fill(fill: Row, digits: int) -> None:
+    """One execution of ours."""
+    side, qty, price = fill.get("side"), fill.get("lastQty") or 0, fill.get("lastPx") or 0
+    symbol = fill.get("symbol")
+    logger.info("Execution: %s %d Contracts of %s at %.*f", side, qty, symbol, digits, price)
 
 
 def log_status(manager: Any) -> None:
@@ -33,6 +51,38 @@ def log_status(manager: Any) -> None:
         logger.info("Avg Entry Price: %.*f", digits, position.get("avgEntryPrice") or 0)
     logger.info("Contracts Traded This Run: %d", manager.running_qty - manager.starting_qty)
     logger.info("Total Contract Delta: %.4f XBT", exchange.calc_delta()["spot"])
+
+
+def log_ticker(instrument: Row, ticker: Ticker, starts: Starts) -> None:
+    """Where the market is, and where the ladder begins."""
+    digits = instrument["tickLog"]
+    logger.info(
+        "%s Ticker: Buy: %.*f, Sell: %.*f",
+        *(instrument["symbol"], digits, ticker["buy"], digits, ticker["sell"]),
+    )
+    logger.info(
+        "Start Positions: Buy: %.*f, Sell: %.*f, Mid: %.*f",
+        *(digits, starts.buy, digits, starts.sell, digits, starts.mid),
+    )
+
+
+def log_limit(side: str, position: float, settings: Any) -> None:
+    """*side* ("Long" or "Short") has reached its position limit."""
+    name, limit = "Maximum", settings.MAX_POSITION
+    if side == "Short":
+        name, limit = "Minimum", settings.MIN_POSITION
+    logger.info("%s delta limit exceeded", side)
+    logger.info("Current Position: %.f, %s Position: %.f", position, name, limit)
+
+
+def warn_of_odd_sizes(settings: Any, lot: float) -> None:
+    """Sizes off the lot still trade, at the nearest lot."""
+    for name in ("ORDER_START_SIZE", "ORDER_STEP_SIZE"):
+        if not LotGrid.of(lot).contains(settings[name]):
+            logger.warning(
+                "%s = %s is no multiple of the lot size %s: sizes go to the nearest lot.",
+                *(name, settings[name], lot),
+            )
 
 
 def log_amends(amends: Sequence[Row], working: Sequence[Row], digits: int) -> None:
@@ -104,6 +154,7 @@ def plan_lines(
     ]
     margin_ratio = instrument.get("initMargin") or 0.01
     total_margin = 0.0
+    orders = [order for order in orders if order.get("price")]  # a stop has a trigger, no price
     for order in sorted(orders, key=lambda o: -float(o["price"])):
         notional = contract.value(int(order["orderQty"]), order["price"]) / XBt_TO_XBT
         away = order["price"] / ticker["mid"] - 1

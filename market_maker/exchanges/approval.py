@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from market_maker.exchanges.order_store import Phase
 from market_maker.exchanges.state import LiveState
-from market_maker.model.rows import Row
+from market_maker.model.rows import Row, opposite
 from market_maker.model.ticks import LotGrid, PriceGrid
 from market_maker.quoting.limits import (
     Approved,
@@ -18,6 +18,11 @@ from market_maker.quoting.limits import (
 
 Verdict = Approved | Refused
 
+# Columns that the exchange reports and nobody asks for; a row that came back may be sent again.
+_REPORTED = frozenset(
+    ("orderID", "leavesQty", "cumQty", "avgPx", "ordStatus", "ordRejReason", "workingIndicator")
+)
+
 
 def approve_creates(
     orders: Sequence[Row], state: LiveState, limits: PositionLimits, halt: str
@@ -27,8 +32,10 @@ def approve_creates(
     verdicts: list[Verdict] = []
     for order in orders:
         side = side_of(order)
+        wire = {name: value for name, value in order.items() if name not in _REPORTED}
         reason = _objection(order, state, halt) or _level_objection(order, side, state)
-        verdicts.append(judge.rule(order, side, increase(order, 0), reason))
+        added = 0.0 if reason else increase(order, abs(order.get("orderQty") or 0))
+        verdicts.append(judge.rule(wire, side, added, reason))
     return verdicts
 
 
@@ -47,12 +54,15 @@ def approve_amends(
         if tracked.phase is not Phase.WORKING:
             verdicts.append(Refused(change, "another action on it is in flight"))
             continue
-        row = tracked.row
-        total: float = change.get("orderQty") or row.get("orderQty") or 0
-        leaves = total - (row.get("cumQty") or 0)
-        wanted = {**row, **change, "orderQty": total, "leavesQty": leaves}
-        added = increase(wanted, tracked.exposed_qty)
-        verdicts.append(judge.rule(change, row["side"], added, _objection(wanted, state, halt)))
+        row, wire = tracked.row, dict(change)
+        filled: float = row.get("cumQty") or 0
+        if "leavesQty" in wire:  # the remainder; said as the total, a repeated amend is harmless
+            wire.setdefault("orderQty", filled + wire.pop("leavesQty"))
+            wire.pop("leavesQty", None)
+        total: float = wire.get("orderQty", row.get("orderQty")) or 0
+        reason = _objection({**row, **wire, "orderQty": total}, state, halt)
+        added = 0.0 if reason else increase(row, total - filled, tracked.exposed_qty)
+        verdicts.append(judge.rule(wire, str(row.get("side")), added, reason))
     return verdicts
 
 
@@ -101,13 +111,19 @@ def _objection(order: Row, state: LiveState, halt: str) -> str:
 
 
 def _level_objection(order: Row, side: str, state: LiveState) -> str:
-    """A level held by an order of unknown outcome is taken."""
+    """What speaks against a new order where it would stand."""
     with state.lock:
-        held = state.orders.unproven()
-    for row in held:
-        is_same_level = row["side"] == side and row.get("price") == order.get("price")
-        if row["clOrdID"] == order["clOrdID"] or is_same_level:
-            return "an order at this price may be live already"
+        held, ours = state.orders.unproven(), state.orders.open_orders(opposite(side))
+        is_known = state.orders.get(str(order.get("clOrdID"))) is not None
+    if is_known:
+        return "Duplicate clOrdID"
+    price = order.get("price")
+    if any(row.get("side") == side and row.get("price") == price for row in held):
+        return "an order at this price may be live already"
+    meets = min if side == "Buy" else max
+    others = [row["price"] for row in ours if row.get("price")]
+    if price and others and (price - meets(others)) * (1 if side == "Buy" else -1) >= 0:
+        return f"it would trade with our own order at {meets(others)}"
     return ""
 
 

@@ -67,7 +67,11 @@ class Connector(Protocol):
     def start(self, sink: Sink) -> None:
         """Begin streaming; events reach *sink* from the receive thread, or as the clock moves."""
 
-    def stop(self) -> None: ...
+    def stop_stream(self) -> None:
+        """Stop streaming for good; calls still work."""
+
+    def stop(self) -> None:
+        """Stop streaming and close every connection."""
 
     def reconnect(self) -> None:
         """Drop the stream's connection, so that it comes back with fresh images."""

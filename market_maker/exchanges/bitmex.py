@@ -75,6 +75,9 @@ class BitMEXConnector:
         start_receiving(self.stream, sink, f"receive-{self.symbol}")
         logger.info("Started thread")
 
+    def stop_stream(self) -> None:
+        self.stream.close()
+
     def stop(self) -> None:
         self.stream.close()
         self.transport.close()

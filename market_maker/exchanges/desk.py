@@ -11,12 +11,14 @@ from market_maker.exchanges.state import LiveState
 from market_maker.exchanges.symbols import unknown_symbol
 from market_maker.exchanges.throttle import RateBudget
 from market_maker.journal import Journal
-from market_maker.utils.errors import AuthenticationError, StopTrading
+from market_maker.model.rows import Row
+from market_maker.utils.errors import AuthenticationError, StaleData, StopTrading
 
 logger = logging.getLogger("root")
 
 _CONNECT_TIMEOUT_S = 5.0
 _IMAGES_TIMEOUT_S = 30.0
+_RECONNECT_EVERY_S = 5.0
 
 
 class Desk:
@@ -41,9 +43,7 @@ class Desk:
         self.journal = journal
         self.has_account = has_account
         self.before_exec = before_exec  # hands what must survive to the process that follows
-        self.state = LiveState(
-            connector.symbol, self._is_ours, clock, has_account, journal.book_fill
-        )
+        self.state = LiveState(connector.symbol, self._is_ours, clock, has_account, self._book_fill)
         self.gateway = Gateway(
             connector,
             self.state,
@@ -56,6 +56,15 @@ class Desk:
             dry_run=dry_run,
         )
         self.is_open = False
+        self.has_ended = False  # the stream was ended by us
+        self._reconnect_due_s = float("-inf")
+
+    def _book_fill(self, row: Row) -> bool:
+        try:
+            return self.journal.book_fill(row)
+        except StopTrading as error:
+            self.gateway.outbox.fatal = self.gateway.outbox.fatal or str(error)
+            return True
 
     def _is_ours(self, cl_ord_id: str) -> bool:
         return self.gateway.is_ours(cl_ord_id)
@@ -80,6 +89,31 @@ class Desk:
             return False
         self.state.last_recv_s = self.clock.monotonic()
         return True
+
+    def check_data(self, stale_after_s: float) -> None:
+        """Raise StaleData unless what we know is whole and fresh; asks for what is needed."""
+        state, now_s = self.state, self.clock.monotonic()
+        if state.overflowed:
+            self._reconnect("more data came than could be read")
+        if not state.ready:
+            is_stuck = state.connected and now_s - state.connected_s > _IMAGES_TIMEOUT_S
+            if state.connected and (is_stuck or state.refused):
+                self._reconnect(f"no image of {', '.join(state.missing_images())}")
+            raise StaleData("the data connection is down")
+        silence_s = now_s - state.last_recv_s
+        if silence_s > stale_after_s and not self.is_market_quiet():
+            self._reconnect(f"no data for {silence_s:.0f} s while the market has moved")
+
+    def _reconnect(self, reason: str) -> None:
+        if self.clock.monotonic() >= self._reconnect_due_s:
+            self._reconnect_due_s = self.clock.monotonic() + _RECONNECT_EVERY_S
+            self.connector.reconnect()
+        raise StaleData(reason)
+
+    def end_stream(self) -> None:
+        """Stop listening for good; orders can still be cancelled until `close`."""
+        self.has_ended = True
+        self.connector.stop_stream()
 
     def close(self) -> None:
         """Stop the stream and close what is open. Orders are left as they are."""

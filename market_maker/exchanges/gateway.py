@@ -24,8 +24,11 @@ from market_maker.journal import Journal
 from market_maker.model.rows import Row
 from market_maker.quoting.limits import Approved, PositionLimits, Refused
 from market_maker.quoting.phases import amend_phases
+from market_maker.utils.errors import StopTrading
 
 logger = logging.getLogger("root")
+
+LATE_AMEND = "Invalid ordStatus"  # old strategies compare this very text
 
 _PER_SECOND = 10  # order requests; BitMEX's second layer (PROTOCOL 3)
 
@@ -59,6 +62,7 @@ class Gateway:
         self.burst = RateBudget(clock, _PER_SECOND, _PER_SECOND)
         self.dry_run = dry_run
         self.pulled = ""  # why the quotes are out of the market, while they are
+        self._is_stopping = False
         self._clock = clock
         self._journal = journal
         self._rng = rng
@@ -74,17 +78,21 @@ class Gateway:
         tail = base64.b64encode(self._rng.getrandbits(128).to_bytes(16, "big"))
         return self._prefix + tail.decode().rstrip("=")
 
+    def _is_generated(self, cl_ord_id: str) -> bool:
+        return cl_ord_id.startswith(self._prefix) and len(cl_ord_id) == len(self._prefix) + 22
+
     # -- the three actions --------------------------------------------------------------
 
     def place(self, orders: Sequence[Row]) -> list[Result]:
         """Create orders. Writes `clOrdID` and `symbol` into the rows it is given."""
         with self._lock:
             for order in orders:
-                if not order.get("clOrdID"):
+                # A row that came back from us carries an id of ours: it stands for that order.
+                if not order.get("clOrdID") or self._is_generated(str(order["clOrdID"])):
                     order["clOrdID"] = self.new_client_id()
                 order["symbol"] = self.connector.symbol
             verdicts = approve_creates(orders, self.state, self._rules().limits, self._halt)
-            return self._carry_out(orders, verdicts, self.outbox.create)
+            return self._carry_out(verdicts, self.outbox.create)
 
     def amend(self, changes: Sequence[Row]) -> list[Result]:
         """Change orders: each row has `orderID` and a new total `orderQty` and/or `price`."""
@@ -98,10 +106,9 @@ class Gateway:
                 phases = amend_phases(changes, resting)
             results: dict[int, Result] = {}
             for phase in phases:
-                batch = [changes[i] for i in phase]
-                answers = self._carry_out(batch, [verdicts[i] for i in phase], self.outbox.amend)
+                answers = self._carry_out([verdicts[i] for i in phase], self.outbox.amend)
                 results.update(zip(phase, answers, strict=True))
-                if any(a.status in (Status.UNKNOWN, Status.NOT_SENT) for a in answers):
+                if any(a.status is not Status.OK and a.text != LATE_AMEND for a in answers):
                     break  # the other side may still stand where this one would go
             waits = Result(Status.NOT_SENT, {}, "waits for the other side to move away")
             return [results.get(i, waits) for i in range(len(changes))]
@@ -132,24 +139,24 @@ class Gateway:
         Returns those that were there at first. Raises ExchangeError when it cannot verify in
         *timeout_s* (plus the time in which a request without an answer may still arrive).
         """
-        found: list[Row] | None = None
+        found: dict[str, Row] = {}
         deadline_s, delay_s = self._clock.monotonic() + timeout_s, 0.05
         with self.state.lock:
-            self.state.orders.doubt(self.outbox.provable_from_s())
+            self.state.orders.doubt_in_flight(self.outbox.provable_from_s())
         while True:
-            failure, rows = ExchangeError(0, "orders of ours are still open"), None
+            failure, listed = ExchangeError(0, "orders of ours are still open"), None
             try:
-                rows = self.own_open_orders()
-                found = rows if found is None else found
-                if rows:
-                    self.cancel([row["orderID"] for row in rows])
+                with self.state.lock:
+                    known = {row["orderID"]: row for row in self.state.orders.open_orders()}
+                self.cancel(list(known))
+                listed = {row["orderID"]: row for row in self.own_open_orders()}
+                found = {**known, **listed, **found}
+                self.cancel(list(listed))
                 self.settle_unknown()
             except ExchangeError as error:
                 failure = error
-            with self.state.lock:
-                is_settled = not self.state.orders.unproven()
-            if rows == [] and is_settled:
-                return found or []
+            if listed == {} and not len(self.state.orders):
+                return list(found.values())
             if self._clock.monotonic() > deadline_s:
                 raise failure
             self._clock.sleep(delay_s)
@@ -167,8 +174,12 @@ class Gateway:
                 self.cancel(ids)
 
     def stop(self) -> None:
-        """Let nothing new in from now on; cancels go on."""
-        self.pulled = self.pulled or "the bot is stopping"
+        """Let nothing new in from now on, whatever `release` says; cancels go on."""
+        self._is_stopping = True
+
+    def go_on(self) -> None:
+        """Take `stop` back."""
+        self._is_stopping = False
 
     def release(self) -> None:
         """Quotes may go out again."""
@@ -178,49 +189,60 @@ class Gateway:
 
     def settle_unknown(self) -> None:
         """Ask for orders of unknown outcome, once their requests can no longer arrive."""
-        with self._lock, self.state.lock:
-            due = [
-                (key, tracked.row)
-                for key, tracked in self.state.orders.unknown()
-                if self._clock.now() > tracked.settle_after_s
-            ]
-        for key, row in due:
-            order_id = str(row.get("orderID") or "")
-            found = self.connector.fetch_order(
-                order_id=order_id, cl_ord_id="" if order_id else str(row.get("clOrdID"))
-            )
+        with self._lock:
             with self.state.lock:
-                if found is not None:
-                    self.state.orders.resolve(key, found)
-                    logger.info("An order without an answer is settled: %s.", found["ordStatus"])
-                elif self.state.orders.prove_absent(key):
-                    logger.info("An order without an answer never reached the exchange.")
+                due = [
+                    (key, tracked.row)
+                    for key, tracked in self.state.orders.unknown()
+                    if self._clock.monotonic() > tracked.settle_after_s
+                ]
+            for key, row in due:
+                self._look_up(key, row)
+
+    def _look_up(self, key: str, row: Row) -> None:
+        order_id = str(row.get("orderID") or "")
+        found = self.connector.fetch_order(
+            order_id=order_id, cl_ord_id="" if order_id else str(row.get("clOrdID"))
+        )
+        with self.state.lock:
+            if found is not None:
+                self.state.orders.resolve(key, found)
+                logger.info("An order in doubt is settled: %s.", found.get("ordStatus"))
+            elif self.state.orders.prove_absent(key):
+                logger.info("An order in doubt is not on the exchange.")
 
     def is_ours(self, cl_ord_id: str) -> bool:
         """Whether the id has our prefix, or the journal knows it as ours."""
-        return cl_ord_id.startswith(self._prefix) or self._journal.is_ours(cl_ord_id)
+        if cl_ord_id.startswith(self._prefix):
+            return True
+        try:
+            return self._journal.is_ours(cl_ord_id)
+        except StopTrading as error:
+            self.outbox.fatal = self.outbox.fatal or str(error)
+            return self.state.orders.get(cl_ord_id) is not None
 
     @property
     def _halt(self) -> str:
         """Why nothing new may go out at all, or an empty text."""
-        return self.outbox.fatal or (f"quotes are pulled: {self.pulled}" if self.pulled else "")
+        if self.outbox.fatal or self._is_stopping:
+            return self.outbox.fatal or "the bot is stopping"
+        return f"quotes are pulled: {self.pulled}" if self.pulled else ""
 
     # -- the dead man's switch ----------------------------------------------------------
 
     def beat(self) -> None:
         """Renew the dead man's switch when due; called while rounds complete."""
-        if self.switch.is_armed and not self.dry_run:
+        if self.switch.is_armed and self.state.ready and not self.dry_run:
             self.switch.arm(self._rules().deadman_timeout_s)
 
     # -- record, send, believe ----------------------------------------------------------
 
     def _carry_out(
         self,
-        orders: Sequence[Row],
         verdicts: Sequence[Approved | Refused],
         send: Callable[[Sequence[Row]], list[Result]],
     ) -> list[Result]:
-        """Send the approved of *orders*; one result each, in order."""
+        """Send what is approved; one result for each verdict, in order."""
         results: dict[int, Result] = {}
         approved: list[int] = []
         for i, verdict in enumerate(verdicts):
@@ -229,38 +251,34 @@ class Gateway:
             else:
                 approved.append(i)
         if self.dry_run:
-            return [
-                results.get(i, Result(Status.NOT_SENT, dict(o), "dry run"))
-                for i, o in enumerate(orders)
-            ]
+            dry = Result(Status.NOT_SENT, {}, "dry run")
+            return [results.get(i, dry) for i in range(len(verdicts))]
         spent = Result(Status.NOT_SENT, {}, "the rate budget is spent for now")
         sendable = approved[: self._affordable(len(approved))]
         results.update((i, spent) for i in approved[len(sendable) :])
-        approved, batch = sendable, [_wire(orders[i]) for i in sendable]
-        if batch and not self.budget.take(self._cost(len(batch))):
-            results.update((i, spent) for i in approved)
-        elif batch and not self._is_guarded():
+        # The switch is armed before the first order, where the exchange has one.
+        if sendable and not self.switch.arm(self._rules().deadman_timeout_s):
             unarmed = "the dead man's switch is not armed; DEADMAN_TIMEOUT = 0 trades without"
-            results.update((i, Result(Status.NOT_SENT, {}, unarmed)) for i in approved)
-        elif batch:
-            results.update(zip(approved, send(batch), strict=True))
-        ordered = [results[i] for i in range(len(orders))]
+            results.update((i, Result(Status.NOT_SENT, {}, unarmed)) for i in sendable)
+        elif sendable:
+            batch = [_wire(verdicts[i].order) for i in sendable]
+            results.update(zip(sendable, send(batch), strict=True))
+        ordered = [results[i] for i in range(len(verdicts))]
         self._say(ordered)
         return ordered
 
-    def _is_guarded(self) -> bool:
-        """The switch is armed before the first order, where the exchange has one."""
-        return self.switch.is_armed or self.switch.arm(self._rules().deadman_timeout_s)
-
     def _affordable(self, count: int) -> int:
-        """How many of *count* orders may go this second; a bulk call is one request."""
+        """Pay for as many of *count* orders as both layers of the rate limit let go now."""
         per_request = self.connector.caps.max_batch
-        while count and not self.burst.take(math.ceil(count / per_request)):
+        while count:
+            requests = math.ceil(count / per_request)
+            cost = math.ceil(count / 10) if per_request > 1 else count  # PROTOCOL 3
+            if not (self.burst.wait_s(requests) or self.budget.wait_s(cost)):
+                self.burst.take(requests)
+                self.budget.take(cost)
+                return count
             count -= 1
-        return count
-
-    def _cost(self, count: int) -> float:
-        return math.ceil(count / 10) if self.connector.caps.max_batch > 1 else count
+        return 0
 
     def _refusal(self, refused: Refused) -> Result:
         """Answer a refusal of our own with a row that a strategy can read."""
@@ -273,7 +291,7 @@ class Gateway:
             self.state.want_round()  # the plan is not carried out yet
         failed = [result for result in results if result.status is not Status.OK]
         reason = failed[0].text if failed else ""
-        if reason and reason != self._last_refusal and reason != "Invalid ordStatus":
+        if reason and reason != self._last_refusal and reason != LATE_AMEND:
             logger.warning("%d of %d orders refused: %s.", len(failed), len(results), reason)
         self._last_refusal = reason
 

@@ -13,6 +13,7 @@ The life of an order::
     any ──terminal row──▶ DONE (remembered, so that late rows cannot revive it)
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ class Tracked:
     row: Row
     phase: Phase
     worst_leaves: float = 0.0
-    settle_after_s: float = 0.0  # an unknown outcome is provable only after this moment
+    settle_after_s: float = 0.0  # monotonic: an unknown outcome is provable only after it
     misses: int = 0  # how often the exchange did not know it
 
     @property
@@ -57,9 +58,9 @@ class OrderStore:
         self.symbol = symbol
         self.is_ours = is_ours
         self.filled_qty = 0.0  # signed contracts filled by any order we saw; never reset
-        self._live: dict[str, Tracked] = {}  # clOrdID, or orderID where there is none
-        self._key_of: OrderedDict[str, str] = OrderedDict()  # orderID -> key, kept when done
-        self._done: OrderedDict[str, None] = OrderedDict()  # keys of finished orders
+        self._live: dict[str, Tracked] = {}  # orderID -> order; clOrdID while that is unknown
+        self._order_ids: dict[str, str] = {}  # clOrdID -> orderID, of live orders
+        self._done: OrderedDict[str, float] = OrderedDict()  # orderIDs of finished orders
         self._seen_cum: OrderedDict[str, float] = OrderedDict()  # orderID -> cumQty counted
 
     # -- what we mean to do -------------------------------------------------------------
@@ -79,8 +80,8 @@ class OrderStore:
 
     def intend_amend(self, order_id: str, change: Row) -> bool:
         """Claim the order for an amend; False if it is gone or something is in flight."""
-        tracked = self._working(order_id)
-        if tracked is None:
+        tracked = self.get(order_id)
+        if tracked is None or tracked.phase is not Phase.WORKING:
             return False
         filled: float = tracked.row.get("cumQty") or 0
         wanted: float = change.get("orderQty", tracked.row.get("orderQty")) or 0
@@ -106,10 +107,9 @@ class OrderStore:
             return
         was, tracked.phase = tracked.phase, Phase.WORKING
         if result.status is Status.UNKNOWN:
-            tracked.phase = Phase.UNKNOWN
-            tracked.settle_after_s, tracked.misses = settle_after_s, 0
+            self._doubt(tracked, settle_after_s)
         elif was is Phase.CREATING and result.status is not Status.OK:
-            self._forget(self._key(key))
+            self._live.pop(key, None)
         else:
             tracked.worst_leaves = 0.0
 
@@ -117,31 +117,15 @@ class OrderStore:
         """Merge a row of the exchange, whether answer, stream or query; True if it was news."""
         self.count_fill(row)
         order_id, cl_ord_id = str(row.get("orderID") or ""), str(row.get("clOrdID") or "")
-        key = self._key_of.get(order_id) or cl_ord_id or order_id
-        if not key or key in self._done:
+        if not order_id or order_id in self._done:
             return False
-        tracked = self._live.get(key)
+        tracked = self._live.get(order_id)
         if tracked is None:
-            if not self.is_ours(cl_ord_id):
-                return False
-            if not is_live(row):
-                self._remember(order_id, key)
-                self._forget(key)  # so that a late row cannot bring it to life
-                return False
-            tracked = self._live[key] = Tracked(dict(row), Phase.WORKING)
-            self._remember(order_id, key)
-            return True
+            return self._adopt(order_id, cl_ord_id, row, is_answer)
         if _is_stale(tracked.row, row):
             return False
-        # Any row proves that an order was created; an amend of unknown outcome needs `resolve`.
-        is_found = not tracked.row.get("orderID")
-        self._remember(order_id, key)
         changed = any(tracked.row.get(name) != value for name, value in row.items())
-        tracked.row = {**tracked.row, **row}
-        if is_found:
-            tracked.phase, tracked.worst_leaves = Phase.WORKING, 0.0
-        if row.get("ordStatus") in TERMINAL or (row.get("leavesQty") == 0 and not is_answer):
-            self._forget(key)
+        self._take(order_id, tracked, row, is_answer)
         return changed
 
     def resolve(self, key: str, row: Row) -> None:
@@ -159,22 +143,25 @@ class OrderStore:
         tracked.misses += 1
         if tracked.misses < 2:
             return False
-        self._forget(self._key(key))
+        self._forget(key, tracked)
         return True
 
-    def doubt(self, settle_after_s: float) -> None:
+    def doubt_in_flight(self, settle_after_s: float) -> None:
         """Nobody waits for answers any more: what is still in flight has an unknown outcome."""
         for tracked in self._live.values():
             if tracked.phase is Phase.CREATING:
-                tracked.phase, tracked.settle_after_s = Phase.UNKNOWN, settle_after_s
+                self._doubt(tracked, settle_after_s)
 
     def resync(self, open_rows: list[Row]) -> None:
-        """Make the store equal to a full list of open orders read after all in-flight answers."""
+        """Compare with a list of all open orders.
+
+        What it does not show may have ended, or may be newer than the list: it is looked up.
+        """
         listed = {str(row.get("orderID")) for row in open_rows}
-        for key, tracked in list(self._live.items()):
+        for order_id, tracked in self._live.items():
             is_settled = tracked.phase in (Phase.WORKING, Phase.CANCELLING)
-            if is_settled and tracked.row.get("orderID") not in listed:
-                self._forget(key)
+            if is_settled and order_id not in listed:
+                self._doubt(tracked, -math.inf)
         for row in open_rows:
             self.apply(row)
 
@@ -184,12 +171,24 @@ class OrderStore:
             order_id, cum = str(row.get("orderID") or ""), row.get("cumQty") or 0
             if order_id and cum > self._seen_cum.get(order_id, 0):
                 self._seen_cum[order_id] = cum
-        _trim(self._seen_cum)
+        self._trim(self._seen_cum)
+
+    def count_fill(self, row: Row) -> None:
+        """A fill counts from the first message that shows it, whichever that is."""
+        order_id, cum = str(row.get("orderID") or ""), row.get("cumQty")
+        if not order_id or not cum or row.get("symbol") not in (None, self.symbol):
+            return
+        more = cum - self._seen_cum.get(order_id, 0)
+        if more > 0:
+            self._seen_cum[order_id] = cum
+            self.filled_qty += more if row.get("side") == "Buy" else -more
+            self._trim(self._seen_cum)
 
     # -- what we know -------------------------------------------------------------------
 
     def get(self, key: str) -> Tracked | None:
-        return self._live.get(self._key(key))
+        """The live order with this orderID or clOrdID."""
+        return self._live.get(self._order_ids.get(key, key))
 
     def open_orders(self, side: str = "") -> list[Row]:
         """Orders the exchange is known to hold, as copies, in order of their arrival."""
@@ -220,34 +219,44 @@ class OrderStore:
 
     # -- within -------------------------------------------------------------------------
 
-    def _key(self, name: str) -> str:
-        return self._key_of.get(name, name)
+    def _adopt(self, order_id: str, cl_ord_id: str, row: Row, is_answer: bool) -> bool:
+        """The first row that shows this orderID."""
+        tracked = self._live.pop(cl_ord_id, None)
+        if tracked is None:
+            if not self.is_ours(cl_ord_id):
+                return False
+            tracked = Tracked(dict(row), Phase.WORKING)
+        # Any row proves that an order was created; an amend of unknown outcome needs `resolve`.
+        tracked.phase, tracked.worst_leaves = Phase.WORKING, 0.0
+        self._live[order_id] = tracked
+        if cl_ord_id:
+            self._order_ids[cl_ord_id] = order_id
+        self._take(order_id, tracked, row, is_answer)
+        return order_id in self._live
 
-    def _working(self, order_id: str) -> Tracked | None:
-        tracked = self.get(order_id)
-        return tracked if tracked is not None and tracked.phase is Phase.WORKING else None
+    def _take(self, order_id: str, tracked: Tracked, row: Row, is_answer: bool) -> None:
+        tracked.row = {**tracked.row, **row}
+        is_empty = tracked.row.get("leavesQty") == 0 and not is_answer
+        if is_empty or tracked.row.get("ordStatus") in TERMINAL:
+            self._forget(order_id, tracked)  # a late row must not bring it to life
 
-    def _forget(self, key: str) -> None:
+    def _doubt(self, tracked: Tracked, settle_after_s: float) -> None:
+        tracked.phase = Phase.UNKNOWN
+        tracked.settle_after_s, tracked.misses = settle_after_s, 0
+
+    def _forget(self, key: str, tracked: Tracked) -> None:
         self._live.pop(key, None)
-        self._done[key] = None
-        _trim(self._done)
+        self._order_ids.pop(str(tracked.row.get("clOrdID") or ""), None)
+        if tracked.row.get("orderID"):
+            self._done[key] = 0.0
+            self._trim(self._done)
 
-    def _remember(self, order_id: str, key: str) -> None:
-        if order_id:
-            self._key_of[order_id] = key
-            while len(self._key_of) > _REMEMBERED + len(self._live):
-                self._key_of.popitem(last=False)
-
-    def count_fill(self, row: Row) -> None:
-        """A fill counts from the first message that shows it, whichever that is."""
-        order_id, cum = str(row.get("orderID") or ""), row.get("cumQty")
-        if not order_id or not cum or row.get("symbol") not in (None, self.symbol):
-            return
-        more = cum - self._seen_cum.get(order_id, 0)
-        if more > 0:
-            self._seen_cum[order_id] = cum
-            self.filled_qty += more if row.get("side") == "Buy" else -more
-            _trim(self._seen_cum)
+    def _trim(self, memory: OrderedDict[str, float]) -> None:
+        """Forget the oldest, but never what concerns a live order."""
+        while len(memory) > _REMEMBERED + len(self._live):
+            order_id, value = memory.popitem(last=False)
+            if order_id in self._live:
+                memory[order_id] = value
 
 
 def _is_stale(known: Row, row: Row) -> bool:
@@ -264,8 +273,3 @@ def _is_stale(known: Row, row: Row) -> bool:
 def _time(row: Row) -> str:
     """ISO-8601 UTC of the engine; equal formats compare as text."""
     return str(row.get("timestamp") or row.get("transactTime") or "")
-
-
-def _trim(memory: OrderedDict[str, float] | OrderedDict[str, None]) -> None:
-    while len(memory) > _REMEMBERED:
-        memory.popitem(last=False)

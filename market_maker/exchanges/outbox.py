@@ -1,5 +1,8 @@
 """The last steps of every order action: record, send, believe."""
 
+import logging
+import math
+import threading
 from collections.abc import Callable, Sequence
 
 from market_maker.clock import Clock
@@ -9,9 +12,13 @@ from market_maker.exchanges.state import LiveState
 from market_maker.exchanges.throttle import RateBudget
 from market_maker.journal import Journal, State
 from market_maker.model.rows import TERMINAL, Row
+from market_maker.utils.errors import StopTrading
+
+logger = logging.getLogger("root")
 
 _CLOCK_SKEW_S = 1.0
 _DEFAULT_EXPIRY_S = 5.0
+_LOOK_UP = "refused: to be looked up"
 _JOURNAL_STATES: dict[Status, State] = {
     Status.OK: "ACKED",
     Status.REJECTED: "REJECTED",
@@ -32,7 +39,8 @@ class Outbox:
         clock: Clock,
     ) -> None:
         self.fatal = ""  # why the exchange will take no more orders from us
-        self.is_busy = False  # an answer is awaited: the wrong moment to be interrupted
+        # The thread that awaits an answer: the wrong moment to interrupt that thread.
+        self.busy_thread: int | None = None
         self.after_action: Callable[[], None] = lambda: None
         self._connector = connector
         self._state = state
@@ -64,17 +72,17 @@ class Outbox:
     def recover(self) -> None:
         """Take over what an earlier run had in flight when it died, by its journal."""
         for entry in self._journal.unsettled():
-            settle_after_s = entry.expires_at + _CLOCK_SKEW_S
-            if settle_after_s < self._clock.now():
+            left_s = entry.expires_at + _CLOCK_SKEW_S - self._clock.now()
+            if left_s < 0:
                 self._journal.settle([entry.id], ["CLOSED"], [""])  # it can arrive no more
             elif entry.action == "create":
                 with self._state.lock:
                     self._state.orders.intend_create({**entry.wire, "side": side_of(entry.wire)})
-                    self._state.orders.doubt(settle_after_s)
+                    self._state.orders.doubt_in_flight(self._clock.monotonic() + left_s)
 
     def provable_from_s(self) -> float:
-        """When a request sent now can no longer be acted on, by our clock, with its skew."""
-        return self._expiry_s() + _CLOCK_SKEW_S
+        """Monotonic time from which a request sent now can no longer be acted on."""
+        return self._clock.monotonic() + self._validity_s() + _CLOCK_SKEW_S
 
     def _act(
         self,
@@ -83,25 +91,44 @@ class Outbox:
         rows: Sequence[Row],
         send: Callable[[Sequence[Row]], list[Result]],
     ) -> list[Result]:
-        entries = self._journal.record(action, rows, self._expiry_s())
-        self.is_busy = True
+        entries = self._record(action, rows)
+        self.busy_thread = threading.get_ident()
         try:
             results = send(rows)
         finally:
-            self.is_busy = False
+            self.busy_thread = None
         for key, result in zip(keys, results, strict=True):
-            self._believe(key, _doubted(result) if action == "cancel" else result)
-        self._journal.settle(
-            entries,
-            [_JOURNAL_STATES[result.status] for result in results],
-            [str(result.row.get("orderID") or "") for result in results],
-        )
+            self._believe(key, result if action == "create" else _doubted(result))
+        self._note(entries, results)
         self.after_action()
         return results
 
+    def _record(self, action: str, rows: Sequence[Row]) -> list[int]:
+        try:
+            return self._journal.record(action, rows, self._expires_s())
+        except StopTrading as error:
+            if action != "cancel":
+                raise
+            logger.error("Cancelling all the same: %s", error)
+            return []
+
+    def _note(self, entries: list[int], results: Sequence[Result]) -> None:
+        if not entries:
+            return
+        try:
+            self._journal.settle(
+                entries,
+                [_JOURNAL_STATES[result.status] for result in results],
+                [str(result.row.get("orderID") or "") for result in results],
+            )
+        except StopTrading as error:
+            self.fatal = self.fatal or str(error)  # what was sent is sent; nothing new goes out
+
     def _believe(self, key: str, result: Result) -> None:
         with self._state.lock:
-            self._state.orders.settle(key, result, self.provable_from_s())
+            is_refusal = result.text == _LOOK_UP
+            settle_after_s = -math.inf if is_refusal else self.provable_from_s()
+            self._state.orders.settle(key, result, settle_after_s)
         if result.answer is not None:
             self._budget.learn(result.answer.headers)
             if result.answer.status in (401, 403):
@@ -109,16 +136,20 @@ class Outbox:
         if result.retry_after_s is not None:
             self._budget.block_until(self._clock.now() + result.retry_after_s)
 
-    def _expiry_s(self) -> float:
-        return self._clock.now() + (self._connector.caps.request_expiry_s or _DEFAULT_EXPIRY_S)
+    def _expires_s(self) -> float:
+        """Unix time, for the journal, which the next run may read."""
+        return self._clock.now() + self._validity_s()
+
+    def _validity_s(self) -> float:
+        return self._connector.caps.request_expiry_s or _DEFAULT_EXPIRY_S
 
 
 def _doubted(result: Result) -> Result:
-    """A refused cancel says that the order is not as we thought: it has to be looked up."""
+    """A refused cancel or amend: the order may not be as we thought, and is looked up."""
     if result.row.get("ordStatus") in TERMINAL:
         return result._replace(status=Status.OK)  # the refusal shows how it ended
     if result.status is Status.REJECTED and (
         result.answer is None or result.answer.status < 401 or result.answer.status == 404
     ):
-        return result._replace(status=Status.UNKNOWN)
+        return result._replace(status=Status.UNKNOWN, text=_LOOK_UP)
     return result

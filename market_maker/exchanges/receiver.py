@@ -2,12 +2,15 @@
 
 import logging
 import threading
+from time import monotonic_ns
 from typing import Protocol, cast, runtime_checkable
 
 from market_maker.exchanges.base import Sink
-from market_maker.model.wire import Stream
+from market_maker.model.wire import Disconnected, Stream
 
 logger = logging.getLogger(__name__)
+
+_PAUSE_S = 1.0
 
 
 @runtime_checkable
@@ -30,8 +33,12 @@ def start_receiving(stream: Stream, sink: Sink, name: str) -> threading.Thread |
 
 
 def _receive(stream: Stream, sink: Sink) -> None:
-    try:
-        for event in stream:
-            sink(event)
-    except Exception:  # the top of a thread: nobody else would ever say it
-        logger.exception("The receive thread has ended by an error of its own.")
+    while True:
+        try:
+            for event in stream:
+                sink(event)
+            return
+        except Exception:  # the top of a thread: nobody else would ever say it
+            logger.exception("Receiving failed; connecting anew.")
+            sink(Disconnected(monotonic_ns(), "an error of our own"))
+            threading.Event().wait(_PAUSE_S)

@@ -22,6 +22,7 @@ _MAX_INBOX = 50_000
 _MAX_NOTICES = 50_000
 _PUBLIC = ("instrument", "trade", "quote")
 _PRIVATE = ("order", "execution", "position", "margin")
+_SETTLED_S = 5.0  # a position row this much later than a fill includes it
 _STATE = ("state", "tickSize", "lotSize")
 
 
@@ -50,6 +51,7 @@ class LiveState:
         self.lock = threading.RLock()
         self.wake = threading.Event()
         self.connected = False
+        self.connected_s = clock.monotonic()
         self.fatal = ""  # the exchange refused the stream for good: the reason
         self.refused = ""  # the exchange refused a subscription: the reason
         self.version = 0  # grows whenever a drain folded something
@@ -59,10 +61,14 @@ class LiveState:
         self.base_qty = 0.0  # position when the fills counted so far began to count
         self._needed = _PUBLIC + (_PRIVATE if has_account else ())
         self._inbox: deque[StreamEvent] = deque()
-        self._overflowed = False
+        self._overflowed = False  # messages were lost: only a new connection heals that
         self._notices: deque[Notice] = deque(maxlen=_MAX_NOTICES)
         self._book_fill = book_fill
         self._position_qty: object = None
+        self._position_s = self._counted_qty = 0.0  # when its row came; fills counted by then
+        self._has_quotes = False
+        self._images = 0
+        self._odd_tables: set[str] = set()
         self._last_fill_s = float("-inf")
         self._is_relevant = False
 
@@ -89,10 +95,10 @@ class LiveState:
                 self._fold(inbox.popleft())
             return self._is_relevant
 
-    def take_overflow(self) -> bool:
-        """True once after messages were lost because nobody drained."""
-        overflowed, self._overflowed = self._overflowed, False
-        return overflowed
+    @property
+    def overflowed(self) -> bool:
+        """Whether messages were lost because nobody drained; until the next connection."""
+        return self._overflowed
 
     def take_relevance(self) -> bool:
         """Whether anything relevant changed since the last call."""
@@ -114,8 +120,9 @@ class LiveState:
 
     @property
     def ready(self) -> bool:
-        """Connected, and every data image is here."""
-        return self.connected and all(self.tables.has(table) for table in self._needed)
+        """Connected, every data image is here, and nothing was lost since."""
+        is_whole = self.connected and not self._overflowed
+        return is_whole and all(self.tables.has(table) for table in self._needed)
 
     def missing_images(self) -> list[str]:
         return [table for table in self._needed if not self.tables.has(table)]
@@ -135,9 +142,12 @@ class LiveState:
         with self.lock:
             row = self.position() or {}
             reported: float = row.get("currentQty") or 0
+            if self.orders.filled_qty != self._counted_qty:
+                self._counted_qty = self.orders.filled_qty  # an answer may have told of it
+                self._last_fill_s = self.clock.monotonic()
             counted = self.base_qty + self.orders.filled_qty
-            if reported != counted and self.clock.monotonic() - self._last_fill_s > 5:
-                # No fill for a while: another hand moved it, and the row is the truth.
+            if reported != counted and self._position_s > self._last_fill_s + _SETTLED_S:
+                # A row later than every fill differs: another hand moved the position.
                 self.base_qty = reported - self.orders.filled_qty
                 counted = reported
             return min(reported, counted), max(reported, counted)
@@ -149,8 +159,11 @@ class LiveState:
             self.last_recv_s = self.clock.monotonic()
             self._fold_message(event.data)
         elif isinstance(event, Connected):
-            self.connected = True
+            self.connected, self._overflowed, self.refused = True, False, ""
+            self.connected_s = self.clock.monotonic()
             self.tables.clear()
+            self.touch = dict.fromkeys(self.touch)
+            self._has_quotes = False
         elif isinstance(event, Disconnected):
             self.connected, self._is_relevant = False, True
             if event.reason.startswith(("handshake 401", "handshake 403")):
@@ -162,8 +175,14 @@ class LiveState:
             return
         if "table" in data:
             change = self.tables.apply(data)
-            if change is not None:
-                self._fold_change(change, data["data"])
+            if change is None:
+                return
+            try:
+                self._fold_change(change, [row for row in data["data"] if isinstance(row, dict)])
+            except (TypeError, ValueError, KeyError, AttributeError) as error:
+                if change.table not in self._odd_tables:
+                    self._odd_tables.add(change.table)
+                    logger.warning("A row of table %s cannot be read: %r", change.table, error)
         elif data.get("error"):
             self._fold_error(data)
         elif "subscribe" in data:
@@ -187,10 +206,12 @@ class LiveState:
             self._fold_position(change, delta)
         elif change.table == "instrument":
             for row in delta:
-                self._note_market(row)
+                self._note_market(row, () if self._has_quotes else tuple(row))
         elif change.table == "quote":
             for row in change.rows[-1:]:  # the image of an empty book has none
-                self._note_market(row)
+                # A quote tells both sides at one moment: a column it lacks is an empty side.
+                self._has_quotes = True
+                self._note_market(row, tuple(self.touch))
         elif change.table == "trade" and change.action == "insert":
             ours = (row for row in change.rows if row.get("symbol") == self.symbol)
             self._notices.extend(Notice("trade", row) for row in ours)
@@ -201,6 +222,8 @@ class LiveState:
         rows = [row for row in change.rows if row.get("symbol") == self.symbol]
         if change.action == "partial":
             self.orders.take_as_counted(rows)
+            for row in rows:
+                self.orders.apply(row)
             self.orders.resync([row for row in rows if is_live(row)])
             self._is_relevant = True
             return
@@ -215,13 +238,17 @@ class LiveState:
                 self._is_relevant = True
 
     def _fold_executions(self, change: Change) -> None:
+        self._images += change.action == "partial"
         for row in change.rows:
             if row.get("symbol") != self.symbol or row.get("execType") != "Trade":
                 continue
             if not row.get("execID") or not self._book_fill(row):
                 continue  # streams and queries may repeat a fill
             if change.action == "partial":
-                continue  # it happened before we looked, and the position includes it
+                # The position includes it already; after a reconnect it is still news.
+                if self._images > 1 and self.orders.is_ours(str(row.get("clOrdID") or "")):
+                    self._notices.append(Notice("fill", row))
+                continue
             before = self.orders.filled_qty
             self.orders.count_fill(row)
             if self.orders.filled_qty != before:
@@ -234,22 +261,25 @@ class LiveState:
             row = self.position() or {}
             self.base_qty = (row.get("currentQty") or 0) - self.orders.filled_qty
         for row in delta:
+            if row.get("symbol") != self.symbol:
+                continue
+            self._position_s = self.clock.monotonic()
             qty = row.get("currentQty", self._position_qty)
-            if row.get("symbol") == self.symbol and qty != self._position_qty:
+            if qty != self._position_qty:
                 self._position_qty, self._is_relevant = qty, True
 
-    def _note_market(self, row: Row) -> None:
-        """The touch, or the state of the market, may have changed."""
+    def _note_market(self, row: Row, telling: tuple[str, ...]) -> None:
+        """The state of the market may have changed, and the touch in the columns *telling*."""
         if row.get("symbol") != self.symbol:
             return
         if any(name in row for name in _STATE):
             self._is_relevant = True
-        moved = [name for name in self.touch if name in row and row[name] != self.touch[name]]
+        moved = [n for n in self.touch if n in telling and row.get(n) != self.touch[n]]
         for name in moved:
-            self.touch[name] = row[name]
+            self.touch[name] = row.get(name)
             # Where our own order has become the touch, nothing new is known of the market.
             own = self._own_best("Buy" if name == "bidPrice" else "Sell")
-            if own is None or row[name] != own:
+            if own is None or self.touch[name] != own:
                 self._is_relevant = True
         if moved:
             self._notices.append(Notice("book", row))

@@ -27,7 +27,7 @@ class RateBudget:
         self._reserve = reserve
         self._tokens = capacity
         self._counted_s = clock.monotonic()
-        self._blocked_until = -math.inf  # Unix seconds
+        self._blocked_until = -math.inf  # monotonic
         self._lock = threading.Lock()
 
     def take(self, cost: float = 1.0, urgent: bool = False) -> bool:
@@ -63,11 +63,12 @@ class RateBudget:
     def block_until(self, unix_s: float) -> None:
         """Let nothing pass before *unix_s*, urgent or not: the exchange has asked for it."""
         with self._lock:
-            self._blocked_until = max(self._blocked_until, unix_s)
+            wait_s = unix_s - self._clock.now()  # kept on the clock that never jumps
+            self._blocked_until = max(self._blocked_until, self._clock.monotonic() + wait_s)
 
     def _wait_s(self, cost: float, urgent: bool) -> float:
         self._refill()
-        blocked_s = self._blocked_until - self._clock.now()
+        blocked_s = self._blocked_until - self._clock.monotonic()
         floor = 0.0 if urgent else min(self._reserve, self._capacity)
         missing = min(cost + floor, self._capacity) - self._tokens
         return max(0.0, blocked_s, missing / self._refill_per_s)

@@ -30,7 +30,7 @@ def converge(working: Sequence[Row], desired: Sequence[Row], rules: Rules) -> Pl
     plan = Plan([], [], [])
     missing: list[list[Row]] = []
     for side in ("Buy", "Sell"):
-        ours = [row for row in working if row["side"] == side]
+        ours = [row for row in working if row.get("side") == side]
         wants = [row for row in desired if row["side"] == side]
         for kind in dict.fromkeys(map(_kind, [*ours, *wants])):
             missing.append(

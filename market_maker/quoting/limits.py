@@ -40,15 +40,12 @@ class Exposure(NamedTuple):
     sells: float
 
 
-def increase(order: Row, resting_qty: float) -> float:
-    """By how many contracts *order* adds to what may trade; an amend frees nothing yet.
+def increase(order: Row, wanted_qty: float, resting_qty: float = 0.0) -> float:
+    """By how many contracts *order* of *wanted_qty* adds to what may trade.
 
-    While an amend is in flight either size may be the real one, so the larger counts.
+    An amend frees nothing yet: while it is in flight either size may be the real one.
     """
-    if is_reducing(order):
-        return 0
-    wanted: float = abs(order.get("leavesQty", order.get("orderQty")) or 0)
-    return max(0.0, wanted - resting_qty)
+    return 0.0 if is_reducing(order) else max(0.0, wanted_qty - resting_qty)
 
 
 def is_reducing(order: Row) -> bool:

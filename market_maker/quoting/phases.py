@@ -13,10 +13,14 @@ def amend_phases(changes: Sequence[Row], resting: Sequence[Row]) -> list[list[in
     price can touch an own order there is one phase.
     """
     by_id = {row["orderID"]: row for row in resting}
-    moves = [(i, by_id[c["orderID"]], c) for i, c in enumerate(changes) if c["orderID"] in by_id]
+    moves = [
+        (i, by_id[change["orderID"]], change)
+        for i, change in enumerate(changes)
+        if change.get("orderID") in by_id
+    ]
     prices = {"Buy": [], "Sell": []}  # type: dict[str, list[float]]
     for row in resting:
-        if row.get("price") is not None:
+        if row.get("price") is not None and row.get("side") in prices:
             prices[row["side"]].append(row["price"])
     for _, row, change in moves:
         if change.get("price") is not None:

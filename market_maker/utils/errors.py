@@ -4,6 +4,7 @@ BotError
 ├── SkipRound              do nothing now, look again in the next round
 │   ├── MarketClosedError  the instrument is not open for trading
 │   ├── MarketEmptyError   a side of the book is missing
+│   ├── CrossedBook        the best bid is not below the best ask: between two moments
 │   └── StaleData          what we know may be old: pull the quotes first, ask afterwards
 ├── StopTrading            cancel everything and leave
 │   ├── AuthenticationError  no key, or the exchange refuses it
@@ -29,6 +30,10 @@ class MarketClosedError(SkipRound):
 
 class MarketEmptyError(SkipRound):
     """The order book has no bid or no ask."""
+
+
+class CrossedBook(SkipRound):
+    """The best bid is not below the best ask; nothing is decided on such a frame."""
 
 
 class StaleData(SkipRound):

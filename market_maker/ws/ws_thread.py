@@ -39,7 +39,8 @@ class BitMEXWebsocket:
     @property
     def exited(self) -> bool:
         """Whether the connection has ended for good; a reconnect goes on by itself."""
-        return self._desk is None or not self._desk.is_open or bool(self._desk.state.fatal)
+        desk = self._desk
+        return desk is None or not desk.is_open or desk.has_ended or bool(desk.state.fatal)
 
     @property
     def data(self) -> dict[str, list[Row]]:
@@ -117,9 +118,9 @@ class BitMEXWebsocket:
         self.exit()
 
     def exit(self) -> None:
-        """Close the connection."""
-        if self._desk is not None:
-            self._desk.close()
+        """Close the connection. Orders stay as they are, and can still be cancelled."""
+        if self._desk is not None and not self._desk.has_ended:
+            self._desk.end_stream()
 
     def _fresh(self) -> Any:
         state = self.desk.state

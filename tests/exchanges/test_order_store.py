@@ -132,11 +132,45 @@ def test_another_hands_order_is_never_ours() -> None:
     assert len(orders) == 0
 
 
-def test_a_full_list_of_open_orders_ends_what_it_does_not_show() -> None:
+def test_what_a_list_of_open_orders_does_not_show_is_looked_up_not_forgotten() -> None:
     orders = store()
     orders.apply(row())
     orders.resync([row(orderID="o-2", clOrdID="mm_2")])
+    assert [r["orderID"] for r in orders.open_orders()] == ["o-1", "o-2"]
+    assert [key for key, _ in orders.unknown()] == ["o-1"]
+    orders.resolve("o-1", row("Canceled", second=2))
     assert [r["orderID"] for r in orders.open_orders()] == ["o-2"]
+
+
+def test_a_client_id_may_be_used_again_after_its_order_has_ended() -> None:
+    orders = store()
+    orders.apply(row())
+    orders.apply(row("Canceled", second=2))
+    sent(orders)
+    orders.settle("mm_1", Result(Status.OK, row(orderID="o-2", second=3)), LATER)
+    orders.apply(row("Canceled", second=2))
+    assert [r["orderID"] for r in orders.open_orders()] == ["o-2"]
+
+
+def test_an_order_that_was_not_sent_may_be_sent_again_under_its_id() -> None:
+    orders = store()
+    sent(orders)
+    orders.settle("mm_1", Result(Status.NOT_SENT, {}), LATER)
+    sent(orders)
+    orders.settle("mm_1", Result(Status.OK, row()), LATER)
+    assert [r["orderID"] for r in orders.open_orders()] == ["o-1"]
+
+
+def test_a_long_lived_order_is_known_however_many_have_come_and_gone() -> None:
+    orders = store()
+    orders.apply(row(cum=10))
+    counted = orders.filled_qty
+    for i in range(6_000):
+        gone = row("Filled", 100, 2, orderID=f"x-{i}", clOrdID=f"mm_x{i}", side="Sell")
+        orders.apply(gone)
+    orders.apply(row(cum=10, second=3))
+    assert orders.get("o-1") is not None
+    assert orders.filled_qty == counted - 600_000
 
 
 def test_fills_in_a_data_image_are_in_the_position_already() -> None:

@@ -109,14 +109,19 @@ def test_putting_only_stores_and_wakes(feed: Feed) -> None:
     assert (feed.state.version, feed.state.touch["bidPrice"]) == (version + 1, 1.0)
 
 
-def test_more_than_can_be_read_is_noticed_once(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_than_can_be_read_is_not_ready_until_the_next_connection(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("market_maker.exchanges.state._MAX_INBOX", 3)
     for price in range(5):
         feed.quote(price, 101.0)
     feed.state.drain()
     assert feed.state.touch["bidPrice"] == 2
-    assert feed.state.take_overflow()
-    assert not feed.state.take_overflow()
+    assert feed.state.overflowed
+    assert not feed.state.ready
+    feed.state.put(Connected(0))
+    feed.state.drain()
+    assert not feed.state.overflowed
 
 
 # -- what starts a round ----------------------------------------------------------------
@@ -129,9 +134,9 @@ RELEVANT = [
     ("the last price", lambda f: f.tell("instrument", "update", {"lastPrice": 7.0}), False),
     ("the market closes", lambda f: f.tell("instrument", "update", {"state": "Closed"}), True),
     (
-        "the touch of the instrument",
+        "the touch of the instrument, which lags behind the quotes",
         lambda f: f.tell("instrument", "update", {"bidPrice": 9}),
-        True,
+        False,
     ),
     ("the position", lambda f: f.tell("position", "update", {"currentQty": 100}), True),
     ("the value of the position", lambda f: f.tell("position", "update", {"markValue": 1}), False),
@@ -194,12 +199,21 @@ def test_fills_of_orders_that_are_not_ours_count_but_are_not_told(feed: Feed) ->
     assert feed.state.position_range() == (0, 100)
 
 
-def test_executions_of_the_image_are_history(feed: Feed) -> None:
+def test_executions_of_the_first_image_are_history() -> None:
+    state = LiveState(SYMBOL, lambda i: True, ManualClock())
+    row = {"symbol": SYMBOL, "execID": "old", "orderID": "1", "side": "Buy", "execType": "Trade"}
+    image = {"table": "execution", "action": "partial", "keys": [], "data": [row]}
+    state.put(Message(0, image))
+    state.drain()
+    assert state.take_notices() == []
+
+
+def test_fills_missed_while_away_are_told_from_the_new_image_once(feed: Feed) -> None:
     feed.state.put(Connected(0))
     old = {"execType": "Trade", "lastQty": 100, "cumQty": 100, "clOrdID": "mm1"}
     row = {"symbol": SYMBOL, "execID": "old", "orderID": "1", "side": "Buy", **old}
     feed.image("execution", row, keys=["execID"])
-    assert "fill" not in feed.kinds()
+    assert feed.kinds().count("fill") == 1
     feed.fill(100, 100, exec_id="old")
     assert "fill" not in feed.kinds()
 
@@ -226,7 +240,19 @@ def test_a_position_row_before_its_fill_is_doubted_for_a_moment_only(feed: Feed)
     feed.state.drain()
     assert feed.state.position_range() == (100, 200)
     feed.clock.sleep(6)
+    feed.tell("position", "update", {"markValue": -7})
+    feed.state.drain()
     assert feed.state.position_range() == (100, 100)
+
+
+def test_a_fill_that_an_answer_tells_counts_until_the_position_shows_it(feed: Feed) -> None:
+    feed.clock.sleep(60)
+    feed.state.orders.apply(
+        {"orderID": "9", "clOrdID": "mm9", "symbol": SYMBOL, "side": "Buy", "cumQty": 100}
+    )
+    assert feed.state.position_range() == (0, 100)
+    feed.clock.sleep(60)
+    assert feed.state.position_range() == (0, 100)
 
 
 def test_a_fill_in_the_order_row_and_the_execution_counts_once(feed: Feed) -> None:
@@ -267,13 +293,22 @@ def test_what_was_filled_while_away_is_in_the_new_image(feed: Feed) -> None:
     assert feed.state.orders.exposed("Buy") == 100
 
 
-def test_orders_gone_while_away_are_forgotten_with_the_new_image(feed: Feed) -> None:
+def test_orders_that_a_new_image_does_not_show_are_looked_up(feed: Feed) -> None:
     feed.order()
     feed.state.put(Disconnected(0, "gone"))
     feed.state.put(Connected(0))
     feed.image("order", keys=["orderID"])
     feed.state.drain()
-    assert feed.state.orders.open_orders() == []
+    assert [key for key, _ in feed.state.orders.unknown()] == ["1"]
+
+
+def test_an_empty_side_of_a_quote_is_empty_and_a_new_connection_knows_nothing(feed: Feed) -> None:
+    feed.tell("quote", "insert", {"bidPrice": 100.0})
+    feed.state.drain()
+    assert feed.state.touch == {"bidPrice": 100.0, "askPrice": None}
+    feed.state.put(Connected(0))
+    feed.state.drain()
+    assert feed.state.touch == {"bidPrice": None, "askPrice": None}
 
 
 # -- refusals ---------------------------------------------------------------------------
