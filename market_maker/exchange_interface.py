@@ -110,7 +110,7 @@ class ExchangeInterface:
     def get_portfolio(self) -> dict[str, Row]:
         """What CONTRACTS hold: `{symbol: {currentQty, futureType, multiplier, ...}}`."""
         portfolio = {}
-        for symbol in self.settings.CONTRACTS or [self.symbol]:
+        for symbol in dict.fromkeys([*(self.settings.CONTRACTS or []), self.symbol]):
             try:
                 row = self.get_instrument(symbol)
             except (KeyError, ExchangeError):

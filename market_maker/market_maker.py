@@ -276,6 +276,7 @@ class OrderManager:
             self.exchange.amend_bulk_orders(changes)
             self._refused_amends.clear()
         except ExchangeError as error:
+            self.exchange.desk.state.want_round()
             if error.message == LATE_AMEND:
                 logger.warning("Amending failed. Waiting for order data to converge and retrying.")
                 return

@@ -23,7 +23,7 @@ def log_start(exchange: Any) -> None:
     if exchange.dry_run:
         logger.info("Initializing dry run. Orders printed below are not sent.")
     else:
-        stakes = "Play money" if exchange.is_play_money else "executing real trades"
+        stakes = "play money" if exchange.is_play_money else "executing real trades"
         logger.info("Order Manager initializing. Live run: %s.", stakes)
 
 

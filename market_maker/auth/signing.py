@@ -1,4 +1,4 @@
-"""How a request is signed: HMAC-SHA256 over what is sent, byte for byte (PROTOCOL 2)."""
+"""How a request is signed: HMAC-SHA256 over what is sent, byte for byte (BitMEX, API Key Usage)."""
 
 import hashlib
 import hmac

@@ -28,6 +28,7 @@ PUBLIC_TOPICS = ("instrument", "quote", "trade")
 PRIVATE_TOPICS = ("order", "execution", "margin", "position")
 _WITHOUT_SYMBOL = frozenset({"margin", "position"})
 _OVERLOADED = "overloaded"
+_PAGE = 500  # the most that one query may ask for
 
 
 def topics(symbol: str, has_account: bool) -> list[str]:
@@ -164,11 +165,14 @@ class BitMEXConnector:
     # -- queries ------------------------------------------------------------------------
 
     def fetch_open_orders(self) -> list[Row]:
-        query = {
-            "filter": jsonx.dumps({"ordStatus.isTerminated": False, "symbol": self.symbol}),
-            "count": 500,
-        }
-        return _rows(self.call("GET", "/order", query))
+        wanted = jsonx.dumps({"ordStatus.isTerminated": False, "symbol": self.symbol})
+        found: list[Row] = []
+        while True:
+            page = {"filter": wanted, "count": _PAGE, "start": len(found)}
+            rows = _rows(self.call("GET", "/order", page))
+            found += rows
+            if len(rows) < _PAGE:
+                return found
 
     def fetch_order(self, *, order_id: str = "", cl_ord_id: str = "") -> Row | None:
         wanted = {"orderID": order_id} if order_id else {"clOrdID": cl_ord_id}
@@ -193,7 +197,7 @@ class BitMEXConnector:
 
 
 def result_of(answer: Answer) -> Result:
-    """Class an answer to one order by what may be concluded from it (PROTOCOL 4.2)."""
+    """Class an answer to one order by what may be concluded from it."""
     text = error_message(answer) if answer.status != 200 else ""
     if answer.status == 200 and isinstance(answer.body, dict):
         status = Status.REJECTED if answer.body.get("ordStatus") == "Rejected" else Status.OK

@@ -30,7 +30,7 @@ logger = logging.getLogger("root")
 
 LATE_AMEND = "Invalid ordStatus"  # old strategies compare this very text
 
-_PER_SECOND = 10  # order requests; BitMEX's second layer (PROTOCOL 3)
+_PER_SECOND = 10  # order requests: the second layer of BitMEX's limits
 
 
 class GatewayRules(NamedTuple):
@@ -269,10 +269,12 @@ class Gateway:
 
     def _affordable(self, count: int) -> int:
         """Pay for as many of *count* orders as both layers of the rate limit let go now."""
+        if count == 1:  # a script's own calls, one by one, wait for their second
+            self._clock.sleep(min(1.0, self.burst.wait_s(1)))
         per_request = self.connector.caps.max_batch
         while count:
             requests = math.ceil(count / per_request)
-            cost = math.ceil(count / 10) if per_request > 1 else count  # PROTOCOL 3
+            cost = math.ceil(count / 10) if per_request > 1 else count  # as BitMEX counted
             if not (self.burst.wait_s(requests) or self.budget.wait_s(cost)):
                 self.burst.take(requests)
                 self.budget.take(cost)
@@ -290,7 +292,7 @@ class Gateway:
         if any(result.status is Status.NOT_SENT for result in results):
             self.state.want_round()  # the plan is not carried out yet
         failed = [result for result in results if result.status is not Status.OK]
-        reason = failed[0].text if failed else ""
+        reason = failed[0].text.rstrip(".") if failed else ""
         if reason and reason != self._last_refusal and reason != LATE_AMEND:
             logger.warning("%d of %d orders refused: %s.", len(failed), len(results), reason)
         self._last_refusal = reason

@@ -4,7 +4,7 @@ A table is a dict of rows under the keys its first image ("partial") announced, 
 update of one level of a book of ten thousand costs as much as one of a book of ten. Rows are
 replaced, never edited: whoever holds a row holds a moment.
 
-Rules of the wire: PROTOCOL 5.3. Updates before the first image, and of rows that are not
+Rules of the wire: BitMEX, WebSocket API. Updates before the first image, and of rows that are not
 there, are dropped and counted. Null and missing columns mean the same.
 """
 

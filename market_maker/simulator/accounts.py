@@ -2,7 +2,8 @@
 
 Every posting has a counterpart: a trade is booked on the account of each side (the market is an
 account), a fee goes to the house, a deposit comes from it. So all postings sum to exactly zero.
-Signs and rounding: PROTOCOL 7. Costs follow the contract: a buy of an inverse one is negative.
+Signs and rounding: BitMEX's contract guides and captured rows. Costs follow the contract: a buy
+of an inverse one is negative.
 """
 
 from collections.abc import Iterable

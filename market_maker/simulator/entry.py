@@ -1,6 +1,6 @@
 """The door of the built-in exchange: reads order fields, refuses with BitMEX's texts.
 
-Nothing here changes anything. Texts: PROTOCOL 4.2.
+Nothing here changes anything. The texts are BitMEX's own.
 """
 
 from collections.abc import Mapping

@@ -4,7 +4,7 @@ An operation checks everything first, then happens at once; listeners hear of it
 order events (a maker before its taker), trades, positions, margins, book levels, the touch,
 instrument columns. An order event with `is_first` is the order's first row on the private
 stream; an event "New" without it belongs to an order that died at entry and has no row of its
-own: its "Canceled" event, which follows, is the first one (PROTOCOL 6.3).
+own: its "Canceled" event, which follows, is the first one.
 
 Rows (`instrument_row`, `position_row`, `margin_row`, `InstrumentEvent.changes`) are ready for
 the wire: BitMEX's columns, float prices, ISO timestamps, None where unknown.
@@ -142,7 +142,7 @@ class Engine:
     # -- orders -------------------------------------------------------------------------------
 
     def place(self, account_no: int, fields: Mapping[str, Any]) -> Order:
-        """Enter one order given by BitMEX's fields (PROTOCOL 4.1); raises Refused."""
+        """Enter one order given by BitMEX's fields; raises Refused."""
         return self.place_many(account_no, [fields])[0]
 
     def place_many(self, account_no: int, rows: Sequence[Mapping[str, Any]]) -> list[Order]:
@@ -156,7 +156,7 @@ class Engine:
         return orders
 
     def amend(self, account_no: int, fields: Mapping[str, Any]) -> Order:
-        """Change one order (PROTOCOL 4.1, 6.2); raises Refused."""
+        """Change one order; raises Refused."""
         return self.amend_many(account_no, [fields])[0]
 
     def amend_many(self, account_no: int, rows: Sequence[Mapping[str, Any]]) -> list[Order]:

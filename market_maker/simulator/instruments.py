@@ -97,7 +97,7 @@ class Instrument:
         return FUNDING_INTERVAL_S - (now_s - _FUNDING_FIRST_S) % FUNDING_INTERVAL_S
 
     def mark_price(self, index_price: float, now_s: float) -> float:
-        """The fair price: the index plus the funding still to come (PROTOCOL 7.4)."""
+        """The fair price: the index plus the funding still to come (BitMEX, Fair Price Marking)."""
         part = self.seconds_to_funding(now_s) / FUNDING_INTERVAL_S
         return round(index_price * (1 + self.funding_rate * part), self.mark_decimals())
 

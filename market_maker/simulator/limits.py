@@ -1,4 +1,4 @@
-"""The request limits BitMEX had, as token buckets with continuous refill (PROTOCOL 3).
+"""The request limits BitMEX had, as token buckets with continuous refill (its REST API pages).
 
 `classic`: 300 requests per 5 minutes, a bulk call costs a tenth of its orders. `last`: 120 a
 minute, and 10 a second on the order routes. Cancels are counted but never refused by the

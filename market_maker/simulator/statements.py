@@ -1,4 +1,4 @@
-"""The position and margin rows of an account, as BitMEX shows them (PROTOCOL 7.3, 7.6)."""
+"""The position and margin rows of an account, as BitMEX shows them."""
 
 from market_maker.model.rows import Row
 from market_maker.simulator.accounts import Ledger, Position
@@ -8,7 +8,7 @@ _NEVER_ABOVE = 100_000_000.0  # a liquidation price that no market reaches, as B
 
 
 def position_row(ledger: Ledger, account_no: int, spec: Instrument, now_s: float) -> Row:
-    """The position table's row (PROTOCOL 7.3, 7.6)."""
+    """The position table's row."""
     position = ledger.look(account_no, spec)
     held, cost, profit = position.qty != 0, position.cost, position.unrealised_pnl
     initial, cross, fees = position.margins()
@@ -47,7 +47,7 @@ def position_row(ledger: Ledger, account_no: int, spec: Instrument, now_s: float
 
 
 def margin_row(ledger: Ledger, account_no: int, now_s: float) -> Row:
-    """The margin table's row in satoshis (PROTOCOL 7.6)."""
+    """The margin table's row in satoshis."""
     funds = ledger.funds(account_no)
     held = list(ledger.positions(account_no).values())
     realised = sum(position.realised_pnl for position in held)

@@ -1,4 +1,4 @@
-"""Signatures against the exchange's own published examples (PROTOCOL 2.3)."""
+"""Signatures against the exchange's own published examples (BitMEX, API Key Usage)."""
 
 import pytest
 import requests

@@ -1,4 +1,4 @@
-"""Position and margin arithmetic, to the satoshi. Figures: PROTOCOL 7 and captured rows."""
+"""Position and margin arithmetic, to the satoshi. Figures: captured rows."""
 
 from dataclasses import replace
 

@@ -1,0 +1,226 @@
+"""What must hold when things go wrong: no order left behind, none sent blind, none doubled."""
+
+import signal
+import threading
+from typing import Any
+
+import pytest
+
+from market_maker.exchanges.base import ExchangeError
+from market_maker.market_maker import OrderManager
+from market_maker.model.rows import Row
+from market_maker.model.wire import Disconnected, Request
+from market_maker.runner import Interrupts
+from market_maker.utils.errors import NotSupported
+from tests.doubles import StillMarket, Wire, refusal
+from tests.world import World
+
+# -- ways out ---------------------------------------------------------------------------
+
+
+def test_without_a_journal_nothing_new_goes_out_but_everything_is_cancelled() -> None:
+    world = World(StillMarket())
+    bot = world.bot()
+    world.run(bot, 2)
+    bot.exchange.desk.journal._db.execute("PRAGMA query_only = ON")  # as on a full disk
+    bot.shut_down()
+    assert world.open_orders() == []
+
+
+@pytest.mark.parametrize("way", ["bitmex.exit", "ws.exit", "ws.error"])
+def test_closing_the_connection_by_hand_does_not_strand_the_orders(way: str) -> None:
+    class Closes(OrderManager):
+        def place_orders(self) -> None:
+            super().place_orders()
+            bitmex = self.exchange.bitmex
+            if way == "bitmex.exit":
+                bitmex.exit()
+            elif way == "ws.exit":
+                bitmex.ws.exit()
+            else:
+                bitmex.ws.error("enough")
+
+    world = World(StillMarket())
+    bot = world.bot(Closes)
+    with pytest.raises(SystemExit) as ended:
+        bot.run_loop()
+    assert ended.value.code == 1
+    assert world.open_orders() == []
+
+
+def test_an_exit_on_another_thread_is_not_undone_by_a_round_of_the_main_thread() -> None:
+    world = World(StillMarket())
+    bot = world.bot()
+    world.run(bot, 2)
+    bot.exchange.desk.gateway.stop()
+    bot.exchange.desk.gateway.cancel_own()
+    bot.run_once()
+    assert world.open_orders() == []
+
+
+def test_a_restart_that_cannot_cancel_is_put_off() -> None:
+    world, wire = World(StillMarket()), Wire()
+    bot = world.bot(wrap=wire)
+    world.run(bot, 2)
+    wire.script = lambda r: refusal(503, "overloaded") if r.verb in ("GET", "DELETE") else None
+    bot.restart()
+    wire.script = lambda r: None
+    world.run(bot, 10)
+    assert len(world.open_orders()) == 12
+
+
+# -- signals ----------------------------------------------------------------------------
+
+
+def test_a_signal_waits_for_the_answer_the_main_thread_is_waiting_for() -> None:
+    interrupts = Interrupts(threading.get_ident)
+    interrupts._handle(signal.SIGTERM, None)
+    with pytest.raises(SystemExit):
+        interrupts.raise_pending()
+    interrupts.raise_pending()
+
+
+def test_a_signal_does_not_wait_for_another_threads_order() -> None:
+    interrupts = Interrupts(lambda: threading.get_ident() + 1)
+    with pytest.raises(KeyboardInterrupt):
+        interrupts._handle(signal.SIGINT, None)
+
+
+def test_a_signal_is_never_raised_on_a_strategys_own_thread() -> None:
+    interrupts = Interrupts(threading.get_ident)
+    interrupts._handle(signal.SIGTERM, None)
+    raised: list[BaseException] = []
+
+    def act() -> None:
+        try:
+            interrupts.raise_pending()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it must not come
+            raised.append(error)
+
+    thread = threading.Thread(target=act)
+    thread.start()
+    thread.join(5)
+    assert raised == []
+    with pytest.raises(SystemExit):
+        interrupts.raise_pending()
+
+
+# -- quoting blind ----------------------------------------------------------------------
+
+
+def test_a_loop_of_the_strategys_own_does_not_quote_on_a_dead_stream() -> None:
+    market = StillMarket()
+    world, wire = World(market), Wire()
+    resting: list[int] = []
+
+    class OwnLoop(OrderManager):
+        def run_loop(self) -> None:
+            for step in range(60):
+                if step == 5:
+                    stream: Any = self.exchange.desk.connector.stream
+                    sink, stream._sink = stream._sink, None
+                    sink(Disconnected(0, "link lost"))
+                    market.show(60_500.0, 60_500.5)
+                self.sanity_check_quietly()
+                self.clock.sleep(5)
+                resting.append(len(world.open_orders()))
+
+        def sanity_check_quietly(self) -> None:
+            try:
+                self.sanity_check()
+                self.place_orders()
+            except Exception as error:  # noqa: BLE001 - as careless strategies do
+                assert not isinstance(error, AssertionError)
+
+    bot = world.bot(OwnLoop, wrap=wire)
+    bot.run_loop()
+    assert resting[3] == 12
+    assert resting[6:] == [0] * len(resting[6:])
+
+
+def test_nothing_is_decided_on_a_crossed_frame_and_one_that_lasts_pulls_the_quotes() -> None:
+    world, wire = World(StillMarket()), Wire()
+    bot = world.bot(wrap=wire)
+    world.run(bot, 2)
+    state = bot.exchange.desk.state
+    state.touch = {"bidPrice": 60_100.0, "askPrice": 60_050.0}
+    sent = len(wire.requests)
+    bot.run_once()
+    assert len(wire.requests) == sent
+    world.clock.sleep(0.6)
+    bot.run_once()
+    assert [r.verb for r in wire.requests[sent:]] == ["DELETE"]
+    assert world.open_orders() == []
+
+
+# -- requests that fail -----------------------------------------------------------------
+
+
+def test_an_order_that_cannot_be_amended_is_taken_out_and_does_not_stop_the_rest() -> None:
+    market = StillMarket()
+    world, wire = World(market), Wire()
+    bot = world.bot(wrap=wire)
+    world.run(bot, 2)
+    wire.script = lambda r: refusal(400, "Account has no XBt") if r.verb == "PUT" else None
+    market.show(60_100.0, 60_100.5)
+    world.run(bot, 6)
+    prices = [order.price_ticks / 2 for order in world.open_orders() if order.side == "Buy"]
+    assert max(prices) == pytest.approx(60_095, abs=1)
+
+
+def test_a_hook_whose_request_fails_does_not_end_the_run() -> None:
+    class Amends(OrderManager):
+        def on_fill(self, fill: Row) -> None:
+            self.exchange.bitmex.amend_order({"orderID": fill["orderID"], "price": 59_000})
+
+    market = StillMarket()
+    world = World(market)
+    bot = world.bot(Amends)
+    world.run(bot, 2)
+    market.take("Sell", 200_000, 59_900)
+    world.run(bot, 5)
+    assert bot._fills > 0
+    assert bot.is_running
+
+
+# -- dry run ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("verb", "path"),
+    [("DELETE", "order/all"), ("POST", "position/leverage"), ("POST", "order"), ("PUT", "order")],
+)
+def test_a_dry_run_sends_nothing_by_the_raw_call_either(verb: str, path: str) -> None:
+    world, wire = World(StillMarket()), Wire()
+    bot = world.bot(wrap=wire, DRY_RUN=True)
+    bot.exchange.bitmex._curl_bitmex(path, postdict={"orderQty": 100}, verb=verb)
+    assert [request for request in wire.requests if request.verb != "GET"] == []
+
+
+def test_what_would_pass_the_gateway_by_is_refused() -> None:
+    bot = World(StillMarket()).bot()
+    with pytest.raises(NotSupported):
+        bot.exchange.bitmex._curl_bitmex("order/closePosition", postdict={}, verb="POST")
+
+
+# -- pages ------------------------------------------------------------------------------
+
+
+def test_an_order_behind_a_full_page_of_others_is_found() -> None:
+    world, wire = World(StillMarket()), Wire()
+    bot = world.bot(wrap=wire)
+
+    def first_page_is_full(request: Request) -> Any:
+        if request.path == "/order" and request.verb == "GET" and request.query["start"] == 0:
+            rows = [{"orderID": str(i), "clOrdID": "", "leavesQty": 1} for i in range(500)]
+            return refusal(200, "")._replace(body=rows)
+        first_page = request._replace(query={**request.query, "start": 0})
+        return world_transport.send([first_page])[0]
+
+    world.run(bot, 2)
+    world_transport = wire._transport
+    wire.script = first_page_is_full
+    assert len(bot.exchange.bitmex.http_open_orders()) == 12
+    with pytest.raises(ExchangeError):
+        wire.script = lambda r: refusal(503, "x")
+        bot.exchange.bitmex.http_open_orders()
