@@ -188,11 +188,9 @@ def _totals(
         _round_trip_sat(contract, buy, sell, fees["maker"])
         for buy, sell in zip(buys, sells, strict=False)
     ]
-    for start in range(0, len(gains), 3):
-        part = ", ".join(
-            f"level {start + i + 1}: {g / XBt_TO_XBT:+.8f}" for i, g in enumerate(gains[start:][:3])
-        )
-        lines.append(f"gain of one round trip, XBT: {part}")
+    for first in range(0, len(gains), 3):
+        levels = (f"{i + 1} {gains[i] / XBt_TO_XBT:+.8f}" for i in range(first, len(gains))[:3])
+        lines.append("one round trip gains, XBT, by level: " + "  ".join(levels))
     lines.append("nothing was sent")
     return lines
 
