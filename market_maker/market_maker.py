@@ -221,10 +221,9 @@ class OrderManager:
     # -- orders -------------------------------------------------------------------------
 
     def place_orders(self) -> None:
-        """Create order items for use in convergence."""
+        """Say which orders we want, and converge to them. The method a strategy overrides."""
         buy_orders, sell_orders = [], []
-        # Outermost first: when the touch is filled, the outer orders still pair up with
-        # themselves, and only one new order is needed.
+        # Outermost first: the order in which strategies that override `converge_orders` know them.
         for i in reversed(range(1, self.settings.ORDER_PAIRS + 1)):
             if not self.long_position_limit_exceeded():
                 buy_orders.append(self.prepare_order(-i))
