@@ -40,7 +40,7 @@ setup(
     packages=find_packages(include=["market_maker", "market_maker.*"]),
     install_requires=[
         "requests>=2.31",
-        "websocket-client>=1.6",
+        "websocket-client>=1.9.2",
         "python-dotenv>=1.0",
         "wsproto>=1.2",
         'orjson>=3.9; platform_python_implementation == "CPython"',

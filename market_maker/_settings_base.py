@@ -74,11 +74,13 @@ CHECK_POSITION_LIMITS = True  # (sample-market-maker: False)
 MIN_POSITION = -10000
 MAX_POSITION = 10000
 
-# Quotes are pulled when the market data is older than this (seconds).
+# After so long without data (seconds) the bot asks for one quote; if it has moved, the stream is
+# stale: quotes are pulled and the connection is made anew.
 STALE_AFTER = 10
 
 # The exchange cancels every order of the account when it has not heard from the bot for so long
-# (seconds, at least 5): for a power cut, a lost network, a hung strategy. 0: never.
+# (seconds, at least 5 and three times LOOP_INTERVAL): for a power cut, a lost network, a hung
+# strategy. It cancels what other bots and hands have placed there, too. 0: never.
 DEADMAN_TIMEOUT = 60
 
 # True shows the orders it would place and sends nothing; needs no key.

@@ -139,9 +139,9 @@ RULES: dict[str, Rule] = {
     "SIM_DATA": _or_none(
         Rule("a path in quotes or a list of them", lambda v: _is_path(v) or (v and _is_names(v)))
     ),
-    "SIM_SPEED": Rule("a number above 0", _number(0, 1e6, above=True)),
+    "SIM_SPEED": Rule("a number from 0.01 to 1000", _number(0.01, 1000)),
     "SIM_SEED": _or_none(_whole(0)),
-    "SIM_BALANCE": _XBT,
+    "SIM_BALANCE": Rule("XBT from 0 to 1000000", _number(0, 1e6)),
     "SIM_PROFILE": _one_of("classic", "last"),
 }
 

@@ -14,8 +14,7 @@ from market_maker.exchanges.base import ExchangeError, Result, Status
 from market_maker.exchanges.bitmex import raise_for
 from market_maker.exchanges.desk import Desk
 from market_maker.exchanges.dial import open_desk
-from market_maker.exchanges.gateway import LATE_AMEND
-from market_maker.model.rows import POST_ONLY, Row
+from market_maker.model.rows import LATE_AMEND, POST_ONLY, Row
 from market_maker.model.wire import Answer
 from market_maker.utils.errors import AuthenticationError, NotSupported
 from market_maker.ws.ws_thread import BitMEXWebsocket
@@ -36,7 +35,7 @@ def authentication_required(
 
     @functools.wraps(fn)
     def wrapped(self: "BitMEX", /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        if not self.apiKey:
+        if not (self.apiKey or self.desk.has_account):
             raise AuthenticationError("You must be authenticated to use this method")
         return fn(self, *args, **kwargs)
 
@@ -246,20 +245,39 @@ class BitMEX:
 
     def _order_call(self, verb: str, name: str, query: Row, body: Any) -> Any:
         fields: Row = {**query, **(body or {})} if not isinstance(body, list) else {}
+        orders = fields.get("orders", [fields])
+        if any(order.get("symbol", self.symbol) != self.symbol for order in orders):
+            raise NotSupported(f"this connection trades {self.symbol} only")
         if name in ("order", "order/bulk") and verb in ("POST", "PUT"):
-            orders = fields.get("orders", [fields]) if name == "order/bulk" else [fields]
             if verb == "PUT":
-                rows = self.amend_bulk_orders(orders)
+                rows = self.amend_bulk_orders([self._by_order_id(order) for order in orders])
             else:
                 rows = self.create_bulk_orders(orders)
             return rows if name == "order/bulk" else rows[0]
         if name == "order" and verb == "DELETE" and fields.get("orderID"):
             return self.cancel(fields["orderID"])
         if name == "order/all" and verb == "DELETE":
-            return self.cancel([row["orderID"] for row in self.desk.connector.fetch_open_orders()])
+            rows = self.desk.connector.fetch_open_orders()
+            wanted = fields.get("filter") or {}
+            wanted = jsonx.loads(wanted) if isinstance(wanted, str) else wanted
+            matching = [r for r in rows if all(r.get(k) == v for k, v in wanted.items())]
+            return self.cancel([row["orderID"] for row in matching])
         if name == "order/closePosition":
             raise NotSupported("order/closePosition: place an order with execInst Close")
+        if name == "order/cancelAllAfter":
+            raise NotSupported("order/cancelAllAfter: the bot's own; set DEADMAN_TIMEOUT")
         return self._body(self._call(verb, name, query or None, body, 0), verb)
+
+    def _by_order_id(self, change: Row) -> Row:
+        """The change with `orderID` in place of `origClOrdID`."""
+        if "origClOrdID" not in change:
+            return change
+        if "clOrdID" in change:
+            raise NotSupported("a new clOrdID for a live order")
+        tracked = self.desk.state.orders.get(str(change["origClOrdID"]))
+        order_id = tracked.row.get("orderID") if tracked else ""
+        named = {name: value for name, value in change.items() if name != "origClOrdID"}
+        return {**named, "orderID": order_id}
 
     @staticmethod
     def _body(answer: Answer, verb: str) -> Any:

@@ -41,11 +41,9 @@ class ExchangeInterface:
         )
         self.symbol = self.desk.connector.symbol
         self.is_play_money = venue.is_play_money(self.settings)
-        # A play account has a key of its own; what it is does not matter up here.
-        key = self.settings.BITMEX_API_KEY or "key" if self.desk.has_account else None
         self.bitmex = BitMEX(
             symbol=self.symbol,
-            apiKey=key,
+            apiKey=self.settings.BITMEX_API_KEY or None,
             orderIDPrefix=self.settings.ORDERID_PREFIX,
             postOnly=bool(self.settings.POST_ONLY),
             timeout=self.settings.TIMEOUT,

@@ -13,8 +13,7 @@ from market_maker import runner, status
 from market_maker.clock import Clock
 from market_maker.exchange_interface import ExchangeInterface
 from market_maker.exchanges.base import ExchangeError
-from market_maker.exchanges.gateway import LATE_AMEND
-from market_maker.model.rows import Row, Ticker
+from market_maker.model.rows import LATE_AMEND, Row, Ticker
 from market_maker.model.ticks import LotGrid, PriceGrid
 from market_maker.quoting import ladder
 from market_maker.quoting.converge import Rules, converge
@@ -43,7 +42,7 @@ def margin(instrument: Row, quantity: float, price: float) -> float:
 
 
 class Snapshot(NamedTuple):
-    """What one round decides on: read once, at one moment."""
+    """Prices and orders that one round decides on, of one moment; the position is read fresh."""
 
     version: int
     ticker: Ticker
@@ -224,10 +223,14 @@ class OrderManager:
         """Say which orders we want, and converge to them. The method a strategy overrides."""
         buy_orders, sell_orders = [], []
         # Outermost first: the order in which strategies that override `converge_orders` know them.
+        is_long, is_short = (
+            self.long_position_limit_exceeded(),
+            self.short_position_limit_exceeded(),
+        )
         for i in reversed(range(1, self.settings.ORDER_PAIRS + 1)):
-            if not self.long_position_limit_exceeded():
+            if not is_long:
                 buy_orders.append(self.prepare_order(-i))
-            if not self.short_position_limit_exceeded():
+            if not is_short:
                 sell_orders.append(self.prepare_order(i))
         self.converge_orders(
             ladder.fit_position(buy_orders, self._room("Buy")),

@@ -143,7 +143,7 @@ def plan_lines(
 ) -> list[str]:
     """The table of a dry run: each order it would have in the book, and the totals.
 
-    *fees*: `maker` and `taker` ratios, `balance_xbt`, `leverage`, and `assumed`, the names of
+    *fees*: `maker` and `taker` ratios, `balance_xbt`, and `assumed`, the names of
     those that stand in because the account cannot be read.
     """
     contract = Contract.from_instrument(instrument)

@@ -11,15 +11,12 @@ from market_maker.exchanges.base import Connector
 from market_maker.exchanges.desk import Desk
 from market_maker.exchanges.dial import open_connector as dial
 from market_maker.exchanges.gateway import GatewayRules
-from market_maker.exchanges.throttle import RateBudget
+from market_maker.exchanges.throttle import account_budget
 from market_maker.journal import Journal
 from market_maker.quoting.limits import PositionLimits
 from market_maker.simulator.child import SimulatorChild
 from market_maker.utils import log
 from market_maker.utils.errors import AuthenticationError
-
-# BitMEX gave 300 requests in 5 minutes; answers tell when a server gives something else.
-_BUDGET, _REFILL_PER_S, _RESERVE = 300, 1.0, 10
 
 PLAY_MONEY = "simulator"
 
@@ -49,7 +46,7 @@ def open_desk(
         before_exec=before_exec,
         clock=clock,
         journal=Journal(_journal_path(settings, connector, dry_run), clock),
-        budget=RateBudget(clock, _BUDGET, _REFILL_PER_S, _RESERVE),
+        budget=account_budget(clock),
         rng=rng,
         rules=gateway_rules(settings),
         prefix=settings.ORDERID_PREFIX,

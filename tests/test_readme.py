@@ -136,9 +136,24 @@ ANY = "…"
 LOG_CALLS = {"warning", "error", "critical", "exception"}
 RAISED = {
     *("StopTrading", "AuthenticationError", "SettingsError", "NotSupported"),
-    *("StaleData", "MarketClosedError", "MarketEmptyError", "ExchangeError", "_Lost"),
+    *(
+        "StaleData",
+        "MarketClosedError",
+        "MarketEmptyError",
+        "CrossedBook",
+        "ExchangeError",
+        "_Lost",
+    ),
 }
-PRINTED = {"_complain", "_fault", "parser.exit", "parser.error", "self.exit", "sys.exit"}
+PRINTED = {
+    "self._reconnect",
+    "_complain",
+    "_fault",
+    "parser.exit",
+    "parser.error",
+    "self.exit",
+    "sys.exit",
+}
 REASONS = {"Refused", "Result"}  # why an order is not placed
 SAYING = {  # functions that return or yield texts for the user
     "_settings_rules.py": {"find_faults", "_fault", "_exchange_faults", "_pair_faults"},

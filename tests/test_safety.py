@@ -1,6 +1,8 @@
 """What must hold when things go wrong: no order left behind, none sent blind, none doubled."""
 
+import logging
 import signal
+import sys
 import threading
 from typing import Any
 
@@ -201,6 +203,70 @@ def test_what_would_pass_the_gateway_by_is_refused() -> None:
     bot = World(StillMarket()).bot()
     with pytest.raises(NotSupported):
         bot.exchange.bitmex._curl_bitmex("order/closePosition", postdict={}, verb="POST")
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "fields"),
+    [
+        ("POST", "order", {"symbol": "ETHUSD", "orderQty": 100, "price": 59_000}),
+        ("DELETE", "order/all", {"symbol": "ETHUSD"}),
+        ("POST", "order/cancelAllAfter", {"timeout": 0}),
+        ("PUT", "order", {"origClOrdID": "x", "clOrdID": "y"}),
+    ],
+)
+def test_a_raw_call_does_what_it_says_or_nothing(verb: str, path: str, fields: Row) -> None:
+    world, wire = World(StillMarket()), Wire()
+    bot = world.bot(wrap=wire)
+    world.run(bot, 2)
+    sent = len(wire.requests)
+    with pytest.raises(NotSupported):
+        bot.exchange.bitmex._curl_bitmex(path, postdict=fields, verb=verb)
+    assert len(wire.requests) == sent
+
+
+def test_a_raw_call_amends_by_client_id_and_cancels_what_its_filter_names() -> None:
+    world = World(StillMarket())
+    bot = world.bot()
+    world.run(bot, 2)
+    bitmex = bot.exchange.bitmex
+    inner = bot.exchange.get_highest_buy()
+    change = {"origClOrdID": inner["clOrdID"], "price": inner["price"] - 1}
+    assert bitmex._curl_bitmex("order", postdict=change, verb="PUT")["price"] == change["price"]
+    bitmex._curl_bitmex("order/all", postdict={"filter": {"side": "Buy"}}, verb="DELETE")
+    assert {order.side for order in world.open_orders()} == {"Sell"}
+
+
+# -- threads ----------------------------------------------------------------------------
+
+
+def test_another_thread_may_read_orders_at_any_moment() -> None:
+    world = World(seed=3)
+    bot = world.bot(LOG_LEVEL=logging.ERROR)
+    world.run(bot, 1)
+    is_over = threading.Event()
+    failures: list[Exception] = []
+
+    def read() -> None:
+        try:
+            while not is_over.is_set():
+                bot.exchange.get_orders()
+                bot.exchange.desk.state.orders.exposed("Buy")
+        except Exception as error:  # noqa: BLE001 - whatever it is, the test must show it
+            failures.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    threads = [threading.Thread(target=read) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        world.run(bot, 20)
+    finally:
+        is_over.set()
+        for thread in threads:
+            thread.join(5)
+        sys.setswitchinterval(interval)
+    assert failures == []
 
 
 # -- pages ------------------------------------------------------------------------------

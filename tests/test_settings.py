@@ -296,7 +296,7 @@ def test_a_dry_run_needs_no_key(loaded: Loader) -> None:
         ("CONTRACTS = 'XBTUSD'", "a list of texts"),
         ("SYMBOL = 'xbtusd'", "a symbol in capitals such as 'XBTUSD'"),
         ("SIM_PROFILE = 'new'", "'classic' or 'last'"),
-        ("SIM_SPEED = 0", "a number above 0"),
+        ("SIM_SPEED = 0", "a number from 0.01 to 1000"),
     ],
 )
 def test_a_wrong_value_is_one_line_with_setting_value_allowed_and_place(

@@ -8,7 +8,7 @@ from market_maker.clock import ManualClock
 from market_maker.exchange_interface import ExchangeInterface
 from market_maker.exchanges.bitmex import BitMEXConnector, topics
 from market_maker.exchanges.desk import Desk
-from market_maker.exchanges.throttle import RateBudget
+from market_maker.exchanges.throttle import account_budget
 from market_maker.journal import Journal
 from market_maker.market_maker import OrderManager
 from market_maker.settings import Settings, load
@@ -53,7 +53,7 @@ class World:
             connector,
             clock=self.clock,
             journal=Journal(":memory:", self.clock),
-            budget=RateBudget(self.clock, 300, 1.0, 10),
+            budget=account_budget(self.clock),
             rng=random.Random(7),
             rules=gateway_rules(settings),
             prefix=settings.ORDERID_PREFIX,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from market_maker.exchanges.order_store import Phase
 from market_maker.exchanges.state import LiveState
-from market_maker.model.rows import Row, opposite
+from market_maker.model.rows import LATE_AMEND, Row, opposite
 from market_maker.model.ticks import LotGrid, PriceGrid
 from market_maker.quoting.limits import (
     Approved,
@@ -49,7 +49,7 @@ def approve_amends(
         with state.lock:
             tracked = state.orders.get(str(change.get("orderID")))
         if tracked is None:
-            verdicts.append(Refused(change, "Invalid ordStatus"))
+            verdicts.append(Refused(change, LATE_AMEND))
             continue
         if tracked.phase is not Phase.WORKING:
             verdicts.append(Refused(change, "another action on it is in flight"))

@@ -59,6 +59,7 @@ class Connector(Protocol):
 
     name: str
     symbol: str
+    on_answer: Callable[[Answer], None]  # hears every answer, for the rate budget
     account_key: str  # opaque: which account this is, for the journal's file name; no secret
 
     @property
@@ -85,9 +86,6 @@ class Connector(Protocol):
         """Each change has `orderID` and new `orderQty` (total) and/or `price`."""
 
     def cancel(self, order_ids: Sequence[str]) -> list[Result]: ...
-
-    def cancel_all(self) -> list[Result]:
-        """Cancel every order of the symbol, ours or not."""
 
     def fetch_open_orders(self) -> list[Row]:
         """The open orders of the symbol, asked of the exchange itself."""

@@ -57,6 +57,7 @@ class BitMEXConnector:
         self.symbol = symbol
         self.endpoint = endpoint  # the stream's address, for the log
         self.account_key = account_key
+        self.on_answer: Callable[[Answer], None] = _ignore
         self.transport = transport
         self.stream = stream
         self._bulk = bulk
@@ -117,13 +118,6 @@ class BitMEXConnector:
             result = Result(Status.REJECTED, {}, "Not Found", answer)
         return [result] * len(order_ids)
 
-    def cancel_all(self) -> list[Result]:
-        request = Request("DELETE", "/order/all", None, {"symbol": self.symbol})
-        answer = self._send(request)[0]
-        if answer.status == 200 and isinstance(answer.body, list):
-            return [Result(Status.OK, row, "", answer) for row in answer.body]
-        return [result_of(answer)]
-
     def dead_man(self, timeout_s: float | None) -> bool:
         body = {"timeout": round((timeout_s or 0) * 1000)}
         answer = self._send(Request("POST", "/order/cancelAllAfter", None, body))[0]
@@ -136,7 +130,10 @@ class BitMEXConnector:
             for request in requests:
                 what = request.body or request.query or ""
                 logger.debug("sending req to %s: %s", request.path, jsonx.dumps(what))
-        return self.transport.send(requests)
+        answers = self.transport.send(requests)
+        for answer in answers:
+            self.on_answer(answer)
+        return answers
 
     def _send_orders(self, verb: str, orders: Sequence[Row]) -> list[Result]:
         if not orders:
@@ -194,6 +191,10 @@ class BitMEXConnector:
         self, verb: str, path: str, query: Mapping[str, Any] | None = None, body: Any = None
     ) -> Answer:
         return self._send(Request(verb, "/" + path.lstrip("/"), query, body))[0]
+
+
+def _ignore(_: Answer) -> None:
+    """Nobody asked to hear of answers."""
 
 
 def result_of(answer: Answer) -> Result:

@@ -55,6 +55,7 @@ class Desk:
             rules=rules,
             dry_run=dry_run,
         )
+        connector.on_answer = lambda answer: budget.learn(answer.headers)
         self.is_open = False
         self.has_ended = False  # the stream was ended by us
         self._reconnect_due_s = float("-inf")

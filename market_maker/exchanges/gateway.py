@@ -21,14 +21,13 @@ from market_maker.exchanges.outbox import Outbox
 from market_maker.exchanges.state import LiveState
 from market_maker.exchanges.throttle import RateBudget
 from market_maker.journal import Journal
-from market_maker.model.rows import Row
+from market_maker.model.rows import LATE_AMEND, Row
 from market_maker.quoting.limits import Approved, PositionLimits, Refused
 from market_maker.quoting.phases import amend_phases
 from market_maker.utils.errors import StopTrading
 
 logger = logging.getLogger("root")
 
-LATE_AMEND = "Invalid ordStatus"  # old strategies compare this very text
 
 _PER_SECOND = 10  # order requests: the second layer of BitMEX's limits
 

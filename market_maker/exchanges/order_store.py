@@ -52,7 +52,10 @@ class Tracked:
 
 
 class OrderStore:
-    """Our orders of one symbol. `is_ours` tells ours from others' by client order id."""
+    """Our orders of one symbol. `is_ours` tells ours from others' by client order id.
+
+    Written under the lock of `LiveState`; reads copy first, so they need none.
+    """
 
     def __init__(self, symbol: str, is_ours: Callable[[str], bool]) -> None:
         self.symbol = symbol
@@ -148,7 +151,7 @@ class OrderStore:
 
     def doubt_in_flight(self, settle_after_s: float) -> None:
         """Nobody waits for answers any more: what is still in flight has an unknown outcome."""
-        for tracked in self._live.values():
+        for tracked in list(self._live.values()):
             if tracked.phase is Phase.CREATING:
                 self._doubt(tracked, settle_after_s)
 
@@ -158,7 +161,7 @@ class OrderStore:
         What it does not show may have ended, or may be newer than the list: it is looked up.
         """
         listed = {str(row.get("orderID")) for row in open_rows}
-        for order_id, tracked in self._live.items():
+        for order_id, tracked in list(self._live.items()):
             is_settled = tracked.phase in (Phase.WORKING, Phase.CANCELLING)
             if is_settled and order_id not in listed:
                 self._doubt(tracked, -math.inf)
@@ -194,7 +197,7 @@ class OrderStore:
         """Orders the exchange is known to hold, as copies, in order of their arrival."""
         return [
             dict(tracked.row)
-            for tracked in self._live.values()
+            for tracked in list(self._live.values())
             if tracked.row.get("orderID")
             and is_live(tracked.row)
             and side in ("", tracked.row.get("side"))
@@ -202,7 +205,7 @@ class OrderStore:
 
     def unproven(self) -> list[Row]:
         """Orders sent of which the exchange has shown nothing yet; they hold their level."""
-        return [dict(t.row) for t in self._live.values() if not t.row.get("orderID")]
+        return [dict(t.row) for t in list(self._live.values()) if not t.row.get("orderID")]
 
     def unknown(self) -> Iterator[tuple[str, Tracked]]:
         """Orders with an action of unknown outcome."""
@@ -212,7 +215,7 @@ class OrderStore:
 
     def exposed(self, side: str) -> float:
         """Contracts on *side* that may still trade, at their larger size while in doubt."""
-        return sum(t.exposed_qty for t in self._live.values() if t.row.get("side") == side)
+        return sum(t.exposed_qty for t in list(self._live.values()) if t.row.get("side") == side)
 
     def __len__(self) -> int:
         return len(self._live)

@@ -129,10 +129,8 @@ class Outbox:
             is_refusal = result.text == _LOOK_UP
             settle_after_s = -math.inf if is_refusal else self.provable_from_s()
             self._state.orders.settle(key, result, settle_after_s)
-        if result.answer is not None:
-            self._budget.learn(result.answer.headers)
-            if result.answer.status in (401, 403):
-                self.fatal = f"the exchange refuses our orders: {result.text}"
+        if result.answer is not None and result.answer.status in (401, 403):
+            self.fatal = f"the exchange refuses our orders: {result.text}"
         if result.retry_after_s is not None:
             self._budget.block_until(self._clock.now() + result.retry_after_s)
 

@@ -27,7 +27,7 @@ _STATE = ("state", "tickSize", "lotSize")
 
 
 class Notice(NamedTuple):
-    """Something a strategy may want to hear of: "fill", "trade", "book" or "order"."""
+    """Something a strategy may want to hear of: "fill", "trade" or "book"."""
 
     kind: str
     row: Row
@@ -229,8 +229,7 @@ class LiveState:
             return
         for row in rows:
             before = self.orders.filled_qty
-            if self.orders.apply(row):
-                self._notices.append(Notice("order", row))
+            self.orders.apply(row)
             if self.orders.filled_qty != before:
                 self._note_fill()
             # Our own actions were believed when they were answered; what comes unasked is news.

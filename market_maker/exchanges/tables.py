@@ -10,7 +10,7 @@ there, are dropped and counted. Null and missing columns mean the same.
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 _NULLABLE_KEYS = frozenset({"strategy", "currency", "pool"})
 # Announced with a key by old servers and without by new ones; events in any case.
 _EVENT_TABLES = frozenset({"execution"})
+MAX_ROWS = 200  # of a table of events; the oldest go
 _MAX_KINDS = 64  # different complaints that are logged; the rest is only counted
 
 
@@ -36,7 +37,7 @@ class Change(NamedTuple):
 class TableStore:
     """All tables of one connection. `dropped` and `malformed` count what was not applied."""
 
-    def __init__(self, max_rows: int = 200) -> None:
+    def __init__(self, max_rows: int = MAX_ROWS) -> None:
         self.keys: dict[str, list[str]] = {}  # table -> its key columns, once it has an image
         self._tables: dict[str, _KeyedTable | _EventTable] = {}
         self._max_rows = max_rows
@@ -84,11 +85,6 @@ class TableStore:
         """The row with these column values; without a search where they are the full key."""
         found = self._tables.get(table)
         return found.find(key) if found else None
-
-    def last(self, table: str) -> Row | None:
-        """The newest row: of a table of events the latest one."""
-        found = self._tables.get(table)
-        return next(found.newest_first(), None) if found else None
 
     def clear(self) -> None:
         """Forget every table: the connection is gone, and with it what its images stood for."""
@@ -213,9 +209,6 @@ class _KeyedTable:
     def all(self) -> Iterable[Row]:
         return self._rows.values()
 
-    def newest_first(self) -> Iterator[Row]:
-        return reversed(self._rows.values())
-
     def find(self, key: Row) -> Row | None:
         if len(key) == len(self._keys):
             try:
@@ -292,9 +285,6 @@ class _EventTable:
 
     def all(self) -> Iterable[Row]:
         return self._rows
-
-    def newest_first(self) -> Iterator[Row]:
-        return reversed(self._rows)
 
     def find(self, key: Row) -> Row | None:
         return next((row for row in reversed(self._rows) if _matches(row, key)), None)

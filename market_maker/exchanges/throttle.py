@@ -18,7 +18,11 @@ class RateBudget:
     """
 
     def __init__(
-        self, clock: Clock, capacity: float, refill_per_s: float, reserve: float = 0.0
+        self,
+        clock: Clock,
+        capacity: float,
+        refill_per_s: float,
+        reserve: float = 0.0,
     ) -> None:
         self._clock = clock
         self._capacity = capacity
@@ -61,7 +65,7 @@ class RateBudget:
             self.block_until(self._clock.now() + retry_after_s)
 
     def block_until(self, unix_s: float) -> None:
-        """Let nothing pass before *unix_s*, urgent or not: the exchange has asked for it."""
+        """Let `take` say no before *unix_s*, as the exchange has asked; cancels go all the same."""
         with self._lock:
             wait_s = unix_s - self._clock.now()  # kept on the clock that never jumps
             self._blocked_until = max(self._blocked_until, self._clock.monotonic() + wait_s)
@@ -90,6 +94,11 @@ class RateBudget:
         gained = (now_s - self._counted_s) * self._refill_per_s
         self._tokens = min(self._capacity, self._tokens + gained)
         self._counted_s = now_s
+
+
+def account_budget(clock: Clock) -> RateBudget:
+    """What BitMEX gave: 300 requests in 5 minutes; answers tell where it is less or more."""
+    return RateBudget(clock, 300, 1.0, reserve=10)
 
 
 def _number(text: str | None) -> float | None:

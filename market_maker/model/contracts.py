@@ -48,10 +48,6 @@ class Contract:
         value = self.value(qty, price)
         return -value if (qty > 0) == self.is_inverse else value
 
-    def delta(self, qty: int, price: float) -> float:
-        """Units of the underlying (inverse) or of settlement value that *qty* stands for."""
-        return self.value(qty, price) / 1e8 * (1 if qty > 0 else -1)
-
 
 @lru_cache(maxsize=65_536)
 def _value_per_lot(multiplier: int, is_inverse: bool, lot_size: int, price: float) -> int:

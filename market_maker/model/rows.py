@@ -10,32 +10,10 @@ Row = dict[str, Any]
 Side = Literal["Buy", "Sell"]
 
 TERMINAL = frozenset({"Filled", "Canceled", "Rejected", "Expired", "DoneForDay"})
+LATE_AMEND = "Invalid ordStatus"  # old strategies compare this very text
 POST_ONLY = "ParticipateDoNotInitiate"
 NO_BUY = {"price": -(2**32)}  # what get_highest_buy() answers without a buy order
 NO_SELL = {"price": 2**32}
-
-
-class OrderRow(TypedDict, total=False):
-    """An order as the exchange reports it."""
-
-    orderID: str
-    clOrdID: str
-    account: int
-    symbol: str
-    side: Side
-    price: float | None
-    orderQty: int
-    leavesQty: int
-    cumQty: int
-    avgPx: float | None
-    ordStatus: str
-    ordType: str
-    execInst: str
-    timeInForce: str
-    stopPx: float | None
-    text: str
-    transactTime: str
-    timestamp: str
 
 
 class Ticker(TypedDict):

@@ -70,17 +70,9 @@ class LotGrid(_Grid):
 
     __slots__ = ()
 
-    def lots(self, qty: float) -> int:
-        """Whole lots in *qty*, towards zero."""
-        return math.trunc(self._snap(qty))
-
     def qty(self, lots: int) -> float:
         """The size of *lots*; an int where the lot size is whole."""
         return lots * self.units if self.scale == 1 else lots * self.units / self.scale
-
-    def floor(self, qty: float) -> float:
-        """The multiple of the lot at or next to *qty*, towards zero."""
-        return self.qty(self.lots(qty))
 
     def nearest(self, qty: float) -> float:
         """The multiple of the lot closest to *qty*; halves go up."""

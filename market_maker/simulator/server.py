@@ -147,7 +147,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _build(options: argparse.Namespace) -> Server:
     """The server the options ask for, bound and not yet started; raises SettingsError."""
     clock = Clock()
-    engine = Engine(clock, **_market(options), seed=options.seed)
+    # The seed is the market's: accounts, keys and executions are never the same twice.
+    engine = Engine(clock, **_market(options))
     limits = None if options.no_rate_limit else RateLimits(options.profile)
     hub = Hub(engine, Dialect(engine, options.profile), clock, limits)
     try:
@@ -220,7 +221,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="X",
         help="replay X times as fast",
     )
-    add("--seed", type=int, metavar="N", help="same market and ids every time")
+    add("--seed", type=int, metavar="N", help="the same market every time")
     add(
         "--balance",
         type=_between(float, 0, 1_000_000),

@@ -9,6 +9,7 @@ from typing import Any
 
 from market_maker.exchanges.desk import Desk
 from market_maker.exchanges.dial import open_desk
+from market_maker.exchanges.tables import MAX_ROWS
 from market_maker.model.rows import Row
 from market_maker.model.ticks import PriceGrid
 
@@ -16,7 +17,7 @@ from market_maker.model.ticks import PriceGrid
 class BitMEXWebsocket:
     """Live rows of one symbol. Every read folds in what has arrived, and answers with copies."""
 
-    MAX_TABLE_LEN = 200
+    MAX_TABLE_LEN = MAX_ROWS
 
     def __init__(
         self, desk: Desk | None = None, apiKey: str | None = None, apiSecret: str | None = None
@@ -106,7 +107,10 @@ class BitMEXWebsocket:
         """The position row; without one a flat position."""
         row = self._fresh().position(symbol)
         flat = {"avgCostPrice": 0, "avgEntryPrice": 0, "currentQty": 0, "symbol": symbol}
-        return dict(row) if row is not None else flat
+        if row is None:
+            return flat
+        prices = {name: row.get(name) or 0 for name in ("avgCostPrice", "avgEntryPrice")}
+        return {**row, **prices}
 
     def recent_trades(self) -> list[Row]:
         """The latest public trades, oldest first."""

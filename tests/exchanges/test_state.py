@@ -182,7 +182,7 @@ def test_notices_come_in_the_order_of_arrival(feed: Feed) -> None:
     feed.fill(100, 100)
     feed.tell("trade", "insert", {"price": 99.0, "size": 100})
     feed.quote(98.0, 101.0)
-    assert feed.kinds() == ["order", "fill", "trade", "book"]
+    assert feed.kinds() == ["fill", "trade", "book"]
 
 
 def test_a_fill_that_is_repeated_is_told_and_counted_once(feed: Feed) -> None:

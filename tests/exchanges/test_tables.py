@@ -140,7 +140,6 @@ def test_tables_of_events_keep_only_the_newest_rows(table: str, keys: list[str])
         store.apply(change(table, "insert", {"execID": number}))
 
     assert [row["execID"] for row in store.rows(table)] == [2, 3, 4]
-    assert store.last(table) == {"execID": 4}
     assert store.row(table, execID=3) == {"execID": 3}
 
 
@@ -187,8 +186,6 @@ def test_a_row_is_found_by_any_of_its_columns(store: TableStore) -> None:
     assert store.row("position", a=1, b=2, c=3) is None
     assert store.row("position", symbol="C") is None
     assert store.row("nothing", symbol="A") is None
-    assert store.last("position") is rows[1]
-    assert store.last("nothing") is None
 
 
 def test_clear_forgets_the_images(store: TableStore) -> None:
@@ -483,5 +480,4 @@ def test_no_garbage_raises_or_touches_other_tables(sequence: list[Any]) -> None:
         store.apply(frame)
         for table in store.keys:
             store.rows(table)
-            store.last(table)
     assert store.rows("instrument") == rows
