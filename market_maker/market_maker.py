@@ -15,7 +15,7 @@ from market_maker.exchange_interface import ExchangeInterface
 from market_maker.exchanges.base import ExchangeError
 from market_maker.model.rows import LATE_AMEND, Row, Ticker
 from market_maker.model.ticks import LotGrid, PriceGrid
-from market_maker.quoting import ladder
+from market_maker.quoting import ladder, limits
 from market_maker.quoting.converge import Rules, converge
 from market_maker.settings import check, or_exit
 from market_maker.settings import settings as global_settings
@@ -223,19 +223,14 @@ class OrderManager:
         """Say which orders we want, and converge to them. The method a strategy overrides."""
         buy_orders, sell_orders = [], []
         # Outermost first: the order in which strategies that override `converge_orders` know them.
-        is_long, is_short = (
-            self.long_position_limit_exceeded(),
-            self.short_position_limit_exceeded(),
-        )
+        is_long = self.long_position_limit_exceeded()
+        is_short = self.short_position_limit_exceeded()
         for i in reversed(range(1, self.settings.ORDER_PAIRS + 1)):
             if not is_long:
                 buy_orders.append(self.prepare_order(-i))
             if not is_short:
                 sell_orders.append(self.prepare_order(i))
-        self.converge_orders(
-            ladder.fit_position(buy_orders, self._room("Buy")),
-            ladder.fit_position(sell_orders, self._room("Sell")),
-        )
+        self.converge_orders(self._fit("Buy", buy_orders), self._fit("Sell", sell_orders))
 
     def prepare_order(self, index: int) -> Row:
         """The order of level *index*: price, size and side."""
@@ -316,6 +311,16 @@ class OrderManager:
             return False
         return bool(self.exchange.get_delta() >= self.settings.MAX_POSITION)
 
+    def _fit(self, side: str, orders: list[Row]) -> list[Row]:
+        """The levels that one sweep may fill within the limits and the funds allow."""
+        orders = ladder.fit(orders, self._room(side), lambda o: float(abs(o["orderQty"])))
+        margin, held = self.exchange.get_margin(), self.exchange.get_delta()
+        room = limits.margin_room(side, margin, held, self.instrument)
+        funded = ladder.fit(orders, room, lambda o: limits.order_margin(o, self.instrument))
+        if self._is_news(f"{side} funds", len(funded) < len(orders)):
+            logger.warning("Funds allow %d of %d %s levels.", len(funded), len(orders), side)
+        return funded
+
     def _room(self, side: str) -> float | None:
         if not self.settings.CHECK_POSITION_LIMITS:
             return None
@@ -335,7 +340,7 @@ class OrderManager:
             ("Long", self.long_position_limit_exceeded()),
             ("Short", self.short_position_limit_exceeded()),
         ):
-            if self._is_news(side, reached) and reached:
+            if self._is_news(side, reached):
                 status.log_limit(side, self.exchange.get_delta(), self.settings)
 
     def check_file_change(self) -> None:
@@ -434,10 +439,9 @@ class OrderManager:
         return ladder.LadderShape(s.INTERVAL, s.MIN_SPREAD, bool(s.MAINTAIN_SPREADS))
 
     def _is_news(self, name: str, value: object) -> bool:
-        """Whether *value* differs from what was last logged under *name*."""
-        is_new = self._said.get(name) != value
-        self._said[name] = value
-        return is_new
+        """Whether *value* is not what was last said under *name*; that all is well is no news."""
+        is_new, self._said[name] = self._said.get(name) != value, value
+        return is_new and value is not False
 
 
 def run() -> None:

@@ -185,6 +185,18 @@ def test_a_hook_whose_request_fails_does_not_end_the_run() -> None:
     assert bot.is_running
 
 
+def test_with_little_money_the_levels_it_can_carry_are_quoted() -> None:
+    world = World(StillMarket())
+    world.account = world.engine.open_account(10_000)
+    bot = world.bot()
+    world.run(bot, 10)
+    sides = [order.side for order in world.open_orders()]
+    assert 0 < len(sides) < 12
+    assert set(sides) == {"Buy", "Sell"}
+    bot.shut_down()
+    assert world.open_orders() == []
+
+
 # -- dry run ----------------------------------------------------------------------------
 
 

@@ -3,7 +3,7 @@
 Level numbers are -1, -2, ... for bids and 1, 2, ... for asks, counted from the touch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -86,17 +86,18 @@ def level_qty(index: int, start_size: float, step_size: float) -> float:
     return start_size + (abs(index) - 1) * step_size
 
 
-def fit_position(orders: Sequence[Row], room: float | None) -> list[Row]:
-    """Drop the levels that one sweep could fill beyond *room* contracts, outermost first.
+def fit(orders: Sequence[Row], room: float | None, weight: Callable[[Row], float]) -> list[Row]:
+    """Drop the levels that do not fit into *room*, outermost first.
 
-    *orders* are one side's, outermost first, as `place_orders` builds them. None: no limit.
+    *orders* are one side's, outermost first, as `place_orders` builds them; *weight* is what one
+    of them takes of the room, in contracts or satoshi. None: no limit.
     """
     if room is None:
         return list(orders)
     kept: list[Row] = []
     for order in reversed(orders):
-        if abs(order["orderQty"]) > room:
+        room -= weight(order)
+        if room < 0:
             break
-        room -= abs(order["orderQty"])
         kept.append(order)
     return kept[::-1]

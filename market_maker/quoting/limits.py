@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from market_maker.model.contracts import Contract
 from market_maker.model.rows import Row
 
 
@@ -69,3 +70,24 @@ def check_position(
         if worst < limits.min_position:
             return Refused(order, f"could take the position to {worst:g}, below MIN_POSITION")
     return Approved(order)
+
+
+def order_margin(order: Row, instrument: Row) -> float:
+    """Satoshi that an order ties up: initial margin, and the fees of getting in and out."""
+    ratio = (instrument.get("initMargin") or 0) + 2 * (instrument.get("takerFee") or 0)
+    value = Contract.from_instrument(instrument).value(int(order["orderQty"]), order["price"])
+    return float(ratio * value)
+
+
+def margin_room(side: str, margin: Row, position_qty: float, instrument: Row) -> float | None:
+    """Satoshi that the orders of *side* may tie up, or None where the account does not say.
+
+    Free margin, with what our present orders tie up; an order that reduces the position is free.
+    """
+    price, available = instrument.get("markPrice"), margin.get("availableMargin")
+    if available is None or not price:
+        return None
+    room = available + (margin.get("initMargin") or 0)
+    if position_qty * (1 if side == "Buy" else -1) < 0:
+        room += order_margin({"orderQty": abs(position_qty), "price": price}, instrument)
+    return float(room)

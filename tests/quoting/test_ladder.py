@@ -8,7 +8,7 @@ from market_maker.model.rows import Ticker
 from market_maker.model.ticks import PriceGrid
 from market_maker.quoting.ladder import (
     LadderShape,
-    fit_position,
+    fit,
     level_price,
     level_qty,
     start_positions,
@@ -124,4 +124,5 @@ def test_levels_that_one_sweep_could_fill_beyond_the_limit_are_dropped_from_the_
     room: float | None, kept: list[int]
 ) -> None:
     orders = [{"orderQty": qty} for qty in (300, 200, 100)]
-    assert [order["orderQty"] for order in fit_position(orders, room)] == kept
+    fitting = fit(orders, room, lambda order: order["orderQty"])
+    assert [order["orderQty"] for order in fitting] == kept

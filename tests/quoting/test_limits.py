@@ -1,0 +1,60 @@
+"""What the funds allow, and what a position limit bounds."""
+
+import pytest
+
+from market_maker.quoting.limits import (
+    Approved,
+    Exposure,
+    PositionLimits,
+    Refused,
+    check_position,
+    increase,
+    margin_room,
+    order_margin,
+)
+
+XBTUSD = {
+    "symbol": "XBTUSD",
+    "multiplier": -100_000_000,
+    "isInverse": True,
+    "lotSize": 100,
+    "initMargin": 0.01,
+    "takerFee": 0.00075,
+    "markPrice": 50_000.0,
+}
+
+
+def test_an_order_ties_up_initial_margin_and_both_fees() -> None:
+    assert order_margin({"orderQty": 1000, "price": 50_000.0}, XBTUSD) == pytest.approx(23_000)
+
+
+@pytest.mark.parametrize(
+    ("side", "position", "room"),
+    [("Buy", 0, 1500), ("Sell", 0, 1500), ("Buy", 1000, 1500), ("Sell", 1000, 1500 + 23_000)],
+)
+def test_what_reduces_the_position_is_free(side: str, position: int, room: float) -> None:
+    margin = {"availableMargin": 1000, "initMargin": 500}
+    assert margin_room(side, margin, position, XBTUSD) == pytest.approx(room)
+
+
+def test_an_account_that_cannot_be_read_bounds_nothing() -> None:
+    assert margin_room("Buy", {}, 0, XBTUSD) is None
+
+
+@pytest.mark.parametrize(
+    ("side", "added", "is_approved"),
+    [("Buy", 200, True), ("Buy", 201, False), ("Sell", 500, True), ("Sell", 501, False)],
+)
+def test_the_worst_case_of_everything_out_stays_within_the_limits(
+    side: str, added: float, is_approved: bool
+) -> None:
+    exposure = Exposure(longest=100, shortest=-100, buys=200, sells=400)
+    verdict = check_position({}, side, added, exposure, PositionLimits(-1000, 500))
+    assert isinstance(verdict, Approved if is_approved else Refused)
+
+
+@pytest.mark.parametrize("flag", ["ReduceOnly", "Close", "ParticipateDoNotInitiate,ReduceOnly"])
+def test_what_can_only_reduce_adds_nothing(flag: str) -> None:
+    assert increase({"execInst": flag}, 100) == 0
+    assert increase({}, 100, resting_qty=30) == 70
+    assert increase({}, 100, resting_qty=300) == 0
