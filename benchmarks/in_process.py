@@ -2,8 +2,8 @@
 
     python benchmarks/in_process.py [minutes]
 
-On two virtual cores an hour of synthetic market took 11 to 17 s, that is 216 to 330 times life:
-24,000 to 37,000 events and 208 to 317 rounds a second (November 2026).
+On two busy virtual cores an hour of synthetic market took 11 to 23 s, that is 150 to 330 times
+life: 17,000 to 37,000 events and 150 to 317 rounds a second (November 2026).
 
 Events are what the exchange hands to its listeners: book levels, quotes, trades, orders.
 """

@@ -7,6 +7,7 @@ last bit of a float, because both integers are exact and one division rounds cor
 import math
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Self
 
 _NOISE = 1e-6  # how far, in steps, a float may lie from a multiple and still mean it
@@ -22,6 +23,7 @@ class _Grid:
     decimals: int
 
     @classmethod
+    @lru_cache(maxsize=1024)  # asked for in every round, by several
     def of(cls, step: float) -> Self:
         """The grid of *step*, such as 0.5 or 1e-8; raises ValueError unless above 0."""
         exact = Decimal(str(step))
