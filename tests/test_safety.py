@@ -71,6 +71,44 @@ def test_a_restart_that_cannot_cancel_is_put_off() -> None:
     assert len(world.open_orders()) == 12
 
 
+def test_a_create_that_landed_when_the_last_run_died_is_one_order_and_is_cancelled() -> None:
+    world = World(StillMarket())
+    desk = world.desk(world.settings())
+    order = {"clOrdID": "mm_bitmex_x", "symbol": "XBTUSD", "orderQty": 100, "price": 59_000.0}
+    desk.journal.record("create", [order], world.clock.now() + 5)
+    world.engine.place(world.account.number, order)
+    desk.open()
+    assert len(desk.state.orders) == 1
+    assert desk.state.orders.exposed("Buy") == 100
+    assert [row["orderID"] for row in desk.gateway.cancel_own()]
+    assert world.open_orders() == []
+
+
+def test_a_create_that_lands_only_after_the_restart_is_waited_for_and_cancelled() -> None:
+    world = World(StillMarket())
+    desk = world.desk(world.settings())
+    order = {"clOrdID": "mm_bitmex_x", "symbol": "XBTUSD", "orderQty": 100, "price": 59_000.0}
+    desk.journal.record("create", [order], world.clock.now() + 5)
+    desk.open()
+    assert desk.state.orders.exposed("Buy") == 100
+    world.engine.place(world.account.number, order)
+    desk.gateway.cancel_own()
+    assert world.open_orders() == []
+
+
+# -- secrets ----------------------------------------------------------------------------
+
+
+def test_what_a_call_about_the_user_says_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    bot = World(StillMarket()).bot(LOG_LEVEL=logging.DEBUG)
+    body = {"amount": 1, "address": "bc1qsecret", "otpToken": "123456"}
+    with pytest.raises(ExchangeError):
+        bot.exchange.bitmex._curl_bitmex("user/requestWithdrawal", postdict=body, verb="POST")
+    assert "sending req" in caplog.text
+    assert "123456" not in caplog.text
+    assert "bc1qsecret" not in caplog.text
+
+
 # -- signals ----------------------------------------------------------------------------
 
 

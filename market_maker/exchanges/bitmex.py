@@ -128,7 +128,9 @@ class BitMEXConnector:
     def _send(self, *requests: Request) -> list[Answer]:
         if logger.isEnabledFor(logging.DEBUG):
             for request in requests:
-                what = request.body or request.query or ""
+                # What concerns the user (addresses, one-time passwords) is not for a log.
+                is_private = request.path.startswith("/user")
+                what = "" if is_private else request.body or request.query or ""
                 logger.debug("sending req to %s: %s", request.path, jsonx.dumps(what))
         answers = self.transport.send(requests)
         for answer in answers:

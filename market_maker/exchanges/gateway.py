@@ -135,8 +135,8 @@ class Gateway:
     def cancel_own(self, timeout_s: float = 15.0) -> list[Row]:
         """Cancel every order of ours and verify with the exchange that none is left.
 
-        Returns those that were there at first. Raises ExchangeError when it cannot verify in
-        *timeout_s* (plus the time in which a request without an answer may still arrive).
+        Returns those that were found. Raises ExchangeError when it cannot verify in *timeout_s*,
+        which must be longer than a request without an answer may take to arrive.
         """
         found: dict[str, Row] = {}
         deadline_s, delay_s = self._clock.monotonic() + timeout_s, 0.05

@@ -69,7 +69,9 @@ class OrderStore:
     # -- what we mean to do -------------------------------------------------------------
 
     def intend_create(self, row: Row) -> None:
-        """Count *row* as live before its bytes go out."""
+        """Count *row* as live before its bytes go out, unless its order is here already."""
+        if self.get(row["clOrdID"]) is not None:
+            return
         qty = abs(row.get("orderQty") or 0)
         born = {
             **row,

@@ -18,7 +18,6 @@ logger = logging.getLogger("root")
 
 _CLOCK_SKEW_S = 1.0
 _DEFAULT_EXPIRY_S = 5.0
-_LOOK_UP = "refused: to be looked up"
 _JOURNAL_STATES: dict[Status, State] = {
     Status.OK: "ACKED",
     Status.REJECTED: "REJECTED",
@@ -98,7 +97,7 @@ class Outbox:
         finally:
             self.busy_thread = None
         for key, result in zip(keys, results, strict=True):
-            self._believe(key, result if action == "create" else _doubted(result))
+            self._believe(key, result, looks_up=action != "create")
         self._note(entries, results)
         self.after_action()
         return results
@@ -124,10 +123,15 @@ class Outbox:
         except StopTrading as error:
             self.fatal = self.fatal or str(error)  # what was sent is sent; nothing new goes out
 
-    def _believe(self, key: str, result: Result) -> None:
+    def _believe(self, key: str, result: Result, *, looks_up: bool) -> None:
+        """Fold an answer in. A refused cancel or amend says that the order may not be as we
+        thought: it `looks_up` at once."""
+        settle_after_s = self.provable_from_s()
+        if looks_up and result.row.get("ordStatus") in TERMINAL:
+            result = result._replace(status=Status.OK)  # the refusal shows how it ended
+        elif looks_up and _is_refused(result):
+            result, settle_after_s = result._replace(status=Status.UNKNOWN), -math.inf
         with self._state.lock:
-            is_refusal = result.text == _LOOK_UP
-            settle_after_s = -math.inf if is_refusal else self.provable_from_s()
             self._state.orders.settle(key, result, settle_after_s)
         if result.answer is not None and result.answer.status in (401, 403):
             self.fatal = f"the exchange refuses our orders: {result.text}"
@@ -142,12 +146,7 @@ class Outbox:
         return self._connector.caps.request_expiry_s or _DEFAULT_EXPIRY_S
 
 
-def _doubted(result: Result) -> Result:
-    """A refused cancel or amend: the order may not be as we thought, and is looked up."""
-    if result.row.get("ordStatus") in TERMINAL:
-        return result._replace(status=Status.OK)  # the refusal shows how it ended
-    if result.status is Status.REJECTED and (
-        result.answer is None or result.answer.status < 401 or result.answer.status == 404
-    ):
-        return result._replace(status=Status.UNKNOWN, text=_LOOK_UP)
-    return result
+def _is_refused(result: Result) -> bool:
+    """Whether the exchange refused this action on this order, rather than all of ours."""
+    status = result.answer.status if result.answer is not None else 0
+    return result.status is Status.REJECTED and (status < 401 or status == 404)

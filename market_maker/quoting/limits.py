@@ -85,7 +85,8 @@ def margin_room(side: str, margin: Row, position_qty: float, instrument: Row) ->
     Free margin, with what our present orders tie up; an order that reduces the position is free.
     """
     price, available = instrument.get("markPrice"), margin.get("availableMargin")
-    if available is None or not price:
+    currency, settles_in = margin.get("currency"), instrument.get("settlCurrency")
+    if available is None or not price or (currency and settles_in and currency != settles_in):
         return None
     room = available + (margin.get("initMargin") or 0)
     if position_qty * (1 if side == "Buy" else -1) < 0:

@@ -37,8 +37,11 @@ def test_what_reduces_the_position_is_free(side: str, position: int, room: float
     assert margin_room(side, margin, position, XBTUSD) == pytest.approx(room)
 
 
-def test_an_account_that_cannot_be_read_bounds_nothing() -> None:
-    assert margin_room("Buy", {}, 0, XBTUSD) is None
+@pytest.mark.parametrize("margin", [{}, {"availableMargin": 5, "currency": "USDt"}])
+def test_an_account_that_cannot_be_read_in_our_currency_bounds_nothing(
+    margin: dict[str, object],
+) -> None:
+    assert margin_room("Buy", margin, 0, {**XBTUSD, "settlCurrency": "XBt"}) is None
 
 
 @pytest.mark.parametrize(
