@@ -152,7 +152,7 @@ def test_the_symbol_file_of_the_parent_folder_is_read_as_before(
 
 @pytest.mark.parametrize("symbol", ["../x", "a/b", "", "XBTUSD"])
 def test_a_symbol_without_a_file_is_no_fault(loaded: Loader, symbol: str) -> None:
-    loaded(symbol=symbol)
+    assert loaded(symbol=symbol).ORDER_PAIRS == 6
 
 
 def test_another_file_stands_in_for_settings_py(loaded: Loader) -> None:
@@ -260,7 +260,9 @@ def test_a_contradiction_of_exchange_and_address_is_a_fault(
 
 
 def test_a_dry_run_needs_no_key(loaded: Loader) -> None:
-    check(loaded({"settings.py": f"BASE_URL = '{URL}'\nDRY_RUN = True\n"}))
+    settings = loaded({"settings.py": f"BASE_URL = '{URL}'\nDRY_RUN = True\n"})
+    check(settings)
+    assert (settings.EXCHANGE, settings.BITMEX_API_KEY) == ("bitmex", "")
 
 
 # -- faults ---------------------------------------------------------------------------------
@@ -352,7 +354,9 @@ def test_a_name_one_letter_away_from_ours_is_a_fault_that_names_ours(
 
 @pytest.mark.parametrize("name", ["PAIRS", "ORDER_PARTS", "symbol", "_SYMBOL", "SYMBOL_2", "X"])
 def test_a_name_further_away_is_the_users_own(loaded: Loader, name: str) -> None:
-    check(loaded({"settings.py": f"{name} = 3\n"}))
+    settings = loaded({"settings.py": f"{name} = 3\n"})
+    check(settings)
+    assert settings[name] == 3
 
 
 def test_a_misspelt_name_in_the_env_file_is_named_without_its_value(loaded: Loader) -> None:

@@ -78,7 +78,9 @@ def test_the_written_settings_have_no_fault(tmp_path: Path) -> None:
     from market_maker.settings import check, load
 
     cli.main(["setup", "--no-copy"])
-    check(load(environ={}, cwd=tmp_path))
+    settings = load(environ={}, cwd=tmp_path)
+    check(settings)
+    assert settings.EXCHANGE == "simulator"
 
 
 def test_the_env_text_is_the_example() -> None:
@@ -87,7 +89,8 @@ def test_the_env_text_is_the_example() -> None:
 
 @pytest.mark.parametrize("name", LAUNCHERS)
 def test_the_launchers_parse_on_python_3_6(name: str) -> None:
-    ast.parse((ROOT / name).read_text(encoding="utf-8"), feature_version=(3, 6))
+    tree = ast.parse((ROOT / name).read_text(encoding="utf-8"), feature_version=(3, 6))
+    assert tree.body
 
 
 @pytest.mark.parametrize("name", LAUNCHERS)
