@@ -74,10 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         return _dispatch(words)
-    except SettingsError as error:
-        return _complain(error, USAGE)
     except BotError as error:
-        return _complain(error, FAILED)
+        return _complain(error, getattr(error, "exit_code", FAILED))
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in DEPENDENCIES:
             raise

@@ -15,14 +15,16 @@ from typing import Literal, NamedTuple, get_args
 
 from market_maker import jsonx
 from market_maker.clock import Clock
+from market_maker.lockfile import FileLock, LockHeld, is_at_work
 from market_maker.model.rows import Row
-from market_maker.utils.errors import StopTrading
+from market_maker.utils.errors import AlreadyRunning, StopTrading
 
 State = Literal["NEW", "SENT", "ACKED", "REJECTED", "UNKNOWN", "CLOSED"]
 
 _STATES = frozenset(get_args(State))
 _KEPT_S = 7 * 86_400.0  # how long settled amends and cancels stay; creates stay for good
 _PURGE_EVERY = 1_000  # rows written
+_LOCK_TRIES = 3  # another bot that counts who is at work touches the lock for a moment
 _VERSION = 1
 _SCHEMA = """
 CREATE TABLE outbox (
@@ -74,19 +76,26 @@ class Entry(NamedTuple):
 class Journal:
     """The journal at *path*, or in memory where it is ":memory:". Usable from any thread.
 
-    Whatever keeps it from being read or written raises StopTrading: without it nobody could
-    say afterwards which orders are ours.
+    A file belongs to one process at a time: another one gets AlreadyRunning. Whatever keeps it
+    from being read or written raises StopTrading: without it nobody could say afterwards which
+    orders are ours.
     """
 
     def __init__(self, path: str | Path, clock: Clock) -> None:
         self._path = str(path)
         self._clock = clock
         self._lock = threading.Lock()
+        self._file_lock: FileLock | None = None
         with self._guard():
             if self._path != ":memory:":
                 _create_private(Path(self._path))
-            self._db = sqlite3.connect(self._path, timeout=5.0, check_same_thread=False)
-            self._open()
+                self._file_lock = self._take_lock()
+            try:
+                self._db = sqlite3.connect(self._path, timeout=5.0, check_same_thread=False)
+                self._open()
+            except BaseException:
+                self._release()
+                raise
 
     def record(self, action: str, rows: Sequence[Row], expires_at: float) -> list[int]:
         """Write down what is about to be sent, all or nothing; an id for each row."""
@@ -155,9 +164,38 @@ class Journal:
         with self._lock, self._guard(), self._db as db:
             return db.execute(insert, values).rowcount == 1
 
+    def leave(self, family: str) -> bool:
+        """Say that we are about to end. True if we are the last at work on the journals beside
+        this one whose names begin with *family*."""
+        if self._file_lock is None:
+            return True
+        with self._guard():
+            own = _lock_path(self._path)
+            self._file_lock.say_leaving()
+            found = [path for path in own.parent.glob("*.lock") if path.name.startswith(family)]
+            return not any(is_at_work(path) for path in found if path != own)
+
     def close(self) -> None:
         with self._lock:
             self._db.close()
+        self._release()
+
+    def _release(self) -> None:
+        if self._file_lock is not None:
+            self._file_lock.release()
+
+    def _take_lock(self) -> FileLock:
+        for tries_left in reversed(range(_LOCK_TRIES)):
+            try:
+                return FileLock(_lock_path(self._path))
+            except LockHeld as held:
+                if not tries_left:
+                    raise AlreadyRunning(
+                        f"process {held.pid} trades here already: one bot for each account, "
+                        f"symbol and ORDERID_PREFIX ({self._path})"
+                    ) from None
+                self._clock.sleep(0.05)
+        raise AssertionError("the last try returns or raises")
 
     def _open(self) -> None:
         db = self._db
@@ -188,6 +226,10 @@ class Journal:
             yield
         except (sqlite3.Error, OSError) as error:
             raise StopTrading(f"the journal {self._path} cannot be used: {error}") from error
+
+
+def _lock_path(journal: str) -> Path:
+    return Path(journal + ".lock")
 
 
 def _create_private(path: Path) -> None:

@@ -69,7 +69,7 @@ class OrderManager:
             )
         except errors.StopTrading as reason:
             logger.error("%s", reason)
-            raise SystemExit(1) from reason
+            raise SystemExit(reason.exit_code) from reason
         # A loop of the strategy's own has no rounds of ours: its reads show that it is alive.
         self.exchange.beats_on_read = type(self).run_loop is not OrderManager.run_loop
         self.clock, self.rng = self.exchange.clock, self.exchange.rng

@@ -135,7 +135,7 @@ def managed(run_loop: Callable[..., Any]) -> Callable[..., Any]:
             self.exit_code = leaving.code if isinstance(leaving.code, int) else 0
         except Exception as error:  # noqa: BLE001 - the top of the run: say it, clean up, end with 1
             self.report(error)
-            self.exit_code = 1
+            self.exit_code = getattr(error, "exit_code", 1)
         finally:
             interrupts.begin_ending()
             try:

@@ -16,7 +16,7 @@ from market_maker.journal import Journal
 from market_maker.quoting.limits import PositionLimits
 from market_maker.simulator.child import SimulatorChild
 from market_maker.utils import log
-from market_maker.utils.errors import AuthenticationError
+from market_maker.utils.errors import AuthenticationError, StopTrading
 
 PLAY_MONEY = "simulator"
 
@@ -41,11 +41,16 @@ def open_desk(
         raise AuthenticationError(
             "no key: put BITMEX_API_KEY and BITMEX_API_SECRET into .env, or try --dry-run"
         )
+    try:
+        journal = Journal(_journal_path(settings, connector, dry_run), clock)
+    except StopTrading:
+        connector.stop()
+        raise
     return Desk(
         connector,
         before_exec=before_exec,
         clock=clock,
-        journal=Journal(_journal_path(settings, connector, dry_run), clock),
+        journal=journal,
         budget=account_budget(clock),
         rng=rng,
         rules=gateway_rules(settings),

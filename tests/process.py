@@ -67,6 +67,10 @@ class Process:
         assert came, f"{words!r} never came:\n{self.text}"
         return found()[times - 1]
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def signal(self, number: int) -> None:
         self._process.send_signal(number)
 

@@ -1,5 +1,6 @@
 """The journal: what it remembers, across processes, and how it fails."""
 
+import os
 import sqlite3
 import stat
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 from market_maker.clock import ManualClock
 from market_maker.journal import Journal, State
-from market_maker.utils.errors import StopTrading
+from market_maker.utils.errors import AlreadyRunning, StopTrading
 
 ORDER = {"clOrdID": "mm_1", "symbol": "XBTUSD", "side": "Buy", "orderQty": 100, "price": 219.5}
 FILL = {"symbol": "XBTUSD", "orderID": "o1", "execID": "e1", "lastQty": 100, "lastPx": 219.5}
@@ -79,7 +80,8 @@ def test_another_process_finds_what_the_last_one_left(tmp_path: Path) -> None:
     clock = ManualClock()
     left = Journal(path, clock)
     left.record("create", [ORDER], clock.now() + 5)
-    left.book_fill(FILL)  # and no close(): it was killed
+    left.book_fill(FILL)
+    left._release()  # and no close(): it was killed
 
     found = Journal(path, clock)
     assert [entry.cl_ord_id for entry in found.unsettled()] == ["mm_1"]
@@ -87,6 +89,51 @@ def test_another_process_finds_what_the_last_one_left(tmp_path: Path) -> None:
     assert not found.book_fill(FILL)
     found.close()
     left.close()
+
+
+def test_a_second_bot_is_told_who_holds_the_journal_and_with_which_exit_code(
+    tmp_path: Path,
+) -> None:
+    first = Journal(tmp_path / "j", ManualClock())
+    with pytest.raises(AlreadyRunning) as caught:
+        Journal(tmp_path / "j", ManualClock())
+    assert f"process {os.getpid()} trades here already" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 2
+    Journal(tmp_path / "other", ManualClock()).close()
+    first.close()
+    Journal(tmp_path / "j", ManualClock()).close()
+
+
+def test_the_lock_of_a_journal_that_cannot_be_opened_is_let_go(tmp_path: Path) -> None:
+    make_garbage(tmp_path / "j")
+    with pytest.raises(StopTrading):
+        Journal(tmp_path / "j", ManualClock())
+    (tmp_path / "j").unlink()
+    Journal(tmp_path / "j", ManualClock()).close()
+
+
+def test_the_last_bot_of_an_account_knows_that_it_is_the_last(tmp_path: Path) -> None:
+    clock = ManualClock()
+    one, two = Journal(tmp_path / "x-acc1-A", clock), Journal(tmp_path / "x-acc1-B", clock)
+    other = Journal(tmp_path / "x-acc2-A", clock)
+    assert not one.leave("x-acc1-")
+    assert two.leave("x-acc1-"), "the first is leaving, and both at once must not wait"
+    assert other.leave("x-acc2-")
+    assert Journal(":memory:", clock).leave("x-acc1-")
+    for journal in (one, two, other):
+        journal.close()
+
+
+def test_a_batch_is_one_transaction_in_a_write_ahead_log(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j", ManualClock())
+    assert journal._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    said: list[str] = []
+    journal._db.set_trace_callback(said.append)
+    ids = journal.record("create", [{"clOrdID": str(n)} for n in range(12)], 0.0)
+    journal.settle(ids, ["ACKED"] * 12, [""] * 12)
+    assert [word for word in said if word in ("BEGIN ", "COMMIT")] == ["BEGIN ", "COMMIT"] * 2
+    journal.close()
 
 
 def test_settled_amends_go_after_a_week_and_creates_and_open_questions_stay(
@@ -117,7 +164,7 @@ def test_nobody_else_can_read_it(tmp_path: Path) -> None:
     journal.record("create", [ORDER], 0.0)
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     files = list(path.parent.iterdir())
-    assert len(files) >= 2  # the write-ahead log too
+    assert len(files) >= 3  # the write-ahead log and the lock too
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
     journal.close()
 

@@ -37,6 +37,7 @@ ROOMS = {
     "market_maker.settings": Room(1, "settings"),
     "market_maker.quoting": Room(2, "quoting"),
     "market_maker.journal": Room(2, "journal"),
+    "market_maker.lockfile": Room(2, "journal"),
     "market_maker.exchanges": Room(3, "exchanges"),
     "market_maker.simulator": Room(3, "simulator"),
     "market_maker.bitmex": Room(3.5, "legacy"),

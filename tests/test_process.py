@@ -98,6 +98,32 @@ def test_a_killed_bots_orders_are_cleared_by_the_next_start(
     assert exchange.open_orders() == []
 
 
+def test_a_second_bot_stops_with_one_line_and_code_2_until_the_first_is_killed(
+    exchange: Exchange, tmp_path: Path
+) -> None:
+    env = exchange.env(tmp_path)
+    with running(BOT, tmp_path, env) as bot:
+        until(lambda: exchange.open_orders())
+        with running(BOT, tmp_path, env) as second:
+            assert second.end() == 2, second.text
+        assert f"process {bot.pid} trades here already" in second.text
+        assert "Traceback" not in second.text
+        bot.kill()
+    with running(BOT, tmp_path, env) as bot:
+        bot.wait_for("Creating")
+        bot.signal(signal.SIGTERM)
+        assert bot.end() == 0, bot.text
+
+
+def test_a_state_dir_that_cannot_be_written_is_one_line(exchange: Exchange, tmp_path: Path) -> None:
+    (tmp_path / "settings.py").write_text("STATE_DIR = 'settings.py/state'\n")
+    with running(BOT, tmp_path, exchange.env(tmp_path)) as bot:
+        assert bot.end() == 1, bot.text
+    (line,) = [line for line in bot.lines if "cannot be used" in line]
+    assert "settings.py/state" in line
+    assert "Traceback" not in bot.text
+
+
 def test_a_wrong_key_ends_with_one_line_and_code_1(exchange: Exchange, tmp_path: Path) -> None:
     env = exchange.env(tmp_path) | {"BITMEX_API_SECRET": "x" * 48}
     with running(BOT, tmp_path, env) as bot:

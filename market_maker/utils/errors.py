@@ -8,6 +8,7 @@ BotError
 │   └── StaleData          what we know may be old: pull the quotes first, ask afterwards
 ├── StopTrading            cancel everything and leave
 │   ├── AuthenticationError  no key, or the exchange refuses it
+│   ├── AlreadyRunning     another bot trades the same account, symbol and prefix
 │   └── SettingsError      the settings cannot be used; carries one line per fault
 └── NotSupported           this exchange cannot do that
 
@@ -41,15 +42,25 @@ class StaleData(SkipRound):
 
 
 class StopTrading(BotError):
-    """Cancel everything and leave."""
+    """Cancel everything and leave, with this exit code."""
+
+    exit_code = 1
 
 
 class AuthenticationError(StopTrading):
     """No key was given, or the exchange refuses it."""
 
 
+class AlreadyRunning(StopTrading):
+    """Another bot trades the same account, symbol and prefix."""
+
+    exit_code = 2
+
+
 class SettingsError(StopTrading):
     """The settings cannot be used; `faults` holds one line for each fault."""
+
+    exit_code = 2
 
     def __init__(self, faults: list[str]) -> None:
         super().__init__("\n".join(faults))
