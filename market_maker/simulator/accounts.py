@@ -173,6 +173,12 @@ class Ledger:
         self._cash[HOUSE] += fee
         return fee
 
+    def respec(self, spec: Instrument) -> None:
+        """The instrument's tick or lot changed; what was booked stays as it is."""
+        for held in self._positions.values():
+            if spec.symbol in held:
+                held[spec.symbol].spec, held[spec.symbol].contract = spec, spec.contract()
+
     def open_interest(self, symbol: str) -> int:
         """Contracts held long, which equals contracts held short."""
         held = (positions.get(symbol) for positions in self._positions.values())

@@ -21,6 +21,12 @@ from market_maker.simulator.tape import Tape
 
 _MARKET_ORDER_BAND = 0.05  # a market order goes at most this far through the touch or the mark
 
+_CLOSED = {
+    "Unlisted": "Instrument not listed for trading yet",
+    "Settled": "Instrument expired",
+    "Expired": "Instrument expired",
+}
+
 
 class Desk:
     """One instrument's book and everything that is done to it."""
@@ -31,10 +37,15 @@ class Desk:
         self.display = Display(spec, self.book, ledger, tape)
         self._ledger, self._tape = ledger, tape
 
+    @property
+    def is_open(self) -> bool:
+        return self.display.state == "Open"
+
     # -- a customer's orders ------------------------------------------------------------------
 
     def check_new(self, account_no: int, rows: Sequence[Mapping[str, Any]]) -> list[Order]:
         """Orders ready to submit; raises Refused if any of them may not be entered."""
+        self._check_open()
         position = self._ledger.look(account_no, self.spec)
         shelf = self._tape.shelf(account_no)
         orders: list[Order] = []
@@ -57,6 +68,7 @@ class Desk:
         self, account_no: int, asked: Sequence[tuple[Order, Mapping[str, Any]]]
     ) -> list[Change]:
         """Changes ready to apply; raises Refused if any of them may not be made."""
+        self._check_open()
         shelf = self._tape.shelf(account_no)
         changes = [read_change(o, fields, self.spec, self.grid, shelf) for o, fields in asked]
         extra = []
@@ -115,6 +127,10 @@ class Desk:
         self._unrest(order, order.leaves_qty)
         self._tape.touch(order.account, self.spec.symbol)
         self._end(order, reason)
+
+    def _check_open(self) -> None:
+        if not self.is_open:
+            raise Refused(_CLOSED.get(self.display.state, "Market is not open"))
 
     def _check_funds(
         self, account_no: int, position: Position, extra: Sequence[tuple[str, int, int]]
@@ -189,17 +205,42 @@ class Desk:
             self.book.shrink(order, qty)
             self._open(order, -qty)
 
+    def respec(self, spec: Instrument) -> None:
+        """Go on with another tick and lot; nothing may rest meanwhile."""
+        self.spec, self.grid, self.contract = spec, spec.grid(), spec.contract()
+        self.display.respec(spec)
+
+    def trade_by_hand(self, account_no: int, qty: int) -> Order:
+        """A trade of the account with the market at the mark, outside the book."""
+        ticks = self.grid.nearest(self.display.mark_price)
+        order = Order(
+            self._tape.new_id(), account_no, self.spec.symbol, "Buy" if qty > 0 else "Sell",
+            abs(qty), None, ord_type="Market", time_in_force="ImmediateOrCancel", working=True,
+            leaves_qty=abs(qty), text="Submitted from www.bitmex.com",
+        )  # fmt: skip
+        self._tape.shelf(account_no).add(order)
+        self._tape.order_event(order, "New", is_first=True)
+        self._settle(order.side, abs(qty), ticks, None, order)
+        return order
+
     # -- trades -------------------------------------------------------------------------------
 
     def trade(
         self, taker_side: str, queue: Queue, place: Place, qty: int, taker: Order | None
     ) -> None:
         """Trade *qty* with who stands at *place*; no taker order means that the market takes."""
-        maker, price_ticks = place.order, queue.price_ticks
-        match_id = self._tape.new_id()
+        maker = place.order
         self.book.take(taker_side, queue, place, qty)
         if maker is not None:
             self._open(maker, -qty)
+        self._settle(taker_side, qty, queue.price_ticks, maker, taker)
+
+    def _settle(
+        self, taker_side: str, qty: int, price_ticks: int, maker: Order | None, taker: Order | None
+    ) -> None:
+        """Book a trade on both sides and print it."""
+        match_id = self._tape.new_id()
+        if maker is not None:
             self._fill(maker, qty, price_ticks, match_id, is_maker=True)
         if taker is not None:
             self._fill(taker, qty, price_ticks, match_id, is_maker=False)

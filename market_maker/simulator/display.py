@@ -31,6 +31,32 @@ class Display:
         self._touch: tuple[int | None, int, int | None, int] = (None, 0, None, 0)
         self._shown: Row = {}  # the moving instrument columns as last reported
         self._traded = self._index_moved = False
+        self._market_state = "Open"
+        self._changed: Row = {}  # fixed columns that changed after all
+
+    @property
+    def state(self) -> str:
+        """Open, Closed, Settled ...: BitMEX's word for whether it trades."""
+        return self._market_state
+
+    def set_state(self, state: str) -> None:
+        """Change the state; it is told at the next flush."""
+        self._market_state = state
+        self._changed["state"] = state
+
+    def respec(self, spec: Instrument) -> None:
+        """Show the instrument with another tick and lot. The book must be empty meanwhile."""
+        before, after = self._spec.grid(), spec.grid()
+        self._spec = spec
+        self._state.rescale(before, after)
+        self.trades = deque(
+            (
+                t._replace(price_ticks=after.nearest(before.price(t.price_ticks)))
+                for t in self.trades
+            ),
+            maxlen=_TRADES_KEPT,
+        )
+        self._changed.update(tickSize=spec.tick_size, lotSize=spec.lot_size)
 
     @property
     def mark_price(self) -> float:
@@ -65,6 +91,7 @@ class Display:
         """The full instrument row as it is now."""
         now_s = self._tape.now()
         row = fixed_columns(self._spec, now_s)
+        row["state"] = self._market_state
         bid, _, ask, _ = self._current_touch()
         row.update(price_columns(self._spec, bid, ask))
         row.update(self._trade_columns())
@@ -81,6 +108,8 @@ class Display:
             columns.update(self._trade_columns())
         if self._index_moved:
             columns.update(mark_columns(self._spec, self._state))
+        if self._changed:
+            columns, self._changed = {**columns, **self._changed}, {}
         if columns:
             self._traded = self._index_moved = False
             self._report(columns)

@@ -13,6 +13,7 @@ One caller at a time; whoever has several threads brings the lock.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from random import Random, SystemRandom
 from typing import Any, NamedTuple, Protocol
 
@@ -27,6 +28,7 @@ from market_maker.simulator.events import Event, Order, OrderEvent, QuoteEvent, 
 from market_maker.simulator.instruments import DEFAULT_INSTRUMENTS, Instrument
 from market_maker.simulator.liquidity import Liquidity
 from market_maker.simulator.matching import Level
+from market_maker.simulator.regrid import move_to_grid
 from market_maker.simulator.statements import margin_row, position_row
 from market_maker.simulator.tape import Tape
 
@@ -210,6 +212,29 @@ class Engine:
             return None
         self._timers[account_no] = self.now() + timeout_ms / 1000
         return self._timers[account_no]
+
+    # -- what happens to a market ---------------------------------------------------------------
+
+    def close_symbol(self, symbol: str, state: str = "Closed") -> None:
+        """Stop trading, or go on with *state* Open. Orders stay; cancels are still taken."""
+        desk = self._desk(symbol)
+        desk.display.set_state(state)
+        desk.display.flush()
+
+    def change_grid(self, symbol: str, tick_size: float, lot_size: int) -> list[Order]:
+        """Trade on another tick and lot from now on; the orders cancelled for not fitting it."""
+        desk = self._desk(symbol)
+        spec = replace(desk.spec, tick_size=tick_size, lot_size=lot_size)
+        cancelled = move_to_grid(desk, self._ledger, self._tape, spec)
+        self._specs[desk.spec.symbol] = spec
+        self._flush()
+        return cancelled
+
+    def move_position(self, account_no: int, symbol: str, qty: int) -> Order:
+        """Trade *qty* contracts (negative sells) at the mark by another hand of the account."""
+        order = self._desk(symbol).trade_by_hand(account_no, qty)
+        self._flush()
+        return order
 
     def _cancel_open(self, account_no: int, symbol: str | None, text: str) -> list[Order]:
         open_orders = self._tape.shelf(account_no).open_orders()

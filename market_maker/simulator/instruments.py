@@ -193,6 +193,11 @@ class MarketState:
         self.home_volume += home
         self.foreign_volume += foreign
 
+    def rescale(self, before: PriceGrid, after: PriceGrid) -> None:
+        """Keep the prices when the tick size changes; they go to the nearest new tick."""
+        for name in ("last_ticks", "open_ticks", "high_ticks", "low_ticks"):
+            setattr(self, name, after.nearest(before.price(getattr(self, name))))
+
 
 def price_columns(spec: Instrument, bid_ticks: int | None, ask_ticks: int | None) -> Row:
     """The columns that follow the touch; an empty side is None."""

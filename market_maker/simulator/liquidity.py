@@ -1,6 +1,8 @@
 """What a market source may do to one instrument: anonymous liquidity, trades, the index."""
 
+from market_maker.model.ticks import PriceGrid
 from market_maker.simulator.desk import Desk
+from market_maker.simulator.instruments import Instrument
 
 
 class Liquidity:
@@ -8,7 +10,15 @@ class Liquidity:
 
     def __init__(self, desk: Desk) -> None:
         self._desk, self._book = desk, desk.book
-        self.spec, self.grid = desk.spec, desk.grid
+
+    @property
+    def spec(self) -> Instrument:
+        """The instrument as it is now: its tick and lot can change."""
+        return self._desk.spec
+
+    @property
+    def grid(self) -> PriceGrid:
+        return self._desk.grid
 
     def size(self, side: str, price_ticks: int) -> int:
         """Anonymous liquidity at a price; customers' orders do not count."""
@@ -26,6 +36,8 @@ class Liquidity:
             if more:
                 self._book.shrink_market(side, price_ticks, -more)
             return 0
+        if not self._desk.is_open:  # it could meet customers, and nobody may trade
+            return 0
         left = self._meet_customers(side, price_ticks, more)
         if left:
             self._book.rest_market(side, price_ticks, left, in_front=in_front)
@@ -33,6 +45,8 @@ class Liquidity:
 
     def take(self, side: str, qty: int, limit_ticks: int) -> int:
         """Buy or sell up to *qty* at *limit_ticks* or better; what traded."""
+        if not self._desk.is_open:
+            return 0
         left = qty
         while left and (first := self._book.first(side, limit_ticks)):
             queue, place = first
@@ -48,6 +62,8 @@ class Liquidity:
         the same quantity. Then the queue trades from its front. What neither can give still
         shows on the public tape, since it was traded when it was recorded.
         """
+        if not self._desk.is_open:
+            return 0
         better = price_ticks - 1 if side == "Buy" else price_ticks + 1
         left = self._meet_customers(side, better, qty)
         anonymous = 0

@@ -100,6 +100,9 @@ class Tape:
             shelf = self._shelves[account_no] = Shelf()
         return shelf
 
+    def shelves(self) -> list[Shelf]:
+        return list(self._shelves.values())
+
     def emit(self, event: Event) -> None:
         for listener in self.listeners:
             listener(event)

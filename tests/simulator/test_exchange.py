@@ -570,3 +570,71 @@ def check(engine: Engine, symbol: str, accounts: list[int]) -> None:
                 if "ReduceOnly" in order.exec_inst:
                     sign = -1 if order.side == "Buy" else 1
                     assert order.leaves_qty <= sign * row["currentQty"]
+
+
+def test_a_closed_market_takes_cancels_and_nothing_else(venue: Venue) -> None:
+    order = venue.place(venue.us, 100, 60000.0)
+    venue.engine.liquidity("XBTUSD").resize("Buy", 119_000, 500)
+    venue.engine.cancel(venue.us)  # an operation tells what the market did before it
+    venue.events.clear()
+    venue.engine.close_symbol("XBTUSD")
+    (event,) = venue.events
+    assert isinstance(event, InstrumentEvent)
+    assert event.changes["state"] == venue.engine.instrument_row("XBTUSD")["state"] == "Closed"
+    with pytest.raises(Refused, match="Market is not open"):
+        venue.place(venue.us, 100, 60000.0)
+    with pytest.raises(Refused, match="Market is not open"):
+        venue.engine.amend(venue.us, {"orderID": order.order_id, "price": 59000.0})
+    assert venue.engine.liquidity("XBTUSD").take("Sell", 100, 1) == 0
+    assert venue.place(venue.us, 1, 3000.0, symbol="ETHUSD").ord_status == "New"
+    assert venue.engine.cancel(venue.us, [order.order_id])[0].error == ""
+    venue.engine.close_symbol("XBTUSD", "Settled")
+    with pytest.raises(Refused, match="Instrument expired"):
+        venue.place(venue.us, 100, 60000.0)
+    venue.engine.close_symbol("XBTUSD", "Open")
+    assert venue.place(venue.us, 100, 60000.0).ord_status == "New"
+
+
+def test_another_hand_moves_the_position_by_an_order_of_its_own(venue: Venue) -> None:
+    resting = venue.place(venue.us, -100, 60000.0)
+    venue.events.clear()
+    order = venue.engine.move_position(venue.us, "XBTUSD", -300)
+    assert (order.side, order.ord_status, order.cum_qty) == ("Sell", "Filled", 300)
+    assert (resting.ord_status, resting.leaves_qty) == ("New", 100)
+    told = [e.exec_type for e in venue.events if isinstance(e, OrderEvent)]
+    assert told == ["New", "Trade"]
+    assert venue.engine.position_row(venue.us, "XBTUSD")["currentQty"] == -300
+    assert venue.engine.imbalance_sat() == 0
+
+
+@pytest.mark.parametrize(
+    ("tick", "lot", "kept", "bids"),
+    [
+        (0.1, 100, {"whole", "half", "many"}, [(59000.5, 700), (59000.0, 300), (58999.5, 1000)]),
+        (0.5, 200, {"many"}, [(59000.0, 200), (58999.5, 1000)]),
+        (1.0, 100, {"whole", "many"}, [(59000.0, 300), (58999.0, 1000)]),
+    ],
+)
+def test_orders_that_fit_the_new_grid_keep_their_price_and_place(
+    venue: Venue, tick: float, lot: int, kept: set[str], bids: list[tuple[float, int]]
+) -> None:
+    engine = venue.engine
+    engine.liquidity("XBTUSD").resize("Buy", 117_999, 1000)
+    venue.place(venue.us, 100, 59000.0, clOrdID="whole")
+    venue.place(venue.us, 700, 59000.5, clOrdID="half")
+    venue.place(venue.them, 200, 59000.0, clOrdID="many")
+    venue.place(venue.us, -100, 61000.0)
+    venue.place(venue.them, 100, 61000.0)
+    cancelled = {order.cl_ord_id for order in engine.change_grid("XBTUSD", tick, lot)}
+    assert cancelled == {"whole", "half", "many"} - kept
+    grid = engine.grid("XBTUSD")
+    levels, _ = engine.book("XBTUSD")
+    assert [(grid.price(level.price_ticks), level.size) for level in levels] == bids
+    row = engine.instrument_row("XBTUSD")
+    assert (row["tickSize"], row["lotSize"], row["lastPrice"]) == (tick, lot, 61000.0)
+    fill = next(e.fill for e in engine.executions(venue.us) if e.fill)
+    assert grid.price(fill.price_ticks) == 61000.0
+    assert {o.cl_ord_id for o in engine.cancel_all(venue.us)} == kept - {"many"}
+    with pytest.raises(Refused):
+        venue.place(venue.us, lot // 2, 59000.0)
+    assert engine.imbalance_sat() == 0

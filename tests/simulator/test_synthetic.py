@@ -161,3 +161,18 @@ def test_an_unknown_symbol_has_no_market() -> None:
     _, engine, _ = opened(1)
     with pytest.raises(Refused, match="Invalid symbol"):
         engine.liquidity("NOPE")
+
+
+@pytest.mark.parametrize("tick", [0.1, 1.0])
+def test_a_new_tick_size_finds_the_market_at_the_same_price(tick: float) -> None:
+    clock = ManualClock()
+    engine = Engine(clock, [XBTUSD], market=SyntheticMarket(1), seed=1)
+    clock.attach(engine)
+    clock.sleep(5)
+    engine.change_grid("XBTUSD", tick, 100)
+    clock.sleep(30)
+    quote, grid = engine.quote("XBTUSD"), engine.grid("XBTUSD")
+    assert quote.bid_ticks and quote.ask_ticks and quote.bid_ticks < quote.ask_ticks
+    assert abs(grid.price(quote.bid_ticks) / 60_000 - 1) < 0.01
+    bids, asks = engine.book("XBTUSD")
+    assert len(bids) < 60 and len(asks) < 60, "the old ladder is gone"

@@ -67,6 +67,9 @@ class Feed:
 
     def render(self, event: Event) -> list[Scoped]:
         """The messages that tell of *event*, in the order they go out."""
+        if isinstance(event, InstrumentEvent) and "tickSize" in event.changes:
+            self.listings.pop(event.symbol, None)  # rows before had their prices on another grid
+            self.quotes.pop(event.symbol, None)
         match event:
             case QuoteEvent():
                 return self._quote(event)

@@ -21,7 +21,7 @@ MAX_BINS = 10_000  # how far back an instrument without trades is filled up with
 
 
 class Listing(NamedTuple):
-    """What rows of one symbol need to know of its instrument, which never changes."""
+    """What rows of one symbol need to know of its instrument."""
 
     spec: Instrument
     grid: PriceGrid

@@ -68,7 +68,7 @@ class _Traders:
 
     def __init__(self, market: Liquidity, rng: Random, flow: Flow, now_s: float) -> None:
         self._market, self._rng, self._flow = market, rng, flow
-        self._lot = market.spec.lot_size
+        self._lot, self._grid = market.spec.lot_size, market.grid
         self._fair = market.grid.nearest(market.spec.start_price) + 0.5  # ticks
         self._home = self._fair
         self._sizes: dict[Side, dict[int, int]] = {"Buy": {}, "Sell": {}}  # what we mean to show
@@ -86,6 +86,8 @@ class _Traders:
         return min(self._due.values())
 
     def step(self) -> None:
+        if self._market.grid != self._grid:
+            self._regrid()
         what = min(self._due, key=self._due.__getitem__)
         now_s = self._due[what]
         flow = self._flow
@@ -109,6 +111,20 @@ class _Traders:
         else:
             self._market.set_index(self._index())
             self._due[what] = now_s + flow.index_every_s
+
+    def _regrid(self) -> None:
+        """The tick or lot changed: go on at the same price with a new ladder."""
+        ratio = self._market.grid.nearest(self._grid.price(10**6)) / 10**6
+        for side, shown in self._sizes.items():
+            for price_ticks in shown:
+                moved = self._grid.price(price_ticks)
+                grid = self._market.grid
+                ticks = grid.bid_ticks(moved) if side == "Buy" else grid.ask_ticks(moved)
+                self._market.resize(side, ticks, 0)
+            shown.clear()
+        self._grid, self._lot = self._market.grid, self._market.spec.lot_size
+        self._fair, self._home = self._fair * ratio, self._home * ratio
+        self._refill()
 
     def _move(self) -> None:
         # a weak pull home keeps a run of many hours within a sane range of prices
