@@ -16,16 +16,6 @@ from market_maker.simulator.instruments import Instrument, share, to_e8
 MARKET, HOUSE = -1, -2  # the accounts of the market source and of the exchange itself
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A customer. The key and the secret are play money's, but are treated as real ones."""
-
-    number: int
-    key: str
-    secret: str = field(repr=False)
-    permissions: frozenset[str]
-
-
 @dataclass(slots=True)
 class Position:
     """What one account holds and has open in one instrument. Quantities are contracts."""

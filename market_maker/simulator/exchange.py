@@ -21,11 +21,12 @@ from market_maker.clock import Clock
 from market_maker.model.contracts import Contract
 from market_maker.model.rows import Row
 from market_maker.model.ticks import PriceGrid
-from market_maker.simulator.accounts import Account, Ledger
+from market_maker.simulator.accounts import Ledger
 from market_maker.simulator.desk import Desk
 from market_maker.simulator.entry import Refused, find_order
 from market_maker.simulator.events import Event, Order, OrderEvent, QuoteEvent, TradeEvent
 from market_maker.simulator.instruments import DEFAULT_INSTRUMENTS, Instrument
+from market_maker.simulator.keys import ORDER_PERMISSIONS, Account, KeyRing
 from market_maker.simulator.liquidity import Liquidity
 from market_maker.simulator.matching import Level
 from market_maker.simulator.regrid import move_to_grid
@@ -33,8 +34,6 @@ from market_maker.simulator.statements import margin_row, position_row
 from market_maker.simulator.tape import Tape
 
 __all__ = ["Account", "CancelRow", "Engine", "Level", "MarketSource", "Refused"]
-
-ORDER_PERMISSIONS = frozenset({"order", "withdraw"})
 
 
 class CancelRow(NamedTuple):
@@ -82,7 +81,7 @@ class Engine:
             for index, (symbol, spec) in enumerate(self._specs.items())
         }
         self._next_account = account_base or self._rng.randrange(100_000, 900_000)
-        self._accounts: dict[str, Account] = {}  # key -> account
+        self._keys = KeyRing(self._rng)
         self._timers: dict[int, float] = {}  # account -> when all its orders are cancelled
         self._market = market
         if market is not None:
@@ -126,20 +125,25 @@ class Engine:
         self, balance_sat: int = 100_000_000, permissions: frozenset[str] = ORDER_PERMISSIONS
     ) -> Account:
         """A new account with *balance_sat* of play money and a key of its own."""
-        account = Account(
-            self._next_account, _secret(self._rng, 24), _secret(self._rng, 48), permissions
-        )
+        account = self._keys.add(self._next_account, permissions)
         self._next_account += 1
-        self._accounts[account.key] = account
         self._ledger.open(account.number, balance_sat)
         return account
 
+    def add_key(self, account_no: int, permissions: Iterable[str]) -> Account:
+        """One more key of an account; raises ValueError for impossible rights."""
+        return self._keys.add(account_no, permissions)
+
+    def disable_key(self, key: str) -> None:
+        """From now on *key* opens nothing."""
+        self._keys.disable(key)
+
     def account_by_key(self, key: str) -> Account | None:
-        return self._accounts.get(key)
+        return self._keys.find(key)
 
     def accounts(self) -> list[Account]:
-        """All customers, oldest first."""
-        return list(self._accounts.values())
+        """All customers by their first key, oldest first."""
+        return self._keys.accounts()
 
     # -- orders -------------------------------------------------------------------------------
 
@@ -321,10 +325,3 @@ class Engine:
         self._tape.flush_accounts()
         for desk in self._desks.values():
             desk.display.flush()
-
-
-_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
-
-
-def _secret(rng: Random, length: int) -> str:
-    return "".join(rng.choice(_ALPHABET) for _ in range(length))
