@@ -61,7 +61,8 @@ FACING_THE_MACHINE = {
     "exchanges/stream.py": "stamps each frame when it arrives",
     "exchanges/transport.py": "sends a batch over several connections at a time",
     "simulator/child.py": "waits for the first words of another process",
-    "simulator/server.py": "the only place with sockets and threads of the built-in exchange",
+    "simulator/server.py": "watches the pipe from its parent",
+    "simulator/listener.py": "accepts connections and paces the built-in exchange",
     "simulator/websocket.py": "one writer thread for each client of that server",
 }
 

@@ -2,11 +2,13 @@
 
 import hashlib
 import hmac
+import math
 from collections.abc import Mapping
 
 from market_maker.simulator.exchange import Account, Engine, Refused
 
 NAMES = ("api-key", "api-expires", "api-signature")
+NONCE = "api-nonce"  # the scheme before `expires`; BitMEX gave it up
 MILLISECONDS = 1e11  # an `expires` above this is in milliseconds: some clients sign that
 
 
@@ -30,9 +32,13 @@ def identify(
     account = engine.account_by_key(key)
     if account is None:
         raise Refused("Invalid API Key.", 401)
+    if not expires and credentials.get(NONCE):
+        raise Refused("Nonces are not supported: sign `api-expires` instead.", 401)
     expected = signature(account.secret, verb, path, expires, body)
     if not hmac.compare_digest(expected.encode(), signed.lower().encode()):
         raise Refused("Signature not valid.", 401)
+    if not account.is_enabled:
+        raise Refused("This key is disabled.", 403)
     _check_expiry(expires, engine.now())
     return account
 
@@ -41,10 +47,12 @@ def _check_expiry(expires: str, now_s: float) -> None:
     try:
         until = float(expires)
     except ValueError:
-        raise Refused("Signature not valid.", 401) from None
+        until = math.nan
+    if not math.isfinite(until):
+        raise Refused("Signature not valid.", 401)
     if until > MILLISECONDS:
         until /= 1000
-    if not until >= int(now_s):
+    if until < int(now_s):
         raise Refused(
             f"This request has expired - `expires` is in the past. Current time: {int(now_s)}"
         )

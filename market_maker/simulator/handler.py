@@ -1,105 +1,128 @@
-"""HTTP requests of the server, and the upgrade to WebSocket on the same port."""
+"""One connection of the server: its requests in turn, or the upgrade to WebSocket."""
 
-from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING
+import contextlib
+import socket
 
-from market_maker import jsonx
+from market_maker.clock import Clock
 from market_maker.model.wire import Answer
+from market_maker.simulator import http1
 from market_maker.simulator.dialects.bitmex import error_answer, route_path
-from market_maker.simulator.exchange import Refused
-from market_maker.simulator.hub import Call
+from market_maker.simulator.http1 import BadRequest, Head
+from market_maker.simulator.hub import Call, Hub
 from market_maker.simulator.session import REALTIME
-from market_maker.simulator.websocket import SocketClient, accept_token
+from market_maker.simulator.websocket import SocketClient, accept_token, hear_out
 
-if TYPE_CHECKING:
-    from market_maker.simulator.server import Server
+IDLE_S = 300.0  # how long a connection may be silent between two requests
+REQUEST_S = 10.0  # how long a request may take to arrive, from its first byte
+_CHUNK = 65_536
+_TIME = Clock()  # sockets live in real time, whatever time the engine has
 
-MAX_BODY = 1_000_000  # bytes
 
+class Connection:
+    """Reads requests off a socket and answers them, until it closes."""
 
-class Handler(BaseHTTPRequestHandler):
-    """One connection; HTTP/1.1 keeps it for the next request."""
+    def __init__(self, connection: socket.socket, address: str, hub: Hub) -> None:
+        self._socket = connection
+        self._address = address
+        self._hub = hub
+        self._buffer = b""  # came, and is not yet used: a client may send ahead
+        self._deadline_s: float | None = None  # when the request must be here
 
-    protocol_version = "HTTP/1.1"
-    server_version = "marketmaker"
-    sys_version = ""
-    disable_nagle_algorithm = True
-    wbufsize = 65_536  # head and body leave together; the base class flushes after each request
-    server: "Server"
-
-    def do_GET(self) -> None:
-        call = self._call(b"")
-        if route_path(call.path) == REALTIME and "websocket" in self._header("upgrade").lower():
-            self._upgrade(call)
-            return
-        self._answer_rest()
-
-    def do_POST(self) -> None:
-        self._answer_rest()
-
-    def do_PUT(self) -> None:
-        self._answer_rest()
-
-    def do_DELETE(self) -> None:
-        self._answer_rest()
-
-    def _answer_rest(self) -> None:
-        body = self._body()
-        if body is not None:
-            self._reply(self.server.hub.answer(self._call(body)))
-
-    def _body(self) -> bytes | None:
-        if self._header("transfer-encoding"):
-            self.close_connection = True
-            self._reply(error_answer(411, "Length Required"))
-            return None
+    def serve(self) -> None:
+        """Answer until the client goes, is silent too long, or sends what cannot be read."""
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            length = int(self._header("content-length") or 0)
-        except ValueError:
-            length = -1
-        if not 0 <= length <= MAX_BODY:
-            self.close_connection = True
-            self._reply(error_answer(413 if length > 0 else 400, "Invalid Content-Length"))
-            return None
-        return self.rfile.read(length) if length else b""
+            while self._serve_one():
+                pass
+        except BadRequest as bad:
+            self._reply(error_answer(bad.status, bad.message), False)
+            hear_out(self._socket)
+        except (TimeoutError, EOFError):
+            pass
 
-    def _call(self, body: bytes) -> Call:
-        # the request line, because the base class tidies self.path and the signature covers it
-        target = self.requestline.split()[1]
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        return Call(self.command, target, headers, body, str(self.client_address[0]))
+    def _serve_one(self) -> bool:
+        """Answer one request; whether there may be another."""
+        self._deadline_s = _TIME.monotonic() + REQUEST_S if self._buffer else None
+        head = self._read_head()
+        if self._is_upgrade(head):
+            self._upgrade(head)
+            return False
+        call = self._call(head, self._read_body(head))
+        self._reply(self._hub.answer(call), head.keeps_alive)
+        return head.keeps_alive
 
-    def _header(self, name: str) -> str:
-        return str(self.headers.get(name) or "")
+    # -- reading
 
-    def _reply(self, answer: Answer) -> None:
-        payload = jsonx.dumps(answer.body).encode()
-        self.send_response(answer.status)
-        for name, value in answer.headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Type", "application/json; charset=utf-8")
-        self.send_header("Content-Length", str(len(payload)))
-        self.end_headers()
-        self.wfile.write(payload)
+    def _read_head(self) -> Head:
+        while self._buffer[:2] == b"\r\n":  # some clients end a body with an empty line
+            self._buffer = self._buffer[2:]
+        while (end := self._buffer.find(http1.END)) < 0:
+            if len(self._buffer) > http1.MAX_HEAD:
+                raise BadRequest(431, "Request Header Fields Too Large")
+            if b"\n\n" in self._buffer:
+                raise BadRequest(400, "Lines must end with CR LF")
+            self._read_more()
+        if end > http1.MAX_HEAD:
+            raise BadRequest(431, "Request Header Fields Too Large")
+        head = http1.parse_head(self._buffer[:end])
+        self._buffer = self._buffer[end + len(http1.END) :]
+        return head
 
-    def _upgrade(self, call: Call) -> None:
-        self.close_connection = True
-        key = self._header("sec-websocket-key")
+    def _read_body(self, head: Head) -> bytes:
+        if head.awaits_continue and len(self._buffer) < head.length:
+            self._socket.sendall(http1.CONTINUE)
+        while len(self._buffer) < head.length:
+            self._read_more()
+        body, self._buffer = self._buffer[: head.length], self._buffer[head.length :]
+        return body
+
+    def _read_more(self) -> None:
+        """Add what comes next to the buffer; raises BadRequest, TimeoutError or EOFError."""
+        if self._deadline_s is None:
+            self._socket.settimeout(IDLE_S)
+            data = self._socket.recv(_CHUNK)
+            self._deadline_s = _TIME.monotonic() + REQUEST_S
+        else:
+            left_s = self._deadline_s - _TIME.monotonic()
+            try:
+                self._socket.settimeout(max(left_s, 0.001))
+                data = self._socket.recv(_CHUNK)
+            except TimeoutError:
+                raise BadRequest(408, "Request Timeout") from None
+        if not data:
+            raise EOFError
+        self._buffer += data
+
+    def _call(self, head: Head, body: bytes) -> Call:
+        return Call(head.verb, head.target, head.headers, body, self._address)
+
+    # -- answering
+
+    def _reply(self, answer: Answer, keeps_alive: bool) -> None:
+        self._socket.sendall(http1.render_answer(answer, self._hub.clock.now(), keeps_alive))
+
+    def _is_upgrade(self, head: Head) -> bool:
+        wants = "websocket" in head.headers.get("upgrade", "").lower()
+        return (
+            wants and head.verb == "GET" and route_path(head.target.partition("?")[0]) == REALTIME
+        )
+
+    def _upgrade(self, head: Head) -> None:
+        key = head.headers.get("sec-websocket-key")
         if not key:
-            self._reply(error_answer(400, "Sec-WebSocket-Key is missing"))
+            raise BadRequest(400, "Sec-WebSocket-Key is missing")
+        if head.headers.get("sec-websocket-version") != "13":
+            raise BadRequest(400, "Sec-WebSocket-Version must be 13")
+        opened = self._hub.open_session(self._call(head, b""))
+        if isinstance(opened, Answer):
+            self._reply(opened, False)
             return
-        try:
-            session, topics = self.server.hub.open_session(call)
-        except Refused as refused:
-            self._reply(error_answer(refused.status, refused.message, refused.name))
-            return
-        self.send_response(101)
-        self.send_header("Upgrade", "websocket")
-        self.send_header("Connection", "Upgrade")
-        self.send_header("Sec-WebSocket-Accept", accept_token(key))
-        self.end_headers()
-        self.wfile.flush()
-        SocketClient(self.server.hub, session, self.connection, self.rfile).run(topics)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Nothing is logged: a request line may carry a key."""
+        session, topics = opened
+        self._socket.sendall(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: " + accept_token(key).encode() + b"\r\n\r\n"
+        )
+        with contextlib.suppress(OSError):
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._socket.settimeout(None)
+        SocketClient(self._hub, session, self._socket, self._buffer).run(topics)

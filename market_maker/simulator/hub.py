@@ -1,22 +1,23 @@
 """Where clients meet the engine: one lock, the requests, and who hears which event.
 
 A request is answered only after its events are queued for every subscriber, and an image is
-taken under the same lock that registers its subscription: no delta is lost or doubled.
+taken under the same lock that registers its subscription: no delta is lost or doubled. Requests
+enter the exchange in `_handle` only, its events leave it in `_on_event` only.
 """
 
 import threading
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
-from urllib.parse import parse_qsl
 
 from market_maker import jsonx
 from market_maker.clock import Clock
 from market_maker.model.wire import Answer, Request
-from market_maker.simulator.auth import NAMES, identify
+from market_maker.simulator.auth import NAMES, NONCE, identify
 from market_maker.simulator.dialects.bitmex import API_ROOT, Dialect, error_answer, route_path
 from market_maker.simulator.events import Event
 from market_maker.simulator.exchange import Account, Engine, Refused
 from market_maker.simulator.limits import RateLimits
+from market_maker.simulator.parameters import parse_body, parse_query
 from market_maker.simulator.session import REALTIME, Session, decode_error
 
 
@@ -55,8 +56,8 @@ class Hub:
     ) -> None:
         self.engine = engine
         self.dialect = dialect
+        self.clock = clock
         self.lock = threading.RLock()
-        self._clock = clock
         self._limits = limits
         self._subscribers: list[Subscriber] = []
         self.engine.listeners.append(self._on_event)
@@ -64,52 +65,66 @@ class Hub:
     def advance(self) -> float | None:
         """Let the engine act out what is due; seconds until it wants to act again, or None."""
         with self.lock:
-            self.engine.advance_to(self._clock.now())
+            self.engine.advance_to(self.clock.now())
             due = self.engine.next_event_time()
-            return None if due is None else due - self._clock.now()
+            return None if due is None else due - self.clock.now()
 
     # -- REST
 
     def answer(self, call: Call) -> Answer:
         """Authenticate, count and answer one REST call."""
-        path = route_path(call.path)
-        if not f"{path}/".startswith(f"{API_ROOT}/"):
-            return error_answer(404, "Not Found")
-        query = dict(parse_qsl(call.query_text, keep_blank_values=True))
+        path, query = route_path(call.path), parse_query(call.query_text)
         with self.lock:
             self.advance()
-            account, refusal = None, None
+            account, body, refusal = None, None, None
             try:
                 account = identify_call(self.engine, call, query)
-                body = parse_body(call)
+                body = parse_body(call.body, call.headers.get("content-type", ""))
             except Refused as refused:
                 refusal = error_answer(refused.status, refused.message, refused.name)
             except ValueError:
                 refusal = error_answer(400, "Invalid JSON in the body", "ValidationError")
-            request = Request(call.verb, path[len(API_ROOT) :], query, None if refusal else body)
-            return self._counted(call, request, account, refusal)
+            if not f"{path}/".startswith(f"{API_ROOT}/"):
+                refusal = error_answer(404, "Not Found")
+            request = Request(call.verb, path[len(API_ROOT) :], query, body)
+            return self._counted(request, account, call.address, refusal)
 
     def _counted(
-        self, call: Call, request: Request, account: Account | None, refusal: Answer | None
+        self, request: Request, account: Account | None, address: str, refusal: Answer | None = None
     ) -> Answer:
         if self._limits is None:
-            return refusal or self.dialect.handle(request, account)
-        client = f"account {account.number}" if account else f"address {call.address}"
+            return refusal or self._handle(request, account)
+        client = f"account {account.number}" if account else f"address {address}"
         charge = self._limits.charge(client, account is not None, request, self.engine.now())
         if charge.retry_after_s:
             refusal = error_answer(429, charge.message, "RateLimitError")
-        answer = refusal or self.dialect.handle(request, account)
-        return answer._replace(headers=charge.headers)
+        answer = refusal or self._handle(request, account)
+        return answer._replace(headers={**answer.headers, **charge.headers})
+
+    def _handle(self, request: Request, account: Account | None) -> Answer:
+        return self.dialect.handle(request, account)
 
     # -- stream
 
-    def open_session(self, call: Call) -> tuple[Session, list[str]]:
-        """A session for an upgrade request, and the topics its query asks for; raises Refused."""
-        query = dict(parse_qsl(call.query_text, keep_blank_values=True))
+    def open_session(self, call: Call) -> tuple[Session, list[str]] | Answer:
+        """A session for an upgrade request and the topics its query asks for, or a refusal."""
+        query = parse_query(call.query_text)
         with self.lock:
-            account = identify(self.engine, _credentials(call, query), "GET", REALTIME)
-            topics = [topic for topic in query.get("subscribe", "").split(",") if topic]
-            return Session(self.dialect, account), topics
+            now_s, left = self.engine.now(), None
+            if self._limits is not None:
+                charge = self._limits.connect(call.address, now_s)
+                if charge.retry_after_s:
+                    return Answer(429, {"error": charge.message}, charge.headers)
+                left = int(charge.headers["x-ratelimit-remaining"])
+            try:
+                account = identify(self.engine, _credentials(call, query), "GET", REALTIME)
+            except Refused as refused:
+                return error_answer(refused.status, refused.message, refused.name)
+
+            def handle(request: Request, account: Account | None) -> Answer:
+                return self._counted(request, account, call.address)
+
+            return Session(self.dialect, account, handle, left), _topics(query.get("subscribe"))
 
     def join(self, subscriber: Subscriber, topics: list[str]) -> None:
         """Welcome a connection and begin its first subscriptions."""
@@ -138,8 +153,8 @@ class Hub:
             return session.receive(text)
         try:
             message = jsonx.loads(text)
-        except ValueError as error:
-            return [decode_error(str(error))]
+        except (ValueError, RecursionError) as error:
+            return session.counted([decode_error(str(error))])
         return session.receive(message)
 
     def _send(self, subscriber: Subscriber, messages: list[dict[str, Any]]) -> None:
@@ -155,7 +170,7 @@ class Hub:
                     subscriber.put(text)
 
 
-def identify_call(engine: Engine, call: Call, query: dict[str, str]) -> Account | None:
+def identify_call(engine: Engine, call: Call, query: dict[str, Any]) -> Account | None:
     """Whose key signed *call*; takes a signature in the query out of it. Raises Refused."""
     target = call.target
     if NAMES[0] in query and NAMES[0] not in call.headers:
@@ -163,21 +178,16 @@ def identify_call(engine: Engine, call: Call, query: dict[str, str]) -> Account 
         kept = [part for part in call.query_text.split("&") if part.partition("=")[0] not in NAMES]
         target = call.path + ("?" + "&".join(kept) if kept else "")
     credentials = _credentials(call, query)
-    for name in NAMES:
+    for name in (*NAMES, NONCE):
         query.pop(name, None)
     return identify(engine, credentials, call.verb, target, call.body)
 
 
-def _credentials(call: Call, query: Mapping[str, str]) -> dict[str, str]:
+def _credentials(call: Call, query: Mapping[str, Any]) -> dict[str, str]:
     source = call.headers if NAMES[0] in call.headers else query
-    return {name: source[name] for name in NAMES if name in source}
+    return {name: str(source[name]) for name in (*NAMES, NONCE) if name in source}
 
 
-def parse_body(call: Call) -> Any:
-    """The parameters of a JSON or form body; raises ValueError."""
-    if not call.body.strip():
-        return None
-    kind = call.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "application/x-www-form-urlencoded" and call.body.lstrip()[:1] not in (b"{", b"["):
-        return dict(parse_qsl(call.body.decode(), keep_blank_values=True))
-    return jsonx.loads(call.body)
+def _topics(asked: Any) -> list[str]:
+    lists = asked if isinstance(asked, list) else [asked or ""]
+    return [topic for text in lists for topic in str(text).split(",") if topic]

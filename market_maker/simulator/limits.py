@@ -1,12 +1,13 @@
-"""The request limits BitMEX had, as token buckets with continuous refill (its REST API pages).
+"""The limits BitMEX had, as token buckets with continuous refill (its REST API pages and blog).
 
 `classic`: 300 requests per 5 minutes, a bulk call costs a tenth of its orders. `last`: 120 a
-minute, and 10 a second on the order routes. Cancels are counted but never refused by the
-first layer.
+minute, and 10 a second on the routes that change orders or margin. Cancels are counted but
+never refused by the first layer. Connections of the stream are counted by the hour.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 from market_maker.model.wire import Request
@@ -15,26 +16,44 @@ from market_maker.simulator.dialects.bitmex import route_path
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Sizes of the buckets: per *window_s* with and without a key, and per second on orders."""
+    """Sizes of the buckets."""
 
-    with_key: int
-    without_key: int
+    with_key: int  # requests per `window_s` of an account
+    without_key: int  # ... and of an address
     window_s: float
-    orders_per_s: int | None = None
+    connects_per_hour: int  # of an address, to the stream
+    orders_per_s: int | None = None  # of an account, on the routes of the second layer
+
+    def resized(self, size: int) -> "Rule":
+        """The same with *size* requests for an account, and in proportion for an address."""
+        return replace(
+            self, with_key=size, without_key=max(1, size * self.without_key // self.with_key)
+        )
 
 
-RULES = {"classic": Rule(300, 150, 300.0), "last": Rule(120, 30, 60.0, orders_per_s=10)}
+RULES = {
+    "classic": Rule(300, 150, 300.0, connects_per_hour=40),
+    "last": Rule(120, 30, 60.0, connects_per_hour=720, orders_per_s=10),
+}
+HOUR_S = 3600.0
 
-_ORDER_ROUTES = frozenset(
+_SECOND_LAYER = frozenset(
     {
         ("POST", "/order"),
         ("PUT", "/order"),
         ("DELETE", "/order"),
         ("DELETE", "/order/all"),
+        ("POST", "/order/bulk"),
+        ("PUT", "/order/bulk"),
+        ("POST", "/position/isolate"),
+        ("POST", "/position/leverage"),
+        ("POST", "/position/transferMargin"),
     }
 )
-_NEVER_REFUSED = frozenset({("DELETE", "/order"), ("DELETE", "/order/all")})
-_MAX_CLIENTS = 1024
+_NEVER_REFUSED = frozenset(
+    {("DELETE", "/order"), ("DELETE", "/order/all"), ("POST", "/user/logout")}
+)
+_MAX_BUCKETS = 4096
 
 
 class Bucket:
@@ -76,46 +95,64 @@ class Charge:
 class RateLimits:
     """One profile's limits over all clients. Not thread-safe: call under the engine's lock."""
 
-    def __init__(self, profile: str) -> None:
-        self._rule = RULES[profile]
-        self._buckets: dict[tuple[str, bool], Bucket] = {}  # (client, is the 1 s layer) -> tokens
+    def __init__(
+        self, profile: str, *, size: int | None = None, bulk_cost: float | Fraction = 0.1
+    ) -> None:
+        """*size* replaces the requests per window; an order of a bulk call costs *bulk_cost*."""
+        rule = RULES[profile]
+        self._rule = rule if size is None else rule.resized(size)
+        self._bulk_cost = Fraction(str(bulk_cost))  # 0.1 x 70 is to be 7 and not a little more
+        self._buckets: dict[tuple[str, str], Bucket] = {}  # (client, layer) -> tokens
 
     def charge(self, client: str, has_key: bool, request: Request, now_s: float) -> Charge:
         """Count one request of *client* (an account or an address)."""
-        route = (request.verb.upper(), route_path(request.path))
-        cost = _cost(route, request.body)
-        size = self._rule.with_key if has_key else self._rule.without_key
-        bucket = self._bucket(client, False, size, self._rule.window_s, now_s)
+        rule, route = self._rule, (request.verb.upper(), route_path(request.path))
+        cost = self._cost(route, request.body)
+        size = rule.with_key if has_key else rule.without_key
+        bucket = self._bucket(client, "requests", size, rule.window_s, now_s)
         second = None
-        if self._rule.orders_per_s and route in _ORDER_ROUTES:
-            second = self._bucket(client, True, self._rule.orders_per_s, 1.0, now_s)
+        if rule.orders_per_s and route in _SECOND_LAYER:
+            second = self._bucket(client, "orders", rule.orders_per_s, 1.0, now_s)
         wait_s = 0
         if bucket.refill(now_s) < cost and route not in _NEVER_REFUSED:
             wait_s = bucket.wait_s(cost)
-        elif second is not None and second.refill(now_s) < cost:
-            wait_s = second.wait_s(cost)
+        elif second is not None and second.refill(now_s) < 1:
+            wait_s = second.wait_s(1)
         if not wait_s:
             bucket.take(cost)
             if second is not None:
-                second.take(cost)
+                second.take(1)
         return Charge(_headers(bucket, second, wait_s, now_s), wait_s)
 
-    def _bucket(
-        self, client: str, is_second: bool, size: int, window_s: float, now_s: float
-    ) -> Bucket:
-        bucket = self._buckets.get((client, is_second))
+    def connect(self, address: str, now_s: float) -> Charge:
+        """Count one connection to the stream."""
+        size = self._rule.connects_per_hour
+        bucket = self._bucket(address, "connects", size, HOUR_S, now_s)
+        wait_s = 0 if bucket.refill(now_s) >= 1 else bucket.wait_s(1)
+        if not wait_s:
+            bucket.take(1)
+        return Charge(_headers(bucket, None, wait_s, now_s), wait_s)
+
+    def _cost(self, route: tuple[str, str], body: Any) -> int:
+        orders = body.get("orders") if isinstance(body, dict) else None
+        if route[1] == "/order/bulk" and isinstance(orders, list):
+            cost = max(1, math.ceil(self._bulk_cost * len(orders)))
+            return min(cost, self._rule.with_key)  # else it could never be paid
+        return 1
+
+    def _bucket(self, client: str, layer: str, size: int, window_s: float, now_s: float) -> Bucket:
+        bucket = self._buckets.get((client, layer))
         if bucket is None:
-            if len(self._buckets) >= _MAX_CLIENTS:
-                del self._buckets[next(iter(self._buckets))]
-            bucket = self._buckets[client, is_second] = Bucket(size, window_s, now_s)
+            if len(self._buckets) >= _MAX_BUCKETS:
+                self._forget(now_s)
+            bucket = self._buckets[client, layer] = Bucket(size, window_s, now_s)
         return bucket
 
-
-def _cost(route: tuple[str, str], body: Any) -> int:
-    orders = body.get("orders") if isinstance(body, dict) else None
-    if route[1] == "/order/bulk" and isinstance(orders, list):
-        return max(1, math.ceil(0.1 * len(orders)))
-    return 1
+    def _forget(self, now_s: float) -> None:
+        """Make room: a bucket that is full again says nothing; without one, the oldest goes."""
+        full = [name for name, b in self._buckets.items() if b.refill(now_s) >= b.size]
+        for name in full or [next(iter(self._buckets))]:
+            del self._buckets[name]
 
 
 def _headers(bucket: Bucket, second: Bucket | None, wait_s: int, now_s: float) -> dict[str, str]:

@@ -6,111 +6,23 @@ as a child with `--parent-pipe`.
 
 import argparse
 import contextlib
-import logging
 import os
 import signal
-import socket
-import socketserver
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from http.server import ThreadingHTTPServer
 from typing import Any
 
 from market_maker import jsonx
 from market_maker.clock import Clock
-from market_maker.simulator.dialects.bitmex import API_ROOT, PROFILES, Dialect
+from market_maker.simulator.dialects.bitmex import PROFILES, Dialect
 from market_maker.simulator.exchange import Account, Engine
-from market_maker.simulator.handler import Handler
 from market_maker.simulator.hub import Hub
 from market_maker.simulator.limits import RateLimits
-from market_maker.simulator.session import REALTIME
+from market_maker.simulator.listener import LOOPBACK, Server, serve
 from market_maker.utils.errors import SettingsError
 
-LOOPBACK = "127.0.0.1"
-_MIN_PACE_S = 0.002  # how long the engine rests at least between two looks at the clock
-_MAX_PACE_S = 0.05  # ... and at most: a request may have set a timer meanwhile
-
-logger = logging.getLogger("root")
-
-
-class Server(ThreadingHTTPServer):
-    """A running exchange. Threads: one accepts, one paces the engine, one per connection."""
-
-    daemon_threads = True
-    request_queue_size = 128
-
-    def __init__(self, hub: Hub, host: str = LOOPBACK, port: int = 0) -> None:
-        """Bind to *port*, or any free one for 0; raises OSError when it is taken."""
-        self.hub = hub
-        self._host = host
-        self._connections: set[Any] = set()
-        self._stopping = threading.Event()
-        super().__init__((host, port), Handler)
-
-    def server_bind(self) -> None:
-        # without HTTPServer's look-up of the host's name, which may ask a name server
-        socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = self._host, self.server_address[1]
-
-    @property
-    def base_url(self) -> str:
-        return f"http://{self._host}:{self.server_port}{API_ROOT}/"
-
-    @property
-    def ws_url(self) -> str:
-        return f"ws://{self._host}:{self.server_port}{REALTIME}"
-
-    def start(self) -> None:
-        for name, target in (("accept", self._accept), ("pace", self._pace)):
-            threading.Thread(target=target, name=f"simulator-{name}", daemon=True).start()
-
-    def close(self) -> None:
-        """Stop, and cut every connection."""
-        self._stopping.set()
-        self.shutdown()
-        self.server_close()
-        for connection in list(self._connections):
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-
-    def _accept(self) -> None:
-        self.serve_forever(poll_interval=_MAX_PACE_S)  # how long close() waits at most
-
-    def _pace(self) -> None:
-        delay_s: float | None = 0.0
-        while not self._stopping.wait(
-            _MAX_PACE_S if delay_s is None else min(_MAX_PACE_S, max(_MIN_PACE_S, delay_s))
-        ):
-            delay_s = self.hub.advance()
-
-    def get_request(self) -> tuple[Any, Any]:
-        request, address = super().get_request()
-        self._connections.add(request)
-        return request, address
-
-    def shutdown_request(self, request: Any) -> None:
-        self._connections.discard(request)
-        super().shutdown_request(request)
-
-    def handle_error(self, *_: Any) -> None:
-        if not isinstance(sys.exception(), ConnectionError):
-            logger.exception("The built-in exchange failed to answer a request")
-
-
-def serve(
-    engine: Engine,
-    dialect: Dialect,
-    host: str = LOOPBACK,
-    port: int = 0,
-    *,
-    clock: Clock | None = None,
-    limits: RateLimits | None = None,
-) -> Server:
-    """Start serving *engine*; raises OSError when the port is taken."""
-    server = Server(Hub(engine, dialect, clock or Clock(), limits), host, port)
-    server.start()
-    return server
+__all__ = ["Server", "main", "serve"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,13 +4,14 @@ The socket server and the in-process twin both speak through it. Every method mu
 under the engine's lock, so that an image and the deltas after it never miss or repeat a change.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from market_maker.simulator.auth import NAMES, identify
+from market_maker.model.wire import Answer, Request
+from market_maker.simulator.auth import NAMES, NONCE, identify
 from market_maker.simulator.dialects.bitmex import Dialect
 from market_maker.simulator.dialects.bitmex_feed import Message, Scope
-from market_maker.simulator.dialects.bitmex_orders import Call, cancel_all_after, find_symbol
+from market_maker.simulator.dialects.bitmex_orders import find_symbol
 from market_maker.simulator.dialects.bitmex_tables import PRIVATE, TABLES
 from market_maker.simulator.exchange import Account, Refused
 from market_maker.simulator.instruments import iso_time
@@ -19,28 +20,47 @@ DOCS = "https://www.bitmex.com/app/wsAPI"
 REALTIME = "/realtime"
 SEE_DOCS = f" Please see the documentation at {DOCS}."
 OPS = ("subscribe", "unsubscribe", "authKeyExpires", "cancelAllAfter", "help")
+MAX_ERRORS = 20  # of one connection; BitMEX disconnected after "many" and named no number
+CLASSIC_VERSION = "2018-06-29T18:05:14.000Z"
+CLASSIC_CONNECTS = 40  # per hour, which the classic welcome tells
+
+Handle = Callable[[Request, Account | None], Answer]
 
 
 class Session:
     """What one connection is subscribed to, and as whom."""
 
-    def __init__(self, dialect: Dialect, account: Account | None = None) -> None:
+    def __init__(
+        self,
+        dialect: Dialect,
+        account: Account | None = None,
+        handle: Handle | None = None,
+        connects_left: int | None = None,
+    ) -> None:
+        """*handle* answers what a command asks of the REST side; without it, the dialect."""
         self.dialect = dialect
         self.account = account
-        self.is_refused = False  # authentication failed: the connection ends
+        self.ending = ""  # why the connection ends after its last answers
+        self._handle = handle or dialect.handle
+        self._connects_left = CLASSIC_CONNECTS - 1 if connects_left is None else connects_left
+        self._errors = 0
         self._topics: dict[str, tuple[str, str | None]] = {}  # as sent -> (table, symbol)
         self._follows: set[tuple[str, str | None]] = set()  # the same without their spelling
 
     def welcome(self) -> Message:
         """The first frame of a connection."""
+        now = iso_time(self.dialect.engine.now())
+        info = "Welcome to the BitMEX Realtime API."
+        if self.dialect.is_classic:
+            limit = {"remaining": self._connects_left}
+            return {
+                "info": info, "version": CLASSIC_VERSION, "timestamp": now, "docs": DOCS,
+                "limit": limit,
+            }  # fmt: skip
         return {
-            "info": "Welcome to the BitMEX Realtime API.",
-            "version": "2.0.0",
-            "timestamp": iso_time(self.dialect.engine.now()),
-            "docs": DOCS,
-            "heartbeatEnabled": False,
-            "limit": {"remaining": 719} if self.dialect.is_classic else {},
-        }
+            "info": info, "version": "2.0.0", "timestamp": now, "docs": DOCS,
+            "heartbeatEnabled": False, "limit": {}, "appName": "ws-feedhandler-1",
+        }  # fmt: skip
 
     def wants(self, scope: Scope) -> bool:
         """Whether a message of *scope* is for this client."""
@@ -55,23 +75,36 @@ class Session:
         if message == "help":
             return [self._help()]
         if not isinstance(message, Mapping):
-            return [decode_error("not an object")]
-        op, request = message.get("op"), {"op": message.get("op"), "args": message.get("args")}
+            return self.counted([decode_error("not an object")])
+        request = {"op": message.get("op"), "args": message.get("args")}
         try:
-            match op:
-                case "subscribe":
-                    return self.subscribe(_arguments(message), request)
-                case "unsubscribe":
-                    return self._unsubscribe(_arguments(message), request)
-                case "authKeyExpires":
-                    return [self._authenticate(_arguments(message), request)]
-                case "cancelAllAfter":
-                    return [self._cancel_all_after(_arguments(message), request)]
-                case "help":
-                    return [self._help()]
+            return self.counted(self._obey(request["op"], _arguments(message), request))
         except Refused as refused:
-            return [_error(refused.status, refused.message, request)]
+            return self.counted([_error(refused.status, refused.message, request)])
+
+    def _obey(self, op: Any, arguments: list[Any], request: Message) -> list[Message]:
+        match op:
+            case "subscribe":
+                return self.subscribe(arguments, request)
+            case "unsubscribe":
+                return self._unsubscribe(arguments, request)
+            case "authKeyExpires":
+                return [self._authenticate(dict(zip(NAMES, arguments, strict=False)), request)]
+            case "authKey":  # the scheme before: key, nonce, signature
+                names = (NAMES[0], NONCE, NAMES[2])
+                return [self._authenticate(dict(zip(names, arguments, strict=False)), request)]
+            case "cancelAllAfter":
+                return [self._cancel_all_after(arguments, request)]
+            case "help":
+                return [self._help()]
         return [_error(400, f"Unknown command: {op}.{SEE_DOCS}", request)]
+
+    def counted(self, answers: list[Message]) -> list[Message]:
+        """*answers*; too many errors among them end the connection."""
+        self._errors += sum("error" in answer for answer in answers)
+        if self._errors > MAX_ERRORS and not self.ending:
+            self.ending = "too many errors"
+        return answers
 
     def subscribe(
         self, topics: list[Any], request: Mapping[str, Any] | None = None
@@ -92,10 +125,16 @@ class Session:
                 continue
             self._topics[topic] = (table, symbol)
             self._follows.add((table, symbol))
-            answers.append({"success": True, "subscribe": topic, "request": asked})
+            answers.append(self._acknowledge(topic, table, asked))
             number = self.account.number if self.account and table in PRIVATE else None
             answers.append(self.dialect.partial(table, symbol, number))
         return answers
+
+    def _acknowledge(self, topic: str, table: str, request: Mapping[str, Any]) -> Message:
+        ack: Message = {"success": True, "subscribe": topic, "request": request}
+        if not self.dialect.is_classic and table not in PRIVATE:
+            ack["pool"] = "Primary"  # since May 2026; we have one book
+        return ack
 
     def _topic(self, topic: str) -> tuple[str, str | None, Message | None]:
         name, _, asked = topic.partition(":")
@@ -127,21 +166,27 @@ class Session:
         self._follows = set(self._topics.values())
         return answers
 
-    def _authenticate(self, arguments: list[Any], request: Mapping[str, Any]) -> Message:
+    def _authenticate(self, credentials: Mapping[str, Any], request: Message) -> Message:
         if self.account is not None:
             raise Refused("You are already authenticated.")
-        credentials = dict(zip(NAMES, map(str, arguments), strict=False))
-        self.is_refused = True
-        self.account = identify(self.dialect.engine, credentials, "GET", REALTIME)
+        self.ending = "authentication failed"
+        texts = {name: str(value) for name, value in credentials.items()}
+        self.account = identify(self.dialect.engine, texts, "GET", REALTIME)
         if self.account is None:
             raise Refused("Invalid API Key.", 401)
-        self.is_refused = False
+        self.ending = ""
         return {"success": True, "request": request}
 
-    def _cancel_all_after(self, arguments: list[Any], request: Mapping[str, Any]) -> Message:
+    def _cancel_all_after(self, arguments: list[Any], request: Message) -> Message:
         timeout = {"timeout": arguments[0] if arguments else None}
-        answer = cancel_all_after(Call(self.dialect.feed, timeout, self.account))
-        return {**answer, "request": request}
+        asked = Request("POST", "/order/cancelAllAfter", None, timeout)
+        answer = self._handle(asked, self.account)
+        if answer.status == 200:
+            return {**answer.body, "request": request}
+        frame = _error(answer.status, answer.body["error"]["message"], request)
+        if "retry-after" in answer.headers:
+            frame["meta"] = {"retryAfter": int(answer.headers["retry-after"])}
+        return frame
 
     def _help(self) -> Message:
         return {

@@ -10,7 +10,6 @@ import hashlib
 import queue
 import socket
 import threading
-from io import BufferedIOBase
 
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import (
@@ -28,6 +27,8 @@ from market_maker.simulator.session import Session
 QUEUE_SIZE = 10_000  # frames; about a minute of a busy market
 MAX_FRAME = 1_000_000  # characters a client may send in one message
 _LAST_WORDS_S = 1.0  # for the end of a conversation
+_LAST_READS = 100  # ... and as many pieces of it
+_CHUNK = 65_536
 _BATCH = 200  # frames written with one system call
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 
@@ -37,16 +38,26 @@ def accept_token(key: str) -> str:
     return base64.b64encode(hashlib.sha1((key + _GUID).encode()).digest()).decode()
 
 
+def hear_out(connection: socket.socket) -> None:
+    """Say no more, and hear a talking client out: cutting the line destroys our last words."""
+    with contextlib.suppress(OSError):
+        connection.settimeout(_LAST_WORDS_S)
+        connection.shutdown(socket.SHUT_WR)
+        for _ in range(_LAST_READS):
+            if not connection.recv(_CHUNK):
+                break
+
+
 class SocketClient:
     """A connection after its handshake."""
 
     def __init__(
-        self, hub: Hub, session: Session, connection: socket.socket, reader: BufferedIOBase
+        self, hub: Hub, session: Session, connection: socket.socket, sent_ahead: bytes = b""
     ) -> None:
         self.session = session
         self._hub = hub
         self._socket = connection
-        self._reader = reader
+        self._sent_ahead = sent_ahead
         self._protocol = Connection(ConnectionType.SERVER)
         self._outgoing: queue.Queue[str | Event | None] = queue.Queue(QUEUE_SIZE)
         self._text: list[str] = []  # parts of a message that is still arriving
@@ -68,16 +79,8 @@ class SocketClient:
             self._hub.leave(self)
             self._enqueue(None)
             writer.join(_LAST_WORDS_S)
-            self._hear_out()
+            hear_out(self._socket)
             self.drop()
-
-    def _hear_out(self) -> None:
-        # Cutting the line while the client still talks would destroy our last frames to it.
-        with contextlib.suppress(OSError):
-            self._socket.settimeout(_LAST_WORDS_S)
-            self._socket.shutdown(socket.SHUT_WR)
-            while self._reader.read1(65_536):
-                pass
 
     def drop(self) -> None:
         """Cut the line; both threads notice."""
@@ -91,11 +94,13 @@ class SocketClient:
             self.drop()
 
     def _read(self) -> None:
-        while data := self._reader.read1(65_536):
+        data = self._sent_ahead or self._socket.recv(_CHUNK)
+        while data:
             self._protocol.receive_data(data)
             for event in self._protocol.events():
                 if not self._on_frame(event):
                     return
+            data = self._socket.recv(_CHUNK)
 
     def _on_frame(self, event: Event) -> bool:
         """Act on a frame; False when the conversation is over."""
@@ -120,8 +125,8 @@ class SocketClient:
         if event.message_finished:
             text, self._text = "".join(self._text), []
             self._hub.receive(self, text)
-        if self.session.is_refused:
-            self._enqueue(CloseConnection(1008, "authentication failed"))
+        if self.session.ending:
+            self._enqueue(CloseConnection(1008, self.session.ending))
             return False
         return True
 

@@ -15,11 +15,8 @@ from urllib.parse import quote, urlencode
 
 import pytest
 import websocket
-from hypothesis import given
-from hypothesis import strategies as st
 
 from market_maker.clock import Clock, ManualClock
-from market_maker.model.wire import Request
 from market_maker.simulator import server as server_module
 from market_maker.simulator import websocket as socket_module
 from market_maker.simulator.auth import NAMES, signature
@@ -254,79 +251,6 @@ def test_limits_are_counted_and_told() -> None:
             assert int(headers["x-ratelimit-reset"]) >= int(time.time())
         assert left[0] == 299
         assert left[2] <= left[1] <= left[0]
-
-
-def charge(limits: RateLimits, verb: str, path: str, body: Any = None, now_s: float = 0.0) -> Any:
-    return limits.charge("account 1", True, Request(verb, path, None, body), now_s)
-
-
-@pytest.mark.parametrize(
-    ("profile", "verb", "path", "body", "allowed"),
-    [
-        ("classic", "GET", "/order", None, 300),
-        ("classic", "POST", "/order", None, 300),
-        ("classic", "POST", "/order/bulk", {"orders": [{}] * 12}, 150),
-        ("classic", "POST", "/order/bulk", {"orders": [{}] * 10}, 300),
-        ("last", "GET", "/order", None, 120),
-        ("last", "POST", "/order", None, 10),
-        ("last", "DELETE", "/order/all", None, 10),
-    ],
-)
-def test_so_many_requests_are_allowed_at_once(
-    profile: str, verb: str, path: str, body: Any, allowed: int
-) -> None:
-    limits = RateLimits(profile)
-    outcomes = [charge(limits, verb, path, body).retry_after_s for _ in range(allowed + 1)]
-    assert outcomes[:-1] == [0] * allowed
-    assert outcomes[-1] >= 1
-
-
-def test_a_refused_request_may_come_again_when_it_was_told() -> None:
-    limits = RateLimits("classic")
-    for _ in range(300):
-        charge(limits, "GET", "/order")
-    refused = charge(limits, "GET", "/order")
-    assert refused.headers["retry-after"] == "1"
-    assert refused.headers["x-ratelimit-reset"] == "300"
-    assert refused.message == "Rate limit exceeded, retry in 1 seconds."
-    assert charge(limits, "GET", "/order", now_s=1.0).retry_after_s == 0
-    assert charge(limits, "GET", "/order", now_s=1.0).retry_after_s == 1
-
-
-def test_cancels_are_counted_but_never_refused_by_the_first_layer() -> None:
-    limits = RateLimits("classic")
-    left = [int(charge(limits, "DELETE", "/order").headers["x-ratelimit-remaining"])]
-    left += [charge(limits, "DELETE", "/order").retry_after_s for _ in range(400)]
-    assert left == [299] + [0] * 400
-    assert charge(limits, "POST", "/order").retry_after_s == 1
-
-
-def test_clients_without_a_key_share_less_and_do_not_take_from_others() -> None:
-    limits = RateLimits("last")
-    for _ in range(30):
-        assert not limits.charge("address x", False, Request("GET", "/quote"), 0.0).retry_after_s
-    assert limits.charge("address x", False, Request("GET", "/quote"), 0.0).retry_after_s == 2
-    assert charge(limits, "GET", "/quote").retry_after_s == 0
-
-
-@given(
-    st.lists(st.tuples(st.floats(0, 20), st.sampled_from(["GET", "POST", "DELETE"])), max_size=80)
-)
-def test_no_sequence_of_calls_passes_more_than_size_and_refill(calls: Any) -> None:
-    limits, now_s, passed = RateLimits("last"), 0.0, 0
-    for wait_s, verb in calls:
-        now_s += wait_s
-        answer = charge(limits, verb, "/order", now_s=now_s)
-        assert 0 <= int(answer.headers["x-ratelimit-remaining"]) <= 120
-        passed += not answer.retry_after_s
-    assert passed <= 10 + 10 * now_s
-
-
-def test_the_memory_of_clients_is_bounded() -> None:
-    limits = RateLimits("classic")
-    for number in range(3000):
-        limits.charge(f"address {number}", False, Request("GET", "/quote"), 0.0)
-    assert len(limits._buckets) <= 1024
 
 
 def test_a_refused_call_is_a_429_with_everything_to_wait_by() -> None:

@@ -1,0 +1,105 @@
+"""The port of the built-in exchange: accepts connections and paces the engine."""
+
+import contextlib
+import logging
+import socket
+import socketserver
+import sys
+import threading
+from typing import Any
+
+from market_maker.clock import Clock
+from market_maker.simulator.dialects.bitmex import API_ROOT, Dialect
+from market_maker.simulator.exchange import Engine
+from market_maker.simulator.handler import Connection
+from market_maker.simulator.hub import Hub
+from market_maker.simulator.limits import RateLimits
+from market_maker.simulator.session import REALTIME
+
+LOOPBACK = "127.0.0.1"
+MAX_CONNECTIONS = 1000  # at a time; each has a thread
+_MIN_PACE_S = 0.002  # how long the engine rests at least between two looks at the clock
+_MAX_PACE_S = 0.05  # ... and at most: a request may have set a timer meanwhile
+
+logger = logging.getLogger("root")
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """A running exchange. Threads: one accepts, one paces the engine, one per connection."""
+
+    daemon_threads = True
+    block_on_close = False
+    allow_reuse_address = True
+    request_queue_size = 128
+
+    def __init__(self, hub: Hub, host: str = LOOPBACK, port: int = 0) -> None:
+        """Bind to *port*, or any free one for 0; raises OSError when it is taken."""
+        self.hub = hub
+        self._host = host
+        self._connections: set[socket.socket] = set()
+        self._stopping = threading.Event()
+        super().__init__((host, port), Connection)  # type: ignore[arg-type]
+        self.server_port = int(self.server_address[1])
+
+    @property
+    def base_url(self) -> str:
+        return f"http://{self._host}:{self.server_port}{API_ROOT}/"
+
+    @property
+    def ws_url(self) -> str:
+        return f"ws://{self._host}:{self.server_port}{REALTIME}"
+
+    def start(self) -> None:
+        for name, target in (("accept", self._accept), ("pace", self._pace)):
+            threading.Thread(target=target, name=f"simulator-{name}", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop, and cut every connection."""
+        self._stopping.set()
+        self.shutdown()
+        self.server_close()
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self) -> None:
+        self.serve_forever(poll_interval=_MAX_PACE_S)  # how long close() waits at most
+
+    def _pace(self) -> None:
+        delay_s: float | None = 0.0
+        while not self._stopping.wait(
+            _MAX_PACE_S if delay_s is None else min(_MAX_PACE_S, max(_MIN_PACE_S, delay_s))
+        ):
+            delay_s = self.hub.advance()
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002
+        if len(self._connections) >= MAX_CONNECTIONS:
+            return False
+        self._connections.add(request)
+        return True
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        Connection(request, str(client_address[0]), self.hub).serve()
+
+    def shutdown_request(self, request: Any) -> None:
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, *_: Any) -> None:
+        if not isinstance(sys.exception(), OSError):
+            logger.exception("The built-in exchange failed to answer a request")
+
+
+def serve(
+    engine: Engine,
+    dialect: Dialect,
+    host: str = LOOPBACK,
+    port: int = 0,
+    *,
+    clock: Clock | None = None,
+    limits: RateLimits | None = None,
+) -> Server:
+    """Start serving *engine*; raises OSError when the port is taken."""
+    server = Server(Hub(engine, dialect, clock or Clock(), limits), host, port)
+    server.start()
+    return server
