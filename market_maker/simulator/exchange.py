@@ -14,6 +14,8 @@ One caller at a time; whoever has several threads brings the lock.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from heapq import heappop, heappush
+from itertools import count
 from random import Random, SystemRandom
 from typing import Any, NamedTuple, Protocol
 
@@ -83,6 +85,8 @@ class Engine:
         self._next_account = account_base or self._rng.randrange(100_000, 900_000)
         self._keys = KeyRing(self._rng)
         self._timers: dict[int, float] = {}  # account -> when all its orders are cancelled
+        self._agenda: list[tuple[float, int, Callable[[], object]]] = []
+        self._agenda_order = count()
         self._market = market
         if market is not None:
             market.bind(self)
@@ -97,6 +101,8 @@ class Engine:
     def next_event_time(self) -> float | None:
         """When a timer or the market acts next, or None."""
         times = list(self._timers.values())
+        if self._agenda:
+            times.append(self._agenda[0][0])
         market_time = self._market.next_time() if self._market else None
         if market_time is not None:
             times.append(market_time)
@@ -109,10 +115,15 @@ class Engine:
                 if self._market and self._market.next_time() == due:
                     self._market.step()
                     self._flush()
+                elif self._agenda and self._agenda[0][0] == due:
+                    heappop(self._agenda)[2]()
+                    self._flush()
                 else:
-                    account_no = min(self._timers, key=self._timers.__getitem__)
-                    del self._timers[account_no]
-                    self._cancel_open(account_no, None, "Canceled via Cancel All After.")
+                    self.fire_timer(min(self._timers, key=self._timers.__getitem__))
+
+    def call_at(self, time_s: float, action: Callable[[], object]) -> None:
+        """Let *action* happen at *time_s* (Unix seconds); what is past happens next."""
+        heappush(self._agenda, (max(time_s, self.now()), next(self._agenda_order), action))
 
     @property
     def listeners(self) -> list[Callable[[Event], None]]:
@@ -216,6 +227,11 @@ class Engine:
             return None
         self._timers[account_no] = self.now() + timeout_ms / 1000
         return self._timers[account_no]
+
+    def fire_timer(self, account_no: int) -> None:
+        """Do what the account's timer does when it runs out, whether or not it was armed."""
+        self._timers.pop(account_no, None)
+        self._cancel_open(account_no, None, "Canceled via Cancel All After.")
 
     # -- what happens to a market ---------------------------------------------------------------
 

@@ -1,0 +1,307 @@
+"""Faults on demand, between the exchange and its clients.
+
+`FaultyDialect` wraps the two functions of a dialect. What a fault makes of a request is its
+`Fate`: whether the exchange acts, when, and what is answered. An answer that never comes is told
+as transports tell it: status 0. So every fault works in process on a manual clock as well as
+over sockets; the twin and the hub do the waiting that a fate asks for.
+"""
+
+import copy
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+from random import Random
+from typing import Any, NamedTuple
+
+from market_maker.model.wire import Answer, Request
+from market_maker.simulator.dialects.bitmex import Dialect, error_answer, route_path
+from market_maker.simulator.dialects.bitmex_feed import Message, Scoped
+from market_maker.simulator.events import Event
+from market_maker.simulator.exchange import Account, Engine
+from market_maker.simulator.fault_kinds import DEED, REQUEST, SOCKET, STREAM, Fault, parse
+from market_maker.simulator.instruments import iso_time
+
+Deliver = Callable[[list[Scoped]], None]
+
+TIMED_OUT = Answer(0, None, {}, True, "timed out")
+CONNECTION_LOST = Answer(0, None, {}, True, "connection lost")
+REFUSED = Answer(0, None, {}, False, "connection refused")
+OVERLOADED = "The system is currently overloaded. Please try again later."  # BitMEX's words
+BAD_GATEWAY = (
+    "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
+    "<center><h1>502 Bad Gateway</h1></center>\r\n</body>\r\n</html>\r\n"
+)
+
+
+class Fate(NamedTuple):
+    """What becomes of a request. Times are seconds."""
+
+    before_s: float = 0.0  # until the exchange sees it
+    acts: bool = True
+    answer: Answer | None = None  # in place of the exchange's own
+    after_s: float = 0.0  # until the answer leaves
+    late_s: float | None = None  # acted on so much later, when nobody waits for it any more
+    hold_s: float = 0.0  # how long its events wait, so that the answer overtakes them
+
+
+UNHARMED = Fate()
+
+
+class Faults:
+    """The faults that are on, for all clients of one engine. Call it under the engine's lock."""
+
+    def __init__(self, engine: Engine, seed: int | None = None) -> None:
+        self.engine = engine
+        self.active: list[Fault] = []
+        self.skew_s = 0.0  # how far the clock that clients see is ahead
+        self.is_frozen = False
+        self.is_refusing = False
+        self.on_close: list[Callable[[], None]] = []  # cut the streams
+        self.on_change: list[Callable[[], None]] = []  # frozen or refusing turned
+        self._rng = Random(seed)
+
+    def add(self, text: str) -> Fault:
+        """Begin the fault that *text* asks for; raises BadFault."""
+        now_s = self.engine.now()
+        fault = parse(text, now_s)
+        self.active.append(fault)
+        if fault.kind.group in (DEED, SOCKET):
+            self.engine.call_at(fault.start_s, partial(self._strike, fault))
+        if fault.end_s < float("inf"):
+            self.engine.call_at(fault.end_s, partial(self._end, fault))
+        return fault
+
+    def clear(self, name: str = "") -> int:
+        """End the faults of that name, or all; how many there were."""
+        ended = [fault for fault in self.active if name in ("", fault.kind.name, fault.text)]
+        for fault in ended:
+            self._end(fault)
+        return len(ended)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The faults that are on or still to come, for a person to read."""
+        return [
+            {
+                "fault": fault.text,
+                "start": iso_time(fault.start_s),
+                "end": iso_time(fault.end_s) if fault.end_s < float("inf") else None,
+                "hits": fault.hits,
+            }
+            for fault in self.active
+        ]
+
+    def fate(self, verb: str, path: str, account_no: int = 0) -> Fate:
+        """What becomes of a request that arrives now; each fault that strikes has its say."""
+        fate = UNHARMED
+        for fault in self._striking(REQUEST):
+            verbs, under = fault.word("verb").upper(), fault.word("path")
+            if verbs and verb.upper() not in verbs.split("+"):
+                continue
+            if not route_path(path).startswith(under) or not _is_about(fault, account_no):
+                continue
+            if fault.strikes(self._rng):
+                fate = _worsened(fate, fault)
+        return fate
+
+    def stream_faults(self, table: str, account_no: int | None) -> list[Fault]:
+        """The faults that strike a message of *table* now."""
+        return [
+            fault
+            for fault in self._striking(STREAM)
+            if (not fault.word("table") or table in fault.word("table").split("+"))
+            and _is_about(fault, account_no or 0)
+            and fault.strikes(self._rng)
+        ]
+
+    def _striking(self, group: str) -> list[Fault]:
+        now_s = self.engine.now()
+        return [f for f in self.active if f.kind.group == group and f.is_on(now_s)]
+
+    def _strike(self, fault: Fault) -> None:
+        if fault not in self.active:
+            return
+        fault.hits += 1
+        match fault.kind.name:
+            case "clock-skew":
+                self.skew_s = fault.number("seconds")
+            case "freeze" | "refuse":
+                self._turn(fault, True)
+            case "close":
+                for cut in list(self.on_close):
+                    cut()
+            case "deadman":
+                for account_no in self._accounts(fault):
+                    self.engine.fire_timer(account_no)
+        if fault.kind.group == DEED or fault.kind.name == "close":
+            self._repeat(fault)
+
+    def _repeat(self, fault: Fault) -> None:
+        if fault.number("every") and fault.hits < fault.number("count"):
+            again_s = fault.start_s + fault.hits * fault.number("every")
+            self.engine.call_at(again_s, partial(self._strike, fault))
+        else:
+            self._end(fault)
+
+    def _end(self, fault: Fault) -> None:
+        if fault not in self.active:
+            return
+        self.active.remove(fault)
+        if fault.kind.name == "clock-skew":
+            self.skew_s = 0.0
+        elif fault.kind.name in ("freeze", "refuse"):
+            self._turn(fault, False)
+
+    def _turn(self, fault: Fault, is_on: bool) -> None:
+        if fault.kind.name == "freeze":
+            self.is_frozen = is_on
+        else:
+            self.is_refusing = is_on
+        for listener in list(self.on_change):
+            listener()
+
+    def _accounts(self, fault: Fault) -> list[int]:
+        numbers = [account.number for account in self.engine.accounts()]
+        return [number for number in dict.fromkeys(numbers) if _is_about(fault, number)]
+
+
+def _is_about(fault: Fault, account_no: int) -> bool:
+    return fault.number("account") in (0, account_no)
+
+
+def _worsened(fate: Fate, fault: Fault) -> Fate:
+    name = fault.kind.name
+    match name:
+        case "drop-request" | "drop-answer":
+            lost = TIMED_OUT if fault.word("lost") == "timeout" else CONNECTION_LOST
+            return fate._replace(acts=fate.acts and name == "drop-answer", answer=lost)
+        case "late-act":
+            return fate._replace(acts=False, answer=TIMED_OUT, late_s=fault.number("seconds"))
+        case "late-request":
+            return fate._replace(before_s=fate.before_s + fault.number("seconds"))
+        case "late-answer":
+            return fate._replace(after_s=fate.after_s + fault.number("seconds"))
+        case "answer-first":
+            return fate._replace(hold_s=fault.number("seconds"))
+    acts = fate.acts and bool(fault.number("acts"))
+    return fate._replace(acts=acts, answer=fate.answer or _failure(fault))
+
+
+def _failure(fault: Fault) -> Answer:
+    match fault.kind.name:
+        case "401":
+            return error_answer(401, "Invalid API Key.")
+        case "403":
+            return error_answer(403, "Access Denied")
+        case "429":
+            wait_s = f"{fault.number('retry'):.0f}"
+            text = f"Rate limit exceeded, retry in {wait_s} seconds."
+            headers = {"retry-after": wait_s, "x-ratelimit-remaining": "0"}
+            return error_answer(429, text, "RateLimitError")._replace(headers=headers)
+        case "502":
+            return Answer(502, BAD_GATEWAY, {})
+        case "503":
+            return error_answer(503, OVERLOADED)
+    return error_answer(500, "Internal Server Error")
+
+
+class FaultyDialect(Dialect):
+    """A dialect whose wire breaks as the faults say. `deliver` sends what was held back."""
+
+    def __init__(self, engine: Engine, profile: str, faults: Faults) -> None:
+        super().__init__(engine, profile)
+        self.faults = faults
+        self.deliver: Deliver = _nowhere
+        self._held_until: dict[int, float] = {}  # account -> when its events go on
+        self._overtaken: list[Scoped] = []  # messages that let the next one pass
+
+    def fate(self, request: Request, account: Account | None) -> Fate:
+        """What becomes of a request that arrives now."""
+        if not self.faults.active:
+            return UNHARMED
+        return self.faults.fate(request.verb, request.path, account.number if account else 0)
+
+    def meet(self, fate: Fate, request: Request, account: Account | None) -> Answer:
+        """Act on *request* as *fate* has it, at once; the waiting is the caller's."""
+        if fate.hold_s and account is not None:
+            until_s = self.engine.now() + fate.hold_s
+            self._held_until[account.number] = until_s
+        if fate.late_s is not None:
+            act = partial(super().handle, request, account)
+            self.engine.call_at(self.engine.now() + fate.late_s, act)
+        own = super().handle(request, account) if fate.acts else None
+        answer = fate.answer or own or error_answer(500, "Internal Server Error")
+        if not self.faults.skew_s:
+            return answer
+        return answer._replace(body=shift_times(answer.body, self.faults.skew_s))
+
+    def handle(self, request: Request, account: Account | None) -> Answer:
+        return self.meet(self.fate(request, account), request, account)
+
+    def render(self, event: Event) -> list[Scoped]:
+        messages = super().render(event)
+        if not (self.faults.active or self._overtaken or self._held_until):
+            return messages
+        out: list[Scoped] = []
+        for scoped in messages:
+            out += self._struck(scoped)
+        return out
+
+    def partial(self, table: str, symbol: str | None, account: int | None) -> Message:
+        image = super().partial(table, symbol, account)
+        shifted: Message = shift_times(image, self.faults.skew_s) if self.faults.skew_s else image
+        return shifted
+
+    def _struck(self, scoped: Scoped) -> list[Scoped]:
+        """What goes out now in place of one message."""
+        scope, message = scoped
+        now_s = self.engine.now()
+        if self.faults.skew_s:
+            scoped = (scope, shift_times(message, self.faults.skew_s))
+        due_s = self._held_until.get(scope.account or 0, 0.0)
+        if scope.account is not None and due_s <= now_s:
+            self._held_until.pop(scope.account, None)
+        out = [scoped]
+        for fault in self.faults.stream_faults(scope.table, scope.account):
+            match fault.kind.name:
+                case "skip" | "stale":
+                    return []
+                case "duplicate":
+                    out.append(copy.deepcopy(scoped))
+                case "reorder" if not self._overtaken:
+                    self._overtaken += out
+                    self.engine.call_at(now_s + fault.number("seconds"), self._catch_up)
+                    return []
+                case "late-event" | "late-position":
+                    due_s = max(due_s, now_s + fault.number("seconds"))
+        if due_s > now_s:
+            self.engine.call_at(due_s, partial(self._deliver, out))
+            return []
+        overtaken, self._overtaken = self._overtaken, []
+        return out + overtaken
+
+    def _catch_up(self) -> None:
+        overtaken, self._overtaken = self._overtaken, []
+        self.deliver(overtaken)
+
+    def _deliver(self, messages: list[Scoped]) -> None:
+        self.deliver(messages)
+
+
+def _nowhere(messages: list[Scoped]) -> None:
+    """Nobody listens yet."""
+
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+
+
+def shift_times(value: Any, seconds: float) -> Any:
+    """A copy of rows with every ISO time in them moved by *seconds*."""
+    if isinstance(value, dict):
+        return {name: shift_times(item, seconds) for name, item in value.items()}
+    if isinstance(value, list):
+        return [shift_times(item, seconds) for item in value]
+    if isinstance(value, str) and _TIME.fullmatch(value):
+        moved = datetime.fromisoformat(value) + timedelta(seconds=seconds)
+        return moved.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moved.microsecond // 1000:03d}Z"
+    return value
