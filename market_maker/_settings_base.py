@@ -79,8 +79,9 @@ MAX_POSITION = 10000
 STALE_AFTER = 10
 
 # The exchange cancels every order of the account when it has not heard from the bot for so long
-# (seconds, at least 5 and three times LOOP_INTERVAL): for a power cut, a lost network, a hung
-# strategy. It cancels what other bots and hands have placed there, too. 0: never.
+# (seconds, at least 5 and three times LOOP_INTERVAL and MIN_REQUOTE_INTERVAL): for a power cut, a
+# lost network, a hung strategy. It cancels what other bots and hands have placed there, too.
+# 0: never.
 DEADMAN_TIMEOUT = 60
 
 # True shows the orders it would place and sends nothing; needs no key.

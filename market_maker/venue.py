@@ -46,7 +46,7 @@ def open_desk(
     except StopTrading:
         connector.stop()
         raise
-    return Desk(
+    desk = Desk(
         connector,
         before_exec=before_exec,
         clock=clock,
@@ -58,6 +58,8 @@ def open_desk(
         has_account=has_account,
         dry_run=dry_run,
     )
+    desk.gateway.switch.is_last = lambda: journal.leave(_family(settings, connector))
+    return desk
 
 
 def gateway_rules(settings: Any) -> Callable[[], GatewayRules]:
@@ -67,10 +69,9 @@ def gateway_rules(settings: Any) -> Callable[[], GatewayRules]:
         limits = PositionLimits()
         if settings.CHECK_POSITION_LIMITS:
             limits = PositionLimits(settings.MIN_POSITION, settings.MAX_POSITION)
-        # Renewed once a round: shorter than a quiet wait it would fire while all is well.
-        timeout_s = settings.DEADMAN_TIMEOUT and max(
-            settings.DEADMAN_TIMEOUT, 3 * settings.LOOP_INTERVAL
-        )
+        # Renewed while rounds complete: shorter than a quiet wait it would fire while all is well.
+        longest_s = max(settings.LOOP_INTERVAL, settings.MIN_REQUOTE_INTERVAL)
+        timeout_s = settings.DEADMAN_TIMEOUT and max(settings.DEADMAN_TIMEOUT, 3 * longest_s)
         return GatewayRules(limits, timeout_s or 0.0)
 
     return read
@@ -125,8 +126,13 @@ def _journal_path(settings: Any, connector: Connector, dry_run: bool) -> str | P
     if dry_run or is_play_money(settings):
         return ":memory:"
     folder = Path(settings.STATE_DIR or _default_state_dir())
-    name = f"{settings.EXCHANGE}-{connector.account_key}-{connector.symbol}"
+    name = f"{_family(settings, connector)}{connector.symbol}"
     return folder / f"{name}-{settings.ORDERID_PREFIX.strip('_')}.sqlite3"
+
+
+def _family(settings: Any, connector: Connector) -> str:
+    """How the names of all journals of one account begin."""
+    return f"{settings.EXCHANGE}-{connector.account_key}-"
 
 
 def _default_state_dir() -> Path:

@@ -107,7 +107,7 @@ def test_orders_follow_the_market_by_amends_and_keep_their_ids(
 
 def test_a_move_within_the_relist_interval_sends_nothing(still: World, market: StillMarket) -> None:
     wire = Wire()
-    bot = still.bot(wrap=wire, RELIST_INTERVAL=0.01, MIN_SPREAD=0.01)
+    bot = still.bot(wrap=wire, RELIST_INTERVAL=0.01, MIN_SPREAD=0.01, DEADMAN_TIMEOUT=0)
     still.run(bot, 2)
     sent = len(wire.requests)
     market.show(60_050.0, 60_050.5)
@@ -587,8 +587,29 @@ def test_the_dead_mans_switch_never_fires_while_rounds_complete(
 def test_the_dead_mans_switch_clears_the_book_of_a_bot_that_hangs(still: World) -> None:
     still.run(still.bot(DEADMAN_TIMEOUT=60), 1)
     assert len(resting(still)) == 12
-    still.clock.sleep(61)
+    still.clock.sleep(91)  # renewed until no round was finished for half of its time
     assert resting(still) == []
+
+
+def test_a_strategy_that_blocks_for_minutes_loses_its_orders_and_then_goes_on(
+    still: World,
+) -> None:
+    resting_meanwhile: list[int] = []
+
+    class Blocks(OrderManager):
+        rounds = 0
+
+        def place_orders(self) -> None:
+            super().place_orders()
+            self.rounds += 1
+            if self.rounds == 2:
+                self.clock.sleep(120)
+                resting_meanwhile.append(len(still.open_orders()))
+
+    bot = still.bot(Blocks)
+    still.run(bot, 150)
+    assert resting_meanwhile == [0]
+    assert len(resting(still)) == 12
 
 
 def test_a_lost_connection_pulls_the_quotes_at_once_and_they_come_back(still: World) -> None:

@@ -27,6 +27,20 @@ class Breaking(OrderManager):
 
 Breaking().run_loop()
 """
+HANGING = """\
+import time
+from market_maker.market_maker import OrderManager
+
+
+class Hanging(OrderManager):
+    def place_orders(self):
+        super().place_orders()
+        print("hanging now", flush=True)
+        time.sleep(60)
+
+
+Hanging().run_loop()
+"""
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals work otherwise on Windows")
 
@@ -217,3 +231,17 @@ def test_a_dry_run_places_nothing_and_needs_no_key(exchange: Exchange, tmp_path:
         assert bot.end() == 0, bot.text
     assert "assumed" in bot.text
     assert bot.text.rstrip().count("Traceback") == 0
+
+
+def test_a_hung_strategy_lets_the_exchange_cancel_its_orders(
+    exchange: Exchange, tmp_path: Path
+) -> None:
+    (tmp_path / "settings.py").write_text("DEADMAN_TIMEOUT = 5\nLOOP_INTERVAL = 1\n")
+    (tmp_path / "my_strategy.py").write_text(HANGING)
+    with running(["my_strategy.py", "XBTUSD"], tmp_path, exchange.env(tmp_path)) as bot:
+        bot.wait_for("hanging now")
+        assert exchange.open_orders()
+        until(lambda: not exchange.open_orders())
+        bot.signal(signal.SIGINT)
+        assert bot.end() == 0, bot.text
+    assert "cancels every order of the account, also those placed by hand" in bot.text

@@ -1,15 +1,19 @@
 """The server-side dead man's switch: what cancels our orders when no code of ours runs.
 
 The exchange cancels every order of the account when the switch was not renewed in time, be it
-for lost power, a killed process, a lost network or a hung strategy.
+for lost power, a killed process, a lost network or a hung strategy. It is renewed from outside
+the main loop, so that a slow round does no harm, but only while that loop completes rounds.
 """
 
 import logging
 import math
+import threading
+from collections.abc import Callable
 
 from market_maker.clock import Clock
 from market_maker.exchanges.base import Connector
 from market_maker.exchanges.throttle import RateBudget
+from market_maker.utils.errors import AuthenticationError
 
 logger = logging.getLogger("root")
 
@@ -17,39 +21,99 @@ _RETRY_S = 1.0
 
 
 class DeadMansSwitch:
-    """Armed before the first order, renewed at a quarter of its time, disarmed at the end."""
+    """Armed before the first order, renewed at a quarter of its time, disarmed at the end.
+
+    `is_fresh` tells whether the data can be quoted on. `is_last` tells, at the end, whether no
+    other bot relies on the same timer: the account has only one.
+    """
 
     def __init__(self, connector: Connector, clock: Clock, budget: RateBudget) -> None:
+        self.is_fresh: Callable[[], bool] = lambda: True
+        self.is_last: Callable[[], bool] = lambda: True
         self._connector = connector
         self._clock = clock
         self._budget = budget
+        self._lock = threading.Lock()
+        self._timeout_s = 0.0
+        self._round_s = -math.inf  # the last sign of life
+        self._has_rounds = False
         self._due_s = -math.inf  # when to renew or to try again
         self._fires_s = -math.inf  # when it will have fired, if it is not renewed
-        self._is_failing = False
+        self._is_failing = self._is_kept = False
 
     @property
     def is_armed(self) -> bool:
         return self._clock.monotonic() < self._fires_s
 
     def arm(self, timeout_s: float) -> bool:
-        """Arm or renew it if due. False when the exchange has one and it is not armed."""
+        """Called before an order: arm it, or renew it if due. False: the exchange has one and
+        it is not armed."""
         if not timeout_s or self._connector.caps.dead_man_s is None:
             return True
-        now_s = self._clock.monotonic()
-        if now_s >= self._due_s:
-            self._budget.take(1, urgent=True)
-            is_set = self._connector.dead_man(timeout_s)
-            if is_set:
-                self._due_s, self._fires_s = now_s + timeout_s / 4, now_s + timeout_s
-            else:
-                self._due_s = now_s + _RETRY_S
-                if not self._is_failing:
-                    logger.warning("The exchange did not arm the dead man's switch.")
-            self._is_failing = not is_set
-        return self.is_armed
+        with self._lock:
+            self._timeout_s = timeout_s
+            if not self._has_rounds:  # a script without rounds, or before the first one
+                self._round_s = self._clock.monotonic()
+            if self._clock.monotonic() >= self._due_s and (self._is_alive or not self.is_armed):
+                self._renew()
+            if self.is_armed and not self._is_kept:
+                self._is_kept = True
+                logger.info(
+                    "Dead man's switch armed: when this bot falls silent for %g s, the exchange "
+                    "cancels every order of the account, also those placed by hand.",
+                    timeout_s,
+                )
+                self._clock.repeat(self._tend, "dead-mans-switch")
+            return self.is_armed
+
+    def note_round(self, timeout_s: float) -> None:
+        """The main loop has finished a round."""
+        self._timeout_s, self._round_s = timeout_s, self._clock.monotonic()
+        self._has_rounds = True
 
     def disarm(self) -> None:
-        """Switch it off, once nothing of ours rests any more."""
-        if self._fires_s > -math.inf:
-            self._connector.dead_man(None)
+        """Switch it off, once nothing of ours rests any more or what rests is to stay."""
+        with self._lock:
+            was_armed, self._is_kept = self._is_kept, False
             self._due_s = self._fires_s = -math.inf
+            if not was_armed:
+                return
+            if self.is_last():
+                self._connector.dead_man(None)
+            else:
+                logger.info("The dead man's switch stays armed for another bot of the account.")
+
+    def _tend(self) -> float | None:
+        """Renew it when due; when to look again, or None when there is nothing to tend."""
+        with self._lock:
+            if not self._is_kept:
+                return None
+            if self._clock.monotonic() >= self._due_s and self.is_armed and self._is_alive:
+                self._renew()
+            wait_s = self._due_s - self._clock.monotonic()
+            return min(_RETRY_S, wait_s) if wait_s > 0 else _RETRY_S
+
+    @property
+    def _is_alive(self) -> bool:
+        """Whether rounds complete on data that is fresh."""
+        since_s = self._clock.monotonic() - self._round_s
+        return since_s <= self._timeout_s / 2 and self.is_fresh()
+
+    def _renew(self) -> None:
+        if not self._timeout_s:
+            return
+        now_s = self._clock.monotonic()
+        self._budget.take(1, urgent=True)
+        try:
+            is_set = self._connector.dead_man(self._timeout_s)
+        except AuthenticationError:
+            if not self.is_armed:
+                raise  # the first action of a run is the first to hear it
+            is_set = False
+        if is_set:
+            self._due_s, self._fires_s = now_s + self._timeout_s / 4, now_s + self._timeout_s
+        else:
+            self._due_s = now_s + _RETRY_S
+            if not self._is_failing:
+                logger.warning("The exchange did not arm the dead man's switch.")
+        self._is_failing = not is_set

@@ -70,6 +70,7 @@ class Gateway:
         self._lock = threading.RLock()
         self.outbox = Outbox(connector, state, journal, budget, clock)
         self.switch = DeadMansSwitch(connector, clock, budget)
+        self.switch.is_fresh = lambda: state.ready
         self._last_refusal = ""
 
     def new_client_id(self) -> str:
@@ -230,9 +231,8 @@ class Gateway:
     # -- the dead man's switch ----------------------------------------------------------
 
     def beat(self) -> None:
-        """Renew the dead man's switch when due; called while rounds complete."""
-        if self.switch.is_armed and self.state.ready and not self.dry_run:
-            self.switch.arm(self._rules().deadman_timeout_s)
+        """A round is complete: the dead man's switch may be renewed."""
+        self.switch.note_round(self._rules().deadman_timeout_s)
 
     # -- record, send, believe ----------------------------------------------------------
 

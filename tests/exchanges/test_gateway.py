@@ -9,7 +9,7 @@ import pytest
 from market_maker.exchanges.base import ExchangeError, Status
 from market_maker.exchanges.desk import Desk
 from market_maker.model.rows import Row
-from market_maker.model.wire import Answer, Request
+from market_maker.model.wire import Answer, Disconnected, Request
 from tests.doubles import StillMarket, Wire, refusal
 from tests.world import World
 
@@ -289,10 +289,10 @@ def test_too_many_requests_hold_everything_back_for_as_long_as_asked(door: Door)
     door.fail("POST", refusal(429, "Rate limit exceeded", retry_after="20"), times=1)
     door.place((59_000, 300))
     door.heal()
-    posts = len(door.wire.sent("POST"))
+    posts = len(door.wire.orders())
     door.world.clock.sleep(18)
     assert statuses(door.place((59_000, 300))) == [Status.NOT_SENT]
-    assert len(door.wire.sent("POST")) == posts
+    assert len(door.wire.orders()) == posts
     door.world.clock.sleep(2)
     assert statuses(door.place((59_000, 300))) == [Status.OK]
 
@@ -472,15 +472,48 @@ def test_the_switch_is_armed_before_the_first_order_and_not_earlier(door: Door) 
     assert switch(door) == [60_000]
 
 
-def test_the_switch_is_renewed_only_by_rounds_and_only_when_due(door: Door) -> None:
+def test_the_switch_is_renewed_at_a_quarter_of_its_time_while_rounds_complete(door: Door) -> None:
     door.place((59_000, 100))
     for _ in range(10):
-        door.world.clock.sleep(6)
         door.gateway.beat()
-    assert switch(door) == [60_000] * 4
+        door.world.clock.sleep(6)
+    assert switch(door) == [60_000] * 5
     assert door.resting() == [("Buy", 100)]
-    door.world.clock.sleep(61)
+
+
+@pytest.mark.parametrize("beats", [0, 1])
+def test_the_switch_fires_once_no_round_was_finished_for_half_its_time(
+    door: Door, beats: int
+) -> None:
+    door.place((59_000, 100))
+    for _ in range(beats):
+        door.gateway.beat()
+    door.world.clock.sleep(29)
+    assert switch(door) == [60_000] * 2, "one slow round does no harm"
+    door.world.clock.sleep(45)
+    assert door.resting() == [("Buy", 100)]
+    door.world.clock.sleep(20)
+    assert switch(door) == [60_000] * 3
     assert door.resting() == []
+
+
+def test_the_switch_is_not_renewed_on_data_that_is_not_fresh(door: Door) -> None:
+    door.place((59_000, 100))
+    door.state.put(Disconnected(0, "link lost"))
+    door.state.drain()
+    for _ in range(10):
+        door.gateway.beat()
+        door.world.clock.sleep(6)
+    assert switch(door) == [60_000]
+
+
+def test_another_bot_of_the_account_keeps_the_switch_armed(door: Door) -> None:
+    door.gateway.switch.is_last = lambda: False
+    door.place((59_000, 100))
+    door.gateway.cancel_own()
+    door.gateway.switch.disarm()
+    door.world.clock.sleep(70)
+    assert switch(door) == [60_000], "neither disarmed nor renewed"
 
 
 def test_the_switch_is_disarmed_once_nothing_rests(door: Door) -> None:
