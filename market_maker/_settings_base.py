@@ -39,10 +39,10 @@ ORDER_PAIRS = 6  # quotes on each side of the book
 ORDER_START_SIZE = 100
 ORDER_STEP_SIZE = 100
 
-# True draws the size of each order once, between the two limits (contracts).
+# True draws the size of each order once, from MIN_ORDER_SIZE to MAX_ORDER_SIZE (contracts).
 RANDOM_ORDER_SIZE = False
 MIN_ORDER_SIZE = 100
-MAX_ORDER_SIZE = 500
+MAX_ORDER_SIZE = None  # no order may be larger (contracts), whoever asks for it. None: no limit
 
 # A partly filled order is filled up again only when less than this part of it is left (0 to 1):
 # amending upwards loses the place in the queue.
@@ -73,6 +73,11 @@ POST_ONLY = True  # (sample-market-maker: False)
 CHECK_POSITION_LIMITS = True  # (sample-market-maker: False)
 MIN_POSITION = -10000
 MAX_POSITION = 10000
+
+# No more orders than these at a time, and none further from the mark price than this ratio,
+# whatever a strategy asks for. None: no limit.
+MAX_OPEN_ORDERS = 200
+PRICE_BAND = 0.2
 
 # After so long without data (seconds) the bot asks for one quote; if it has moved, the stream is
 # stale: quotes are pulled and the connection is made anew.

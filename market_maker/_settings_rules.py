@@ -113,6 +113,8 @@ RULES: dict[str, Rule] = {
     "CHECK_POSITION_LIMITS": _YES_NO,
     "MIN_POSITION": _whole(-math.inf),
     "MAX_POSITION": _whole(-math.inf),
+    "MAX_OPEN_ORDERS": _or_none(_whole(1)),
+    "PRICE_BAND": _or_none(_GAP),
     "STALE_AFTER": _WAIT,
     "DEADMAN_TIMEOUT": Rule(
         "0 or a number of seconds from 5 to 3600",

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from market_maker.clock import Clock
+from market_maker.exchanges.approval import Limits
 from market_maker.exchanges.base import Connector
 from market_maker.exchanges.desk import Desk
 from market_maker.exchanges.dial import open_connector as dial
 from market_maker.exchanges.gateway import GatewayRules
 from market_maker.exchanges.throttle import account_budget
 from market_maker.journal import Journal
-from market_maker.quoting.limits import PositionLimits
+from market_maker.quoting.limits import OrderLimits, PositionLimits
 from market_maker.simulator.child import SimulatorChild
 from market_maker.utils import log
 from market_maker.utils.errors import AuthenticationError, StopTrading
@@ -72,7 +73,8 @@ def gateway_rules(settings: Any) -> Callable[[], GatewayRules]:
         # Renewed while rounds complete: shorter than a quiet wait it would fire while all is well.
         longest_s = max(settings.LOOP_INTERVAL, settings.MIN_REQUOTE_INTERVAL)
         timeout_s = settings.DEADMAN_TIMEOUT and max(settings.DEADMAN_TIMEOUT, 3 * longest_s)
-        return GatewayRules(limits, timeout_s or 0.0)
+        orders = OrderLimits(settings.MAX_ORDER_SIZE, settings.MAX_OPEN_ORDERS, settings.PRICE_BAND)
+        return GatewayRules(Limits(limits, orders), timeout_s or 0.0)
 
     return read
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from market_maker.exchanges.order_store import Phase
 from market_maker.exchanges.state import LiveState
@@ -10,10 +11,13 @@ from market_maker.model.ticks import LotGrid, PriceGrid
 from market_maker.quoting.limits import (
     Approved,
     Exposure,
+    OrderLimits,
     PositionLimits,
     Refused,
+    check_order,
     check_position,
     increase,
+    is_reducing,
 )
 
 Verdict = Approved | Refused
@@ -24,8 +28,15 @@ _REPORTED = frozenset(
 )
 
 
+class Limits(NamedTuple):
+    """All that bounds orders, as the settings have it now."""
+
+    position: PositionLimits = PositionLimits()
+    order: OrderLimits = OrderLimits()
+
+
 def approve_creates(
-    orders: Sequence[Row], state: LiveState, limits: PositionLimits, halt: str
+    orders: Sequence[Row], state: LiveState, limits: Limits, halt: str
 ) -> list[Verdict]:
     """Judge new orders, each on top of those approved before it."""
     judge = _Judge(state, limits)
@@ -34,13 +45,16 @@ def approve_creates(
         side = side_of(order)
         wire = {name: value for name, value in order.items() if name not in _REPORTED}
         reason = _objection(order, state, halt) or _level_objection(order, side, state)
-        added = 0.0 if reason else increase(order, abs(order.get("orderQty") or 0))
+        qty = abs(order.get("orderQty") or 0)
+        reason = reason or judge.object_to(order, qty) or judge.object_to_one_more(order)
+        added = 0.0 if reason else increase(order, qty)
         verdicts.append(judge.rule(wire, side, added, reason))
+        judge.open_orders += isinstance(verdicts[-1], Approved)
     return verdicts
 
 
 def approve_amends(
-    changes: Sequence[Row], state: LiveState, limits: PositionLimits, halt: str
+    changes: Sequence[Row], state: LiveState, limits: Limits, halt: str
 ) -> list[Verdict]:
     """Judge changes of our orders; one that is gone reads `Invalid ordStatus` on every venue."""
     judge = _Judge(state, limits)
@@ -61,6 +75,8 @@ def approve_amends(
             wire.pop("leavesQty", None)
         total: float = wire.get("orderQty", row.get("orderQty")) or 0
         reason = _objection({**row, **wire, "orderQty": total}, state, halt)
+        changed = {**wire, "execInst": row.get("execInst")}
+        reason = reason or judge.object_to(changed, total - filled)
         added = 0.0 if reason else increase(row, total - filled, tracked.exposed_qty)
         verdicts.append(judge.rule(wire, str(row.get("side")), added, reason))
     return verdicts
@@ -69,18 +85,30 @@ def approve_amends(
 class _Judge:
     """Rules on one order after the other, each on top of those approved before it."""
 
-    def __init__(self, state: LiveState, limits: PositionLimits) -> None:
+    def __init__(self, state: LiveState, limits: Limits) -> None:
         self._limits = limits
         with state.lock:
             state.drain()
             low, high = state.position_range()
             buys, sells = state.orders.exposed("Buy"), state.orders.exposed("Sell")
+            self.open_orders = len(state.orders)
         self._exposure = Exposure(high, low, buys, sells)
+        self._mark_price = (state.instrument() or {}).get("markPrice")
+
+    def object_to(self, order: Row, open_qty: float) -> str:
+        """What speaks against the size or the price of *order*."""
+        return check_order(order, open_qty, self._mark_price, self._limits.order)
+
+    def object_to_one_more(self, order: Row) -> str:
+        """Whether there are too many orders already; one that reduces may come on top."""
+        most = self._limits.order.max_open
+        is_full = most is not None and self.open_orders >= most and not is_reducing(order)
+        return f"there are {most} open orders, as many as MAX_OPEN_ORDERS" if is_full else ""
 
     def rule(self, order: Row, side: str, added: float, objection: str) -> Verdict:
         if objection:
             return Refused(order, objection)
-        verdict = check_position(order, side, added, self._exposure, self._limits)
+        verdict = check_position(order, side, added, self._exposure, self._limits.position)
         if isinstance(verdict, Approved):
             name = "buys" if side == "Buy" else "sells"
             grown = getattr(self._exposure, name) + added

@@ -85,13 +85,17 @@ class DeadMansSwitch:
 
     def _tend(self) -> float | None:
         """Renew it when due; when to look again, or None when there is nothing to tend."""
-        with self._lock:
+        if not self._lock.acquire(blocking=False):
+            return _RETRY_S  # it is being armed just now
+        try:
             if not self._is_kept:
                 return None
             if self._clock.monotonic() >= self._due_s and self.is_armed and self._is_alive:
                 self._renew()
             wait_s = self._due_s - self._clock.monotonic()
             return min(_RETRY_S, wait_s) if wait_s > 0 else _RETRY_S
+        finally:
+            self._lock.release()
 
     @property
     def _is_alive(self) -> bool:

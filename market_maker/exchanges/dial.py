@@ -14,7 +14,6 @@ from market_maker.exchanges.stream import WebSocketStream
 from market_maker.exchanges.throttle import account_budget
 from market_maker.exchanges.transport import HttpTransport
 from market_maker.journal import Journal
-from market_maker.quoting.limits import PositionLimits
 
 _STREAM_AUTH_VALID_S = 60.0
 
@@ -91,7 +90,7 @@ def open_desk(
         journal=Journal(":memory:", clock),
         budget=account_budget(clock),
         rng=rng,
-        rules=lambda: GatewayRules(PositionLimits()),
+        rules=GatewayRules,
         prefix=prefix,
         has_account=bool(key) and should_stream_account,
     )

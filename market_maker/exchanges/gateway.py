@@ -9,12 +9,13 @@ import base64
 import logging
 import math
 import random
+import re
 import threading
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from market_maker.clock import Clock
-from market_maker.exchanges.approval import approve_amends, approve_creates
+from market_maker.exchanges.approval import Limits, approve_amends, approve_creates
 from market_maker.exchanges.base import Connector, ExchangeError, Result, Status
 from market_maker.exchanges.deadman import DeadMansSwitch
 from market_maker.exchanges.outbox import Outbox
@@ -22,20 +23,21 @@ from market_maker.exchanges.state import LiveState
 from market_maker.exchanges.throttle import RateBudget
 from market_maker.journal import Journal
 from market_maker.model.rows import LATE_AMEND, Row
-from market_maker.quoting.limits import Approved, PositionLimits, Refused
+from market_maker.quoting.limits import Approved, Refused
 from market_maker.quoting.phases import amend_phases
 from market_maker.utils.errors import StopTrading
 
 logger = logging.getLogger("root")
 
 
+_NUMBER = re.compile(r"[-+]?\d[\d.]*")
 _PER_SECOND = 10  # order requests: the second layer of BitMEX's limits
 
 
 class GatewayRules(NamedTuple):
     """What the settings say about every order, read anew for each batch."""
 
-    limits: PositionLimits
+    limits: Limits = Limits()
     deadman_timeout_s: float = 0.0
 
 
@@ -71,7 +73,7 @@ class Gateway:
         self.outbox = Outbox(connector, state, journal, budget, clock)
         self.switch = DeadMansSwitch(connector, clock, budget)
         self.switch.is_fresh = lambda: state.ready
-        self._last_refusal = ""
+        self._said: dict[str, set[str]] = {}  # action -> kinds of refusals said last
 
     def new_client_id(self) -> str:
         """The prefix and 22 characters that no other order has."""
@@ -263,7 +265,7 @@ class Gateway:
             batch = [_wire(verdicts[i].order) for i in sendable]
             results.update(zip(sendable, send(batch), strict=True))
         ordered = [results[i] for i in range(len(verdicts))]
-        self._say(ordered)
+        self._say(send.__name__, ordered)
         return ordered
 
     def _affordable(self, count: int) -> int:
@@ -286,15 +288,19 @@ class Gateway:
         row = {**refused.order, "ordStatus": "Rejected", "leavesQty": 0, "text": refused.reason}
         return Result(Status.REJECTED, {**row, "ordRejReason": refused.reason}, refused.reason)
 
-    def _say(self, results: Sequence[Result]) -> None:
-        """Log why orders did not go through: once, until the reason changes."""
+    def _say(self, action: str, results: Sequence[Result]) -> None:
+        """Log why orders did not go through: each reason once, until it has passed."""
         if any(result.status is Status.NOT_SENT for result in results):
             self.state.want_round()  # the plan is not carried out yet
-        failed = [result for result in results if result.status is not Status.OK]
-        reason = failed[0].text.rstrip(".") if failed else ""
-        if reason and reason != self._last_refusal and reason != LATE_AMEND:
-            logger.warning("%d of %d orders refused: %s.", len(failed), len(results), reason)
-        self._last_refusal = reason
+        texts: dict[str, list[str]] = {}  # kind of reason -> the reasons
+        for result in results:
+            if result.status is not Status.OK and result.text not in ("", LATE_AMEND):
+                text = result.text.rstrip(".")
+                texts.setdefault(_NUMBER.sub("#", text), []).append(text)
+        for kind in texts.keys() - self._said.get(action, set()):
+            reasons = texts[kind]
+            logger.warning("%d of %d orders refused: %s.", len(reasons), len(results), reasons[0])
+        self._said[action] = set(texts)
 
 
 def _wire(order: Row) -> Row:

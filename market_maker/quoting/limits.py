@@ -28,6 +28,15 @@ class PositionLimits:
     max_position: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class OrderLimits:
+    """Bounds of each order and of their number; None is no bound."""
+
+    max_size: float | None = None  # contracts that one order may have open
+    max_open: int | None = None  # orders of ours, those of unknown outcome included
+    price_band: float | None = None  # ratio around the mark price
+
+
 class Exposure(NamedTuple):
     """What may still be added to the position if everything we have out fills.
 
@@ -53,6 +62,18 @@ def is_reducing(order: Row) -> bool:
     """Whether the exchange itself lets this order only shrink the position."""
     flags = str(order.get("execInst") or "").split(",")
     return "ReduceOnly" in flags or "Close" in flags
+
+
+def check_order(order: Row, open_qty: float, mark_price: float | None, limits: OrderLimits) -> str:
+    """Why *order*, with *open_qty* contracts that may trade, breaks its limits; or nothing."""
+    if limits.max_size is not None and open_qty > limits.max_size and not is_reducing(order):
+        return f"{open_qty:g} contracts are above MAX_ORDER_SIZE"
+    price = order.get("price")
+    if limits.price_band is not None and price and mark_price:
+        away = price / mark_price - 1
+        if abs(away) > limits.price_band:
+            return f"{price:g} is {away:+.1%} from the mark price, outside PRICE_BAND"
+    return ""
 
 
 def check_position(

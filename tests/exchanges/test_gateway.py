@@ -631,3 +631,53 @@ def test_what_has_no_answer_stays_open_in_the_journal(door: Door) -> None:
     (entry,) = door.desk.journal.unsettled()
     assert (entry.action, entry.state) == ("create", "UNKNOWN")
     assert entry.expires_at == door.world.clock.now() + 5
+
+
+# -- limits of single orders ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("limit", "price", "qty", "reason"),
+    [
+        ({"MAX_ORDER_SIZE": 500}, 59_000, 600, "600 contracts are above MAX_ORDER_SIZE"),
+        ({"MAX_ORDER_SIZE": 500}, 59_000, -500, ""),
+        ({"PRICE_BAND": 0.01}, 59_000, 100, "59000 is -1.7% from the mark price"),
+        ({"PRICE_BAND": 0.01}, 61_000, -100, "61000 is +1.7% from the mark price"),
+        ({"PRICE_BAND": 0.02}, 59_000, 100, ""),
+        ({"PRICE_BAND": None}, 1_000, 100, ""),
+    ],
+)
+def test_an_order_beyond_its_limits_is_refused_new_or_amended(
+    limit: dict[str, Any], price: float, qty: float, reason: str
+) -> None:
+    door = Door(**limit)
+    (result,) = door.place((price, qty))
+    assert (result.status is Status.REJECTED) == bool(reason)
+    assert reason in result.text
+    (rests,) = door.place((59_900, 100) if qty > 0 else (60_100, -100))
+    change = {"orderID": rests.row["orderID"], "orderQty": abs(qty), "price": price}
+    (amended,) = door.gateway.amend([change])
+    assert (amended.status is Status.REJECTED) == bool(reason)
+
+
+def test_no_more_orders_than_allowed_and_what_is_in_doubt_counts() -> None:
+    door = Door(MAX_OPEN_ORDERS=3)
+    door.fail("POST", LOST, times=1)
+    door.place((59_000, 100))
+    results = door.place((58_990, 100), (58_980, 100), (58_970, 100))
+    assert statuses(results) == [Status.OK, Status.OK, Status.REJECTED]
+    assert "MAX_OPEN_ORDERS" in results[2].text
+    reduces = {"execInst": "ReduceOnly"}
+    assert "MAX_OPEN_ORDERS" not in door.place((59_500, 100), **reduces)[0].text
+
+
+def test_each_reason_is_said_once_until_it_has_passed(caplog: pytest.LogCaptureFixture) -> None:
+    door = Door(MAX_ORDER_SIZE=500, PRICE_BAND=0.1)
+    bad = [(59_000, 600), (40_000, 100), (59_000, 700)]
+    for _ in range(3):
+        door.place(*bad)
+    said = [r.getMessage() for r in caplog.records if "refused" in r.getMessage()]
+    assert sorted(text[:20] for text in said) == ["1 of 3 orders refuse", "2 of 3 orders refuse"]
+    door.place((59_000, 100))
+    door.place(bad[1])
+    assert sum("PRICE_BAND" in r.getMessage() for r in caplog.records) == 2
