@@ -9,7 +9,7 @@ from market_maker.simulator import http1
 from market_maker.simulator.dialects.bitmex import error_answer, route_path
 from market_maker.simulator.http1 import BadRequest, Head
 from market_maker.simulator.hub import Call, Hub
-from market_maker.simulator.session import REALTIME
+from market_maker.simulator.session import STREAMS
 from market_maker.simulator.websocket import SocketClient, accept_token, hear_out
 
 IDLE_S = 300.0  # how long a connection may be silent between two requests
@@ -103,9 +103,7 @@ class Connection:
 
     def _is_upgrade(self, head: Head) -> bool:
         wants = "websocket" in head.headers.get("upgrade", "").lower()
-        return (
-            wants and head.verb == "GET" and route_path(head.target.partition("?")[0]) == REALTIME
-        )
+        return wants and head.verb == "GET" and route_path(head.target.partition("?")[0]) in STREAMS
 
     def _upgrade(self, head: Head) -> None:
         key = head.headers.get("sec-websocket-key")

@@ -81,9 +81,9 @@ def _parse_headers(lines: list[str]) -> dict[str, str]:
             raise BadRequest(400, "Invalid header")
         name, value = name.lower(), value.strip(" \t")
         if name in headers:
-            if name in ("content-length", "host") and headers[name] != value:
-                raise BadRequest(400, f"Contradictory {name}")
-            value = f"{headers[name]}, {value}" if headers[name] != value else value
+            if name in ("content-length", "host"):
+                raise BadRequest(400, f"More than one {name}")
+            value = f"{headers[name]}, {value}"
         headers[name] = value
     return headers
 

@@ -132,7 +132,8 @@ class Hub:
             self.advance()
             self._subscribers.append(subscriber)
             subscriber.put(jsonx.dumps(subscriber.session.welcome()))
-            self._send(subscriber, subscriber.session.subscribe(topics))
+            session = subscriber.session
+            self._send(subscriber, session.counted(session.subscribe(topics)))
 
     def leave(self, subscriber: Subscriber) -> None:
         with self.lock:

@@ -18,6 +18,7 @@ from market_maker.simulator.instruments import iso_time
 
 DOCS = "https://www.bitmex.com/app/wsAPI"
 REALTIME = "/realtime"
+STREAMS = (REALTIME, "/realtimePlatform")  # one stream under both paths; both sign the first
 SEE_DOCS = f" Please see the documentation at {DOCS}."
 OPS = ("subscribe", "unsubscribe", "authKeyExpires", "cancelAllAfter", "help")
 MAX_ERRORS = 20  # of one connection; BitMEX disconnected after "many" and named no number
@@ -94,7 +95,7 @@ class Session:
                 names = (NAMES[0], NONCE, NAMES[2])
                 return [self._authenticate(dict(zip(names, arguments, strict=False)), request)]
             case "cancelAllAfter":
-                return [self._cancel_all_after(arguments, request)]
+                return self._cancel_all_after(arguments, request)
             case "help":
                 return [self._help()]
         return [_error(400, f"Unknown command: {op}.{SEE_DOCS}", request)]
@@ -177,16 +178,18 @@ class Session:
         self.ending = ""
         return {"success": True, "request": request}
 
-    def _cancel_all_after(self, arguments: list[Any], request: Message) -> Message:
+    def _cancel_all_after(self, arguments: list[Any], request: Message) -> list[Message]:
         timeout = {"timeout": arguments[0] if arguments else None}
         asked = Request("POST", "/order/cancelAllAfter", None, timeout)
         answer = self._handle(asked, self.account)
         if answer.status == 200:
-            return {**answer.body, "request": request}
+            return [{**answer.body, "request": request}]
+        if not isinstance(answer.body, Mapping):
+            return []  # lost on its way, or a page of a proxy: the stream has no form for it
         frame = _error(answer.status, answer.body["error"]["message"], request)
         if "retry-after" in answer.headers:
             frame["meta"] = {"retryAfter": int(answer.headers["retry-after"])}
-        return frame
+        return [frame]
 
     def _help(self) -> Message:
         return {

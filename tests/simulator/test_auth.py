@@ -1,0 +1,158 @@
+"""Keys, signatures and rights, against the exchange's own published examples."""
+
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from market_maker.auth import signing
+from market_maker.clock import ManualClock
+from market_maker.simulator.auth import NAMES, identify, signature
+from market_maker.simulator.exchange import Account, Engine, Refused
+from market_maker.simulator.keys import KeyRing, read_permissions
+from tests.auth.test_signing import KEY, SECRET, VECTORS
+
+NOW_S = 1518064230.0
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """An engine that knows the key of the examples, shortly before they expire."""
+    engine = Engine(ManualClock(NOW_S), seed=1)
+    number = engine.open_account().number
+    official = Account(number, KEY, SECRET, frozenset({"order"}))
+    find = engine.account_by_key
+    monkeypatch.setattr(engine, "account_by_key", lambda key: official if key == KEY else find(key))
+    return engine
+
+
+@pytest.mark.parametrize(("call", "signed"), VECTORS)
+@pytest.mark.parametrize("change", [str.lower, str.upper])
+def test_the_published_signatures_open_the_door(
+    engine: Engine, call: tuple[str, str, int, str], signed: str, change: type
+) -> None:
+    verb, path, expires, body = call
+    assert signature(SECRET, verb, path, str(expires), body.encode()) == signed
+    credentials = dict(zip(NAMES, (KEY, str(expires), change(signed)), strict=True))
+    account = identify(engine, credentials, verb, path, body.encode())
+    assert account is not None
+    assert account.key == KEY
+
+
+@given(
+    verb=st.sampled_from(["GET", "POST", "PUT", "DELETE"]),
+    path=st.text("abc/?=&%7B+", min_size=1),
+    expires=st.integers(0, 10**13),
+    body=st.text(),
+)
+def test_the_bot_signs_as_the_exchange_reads(verb: str, path: str, expires: int, body: str) -> None:
+    ours = signing.sign(SECRET, verb, path, expires, body)
+    assert ours == signature(SECRET, verb, path, str(expires), body.encode())
+
+
+EXPIRED = f"This request has expired - `expires` is in the past. Current time: {NOW_S:.0f}"
+
+
+@pytest.mark.parametrize(
+    ("key", "expires", "signed", "status", "message"),
+    [
+        ("nobody", "1518064236", None, 401, "Invalid API Key."),
+        ("", "1518064236", "00", 401, "Invalid API Key."),
+        (KEY, "1518064236", "00", 401, "Signature not valid."),
+        (KEY, "1518064236", "", 401, "Signature not valid."),
+        (KEY, "1518064236", "é", 401, "Signature not valid."),
+        (KEY, "1518064229", None, 400, EXPIRED),
+        (KEY, "1518064229999", None, 400, EXPIRED),
+        (KEY, "1518064230", None, 0, ""),
+        (KEY, "1518064230.5", None, 0, ""),
+        (KEY, "1518064231000", None, 0, ""),
+        (KEY, "soon", None, 401, "Signature not valid."),
+        (KEY, "nan", None, 401, "Signature not valid."),
+        (KEY, "inf", None, 401, "Signature not valid."),
+        (KEY, "", None, 401, "Signature not valid."),
+    ],
+)
+def test_each_failure_has_its_status_and_message(
+    engine: Engine, key: str, expires: str, signed: str | None, status: int, message: str
+) -> None:
+    if signed is None:
+        signed = signature(SECRET, "GET", "/api/v1/order", expires)
+    credentials = dict(zip(NAMES, (key, expires, signed), strict=True))
+    if not status:
+        assert identify(engine, credentials, "GET", "/api/v1/order") is not None
+        return
+    with pytest.raises(Refused) as refused:
+        identify(engine, credentials, "GET", "/api/v1/order")
+    assert (refused.value.status, refused.value.message) == (status, message)
+
+
+def test_a_call_without_a_key_is_nobodys(engine: Engine) -> None:
+    assert identify(engine, {}, "GET", "/api/v1/order") is None
+    assert identify(engine, {"api-expires": "1518064236"}, "GET", "/api/v1/order") is None
+
+
+def test_a_nonce_is_told_what_came_after_it(engine: Engine) -> None:
+    signed = signature(SECRET, "GET", "/realtime", "1518064230123")
+    credentials = {"api-key": KEY, "api-nonce": "1518064230123", "api-signature": signed}
+    with pytest.raises(Refused, match="api-expires") as refused:
+        identify(engine, credentials, "GET", "/realtime")
+    assert refused.value.status == 401
+
+
+def test_an_account_has_as_many_keys_as_it_wants(engine: Engine) -> None:
+    first = engine.open_account()
+    second = engine.add_key(first.number, {"orderCancel"})
+    assert second.number == first.number
+    assert second.key != first.key
+    assert [engine.account_by_key(key.key) for key in (first, second)] == [first, second]
+    assert engine.accounts().count(first) == 1
+    assert second not in engine.accounts()
+    assert second.secret not in repr(second)
+
+
+def test_a_disabled_key_opens_nothing_and_the_others_still_do(engine: Engine) -> None:
+    account = engine.open_account()
+    other = engine.add_key(account.number, {"order"})
+    engine.disable_key(account.key)
+
+    def knock(key: Account) -> Account | None:
+        signed = signature(key.secret, "GET", "/x", "1518064236")
+        return identify(
+            engine, dict(zip(NAMES, (key.key, "1518064236", signed), strict=True)), "GET", "/x"
+        )
+
+    assert knock(other) == other
+    with pytest.raises(Refused, match=r"This key is disabled\.") as refused:
+        knock(account)
+    assert refused.value.status == 403
+
+
+@pytest.mark.parametrize(
+    ("text", "permissions"),
+    [
+        ("read", set()),
+        ("", set()),
+        ("order", {"order"}),
+        ("orderCancel, withdraw", {"orderCancel", "withdraw"}),
+    ],
+)
+def test_rights_are_read_from_a_list(text: str, permissions: set[str]) -> None:
+    assert read_permissions(text) == permissions
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"), [("order,orderCancel", "either"), ("trade", "not trade"), ("Order", "not")]
+)
+def test_impossible_rights_are_refused(text: str, fault: str, engine: Engine) -> None:
+    with pytest.raises(ValueError, match=fault):
+        read_permissions(text)
+    with pytest.raises(ValueError, match=fault):
+        engine.add_key(1, set(text.split(",")))
+
+
+def test_a_key_of_an_earlier_run_is_taken_in_as_it_was() -> None:
+    ring = KeyRing(Random(1))
+    known = Account(7, KEY, SECRET, frozenset(), is_enabled=False)
+    ring.put(known)
+    assert (ring.find(KEY), ring.keys(), ring.accounts()) == (known, [known], [known])
