@@ -39,7 +39,7 @@ def identify(
         raise Refused("Signature not valid.", 401)
     if not account.is_enabled:
         raise Refused("This key is disabled.", 403)
-    _check_expiry(expires, engine.now())
+    _check_expiry(expires, engine.now() + engine.skew_s)
     return account
 
 

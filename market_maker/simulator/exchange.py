@@ -85,6 +85,7 @@ class Engine:
         self._next_account = account_base or self._rng.randrange(100_000, 900_000)
         self._keys = KeyRing(self._rng)
         self._timers: dict[int, float] = {}  # account -> when all its orders are cancelled
+        self.skew_s = 0.0  # how far the clock that clients see is ahead of the true one
         self._agenda: list[tuple[float, int, Callable[[], object]]] = []
         self._agenda_order = count()
         self._market = market
@@ -283,6 +284,10 @@ class Engine:
     def orders(self, account_no: int) -> list[Order]:
         """Open and recently finished orders, oldest first."""
         return list(self._tape.shelf(account_no).orders.values())
+
+    def open_order_count(self) -> int:
+        """How many orders of all accounts are open."""
+        return sum(len(self._tape.shelf(account.number).open) for account in self.accounts())
 
     def executions(self, account_no: int) -> list[OrderEvent]:
         """Recent order events, oldest first."""

@@ -54,7 +54,6 @@ class Faults:
     def __init__(self, engine: Engine, seed: int | None = None) -> None:
         self.engine = engine
         self.active: list[Fault] = []
-        self.skew_s = 0.0  # how far the clock that clients see is ahead
         self.is_frozen = False
         self.is_refusing = False
         self.on_close: list[Callable[[], None]] = []  # cut the streams
@@ -124,7 +123,7 @@ class Faults:
         fault.hits += 1
         match fault.kind.name:
             case "clock-skew":
-                self.skew_s = fault.number("seconds")
+                self.engine.skew_s = fault.number("seconds")
             case "freeze" | "refuse":
                 self._turn(fault, True)
             case "close":
@@ -148,7 +147,7 @@ class Faults:
             return
         self.active.remove(fault)
         if fault.kind.name == "clock-skew":
-            self.skew_s = 0.0
+            self.engine.skew_s = 0.0
         elif fault.kind.name in ("freeze", "refuse"):
             self._turn(fault, False)
 
@@ -231,9 +230,9 @@ class FaultyDialect(Dialect):
             self.engine.call_at(self.engine.now() + fate.late_s, act)
         own = super().handle(request, account) if fate.acts else None
         answer = fate.answer or own or error_answer(500, "Internal Server Error")
-        if not self.faults.skew_s:
+        if not self.engine.skew_s:
             return answer
-        return answer._replace(body=shift_times(answer.body, self.faults.skew_s))
+        return answer._replace(body=shift_times(answer.body, self.engine.skew_s))
 
     def handle(self, request: Request, account: Account | None) -> Answer:
         return self.meet(self.fate(request, account), request, account)
@@ -249,15 +248,15 @@ class FaultyDialect(Dialect):
 
     def partial(self, table: str, symbol: str | None, account: int | None) -> Message:
         image = super().partial(table, symbol, account)
-        shifted: Message = shift_times(image, self.faults.skew_s) if self.faults.skew_s else image
+        shifted: Message = shift_times(image, self.engine.skew_s) if self.engine.skew_s else image
         return shifted
 
     def _struck(self, scoped: Scoped) -> list[Scoped]:
         """What goes out now in place of one message."""
         scope, message = scoped
         now_s = self.engine.now()
-        if self.faults.skew_s:
-            scoped = (scope, shift_times(message, self.faults.skew_s))
+        if self.engine.skew_s:
+            scoped = (scope, shift_times(message, self.engine.skew_s))
         due_s = self._held_until.get(scope.account or 0, 0.0)
         if scope.account is not None and due_s <= now_s:
             self._held_until.pop(scope.account, None)

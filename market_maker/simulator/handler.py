@@ -47,9 +47,20 @@ class Connection:
         if self._is_upgrade(head):
             self._upgrade(head)
             return False
-        call = self._call(head, self._read_body(head))
-        self._reply(self._hub.answer(call), head.keeps_alive)
+        answer = self._hub.answer(self._call(head, self._read_body(head)))
+        if not answer.status:
+            self._vanish(answer)
+            return False
+        self._reply(answer, head.keeps_alive)
         return head.keeps_alive
+
+    def _vanish(self, lost: Answer) -> None:
+        """Never answer: the client hears nothing until it gives up, or loses the connection."""
+        if lost.error == "timed out":
+            with contextlib.suppress(OSError):
+                self._socket.settimeout(IDLE_S)
+                while self._socket.recv(_CHUNK):
+                    pass
 
     # -- reading
 
@@ -99,7 +110,7 @@ class Connection:
     # -- answering
 
     def _reply(self, answer: Answer, keeps_alive: bool) -> None:
-        self._socket.sendall(http1.render_answer(answer, self._hub.clock.now(), keeps_alive))
+        self._socket.sendall(http1.render_answer(answer, self._hub.now(), keeps_alive))
 
     def _is_upgrade(self, head: Head) -> bool:
         wants = "websocket" in head.headers.get("upgrade", "").lower()

@@ -14,6 +14,7 @@ from market_maker.clock import Clock
 from market_maker.model.wire import Answer, Request
 from market_maker.simulator.auth import NAMES, NONCE, identify
 from market_maker.simulator.dialects.bitmex import API_ROOT, Dialect, error_answer, route_path
+from market_maker.simulator.dialects.bitmex_feed import Scoped
 from market_maker.simulator.events import Event
 from market_maker.simulator.exchange import Account, Engine, Refused
 from market_maker.simulator.limits import RateLimits
@@ -47,6 +48,9 @@ class Subscriber(Protocol):
     def put(self, text: str) -> None:
         """Queue one frame; never blocks."""
 
+    def drop(self) -> None:
+        """Cut the line."""
+
 
 class Hub:
     """One engine and one dialect, shared by all connections of a server."""
@@ -58,9 +62,15 @@ class Hub:
         self.dialect = dialect
         self.clock = clock
         self.lock = threading.RLock()
+        self.thawed = threading.Event()  # cleared while the sockets of the stream are frozen
+        self.thawed.set()
         self._limits = limits
         self._subscribers: list[Subscriber] = []
         self.engine.listeners.append(self._on_event)
+
+    def now(self) -> float:
+        """The time (Unix seconds) that answers are dated with."""
+        return self.clock.now() + self.engine.skew_s
 
     def advance(self) -> float | None:
         """Let the engine act out what is due; seconds until it wants to act again, or None."""
@@ -135,6 +145,16 @@ class Hub:
             session = subscriber.session
             self._send(subscriber, session.counted(session.subscribe(topics)))
 
+    @property
+    def streams(self) -> int:
+        """How many connections of the stream there are."""
+        return len(self._subscribers)
+
+    def cut(self) -> None:
+        """Cut every connection of the stream."""
+        for subscriber in list(self._subscribers):
+            subscriber.drop()
+
     def leave(self, subscriber: Subscriber) -> None:
         with self.lock:
             if subscriber in self._subscribers:
@@ -163,7 +183,11 @@ class Hub:
             subscriber.put(jsonx.dumps(message))
 
     def _on_event(self, event: Event) -> None:
-        for scope, message in self.dialect.render(event):
+        self.deliver(self.dialect.render(event))
+
+    def deliver(self, messages: list[Scoped]) -> None:
+        """Queue each message for everyone who follows what it is about."""
+        for scope, message in messages:
             text = ""
             for subscriber in self._subscribers:
                 if subscriber.session.wants(scope):

@@ -38,6 +38,8 @@ class Server(socketserver.ThreadingTCPServer):
         self._host = host
         self._connections: set[socket.socket] = set()
         self._stopping = threading.Event()
+        self._is_open = threading.Event()  # to new connections
+        self._is_open.set()
         super().__init__((host, port), Connection)  # type: ignore[arg-type]
         self.server_port = int(self.server_address[1])
 
@@ -56,14 +58,39 @@ class Server(socketserver.ThreadingTCPServer):
     def close(self) -> None:
         """Stop, and cut every connection."""
         self._stopping.set()
+        self._is_open.set()
         self.shutdown()
         self.server_close()
         for connection in list(self._connections):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
+    def refuse(self, is_refusing: bool) -> None:
+        """Close the port to new connections, or open it again."""
+        if is_refusing and self._is_open.is_set():
+            self._is_open.clear()
+            self.shutdown()
+        elif not is_refusing:
+            self._is_open.set()
+
     def _accept(self) -> None:
-        self.serve_forever(poll_interval=_MAX_PACE_S)  # how long close() waits at most
+        while not self._stopping.is_set():
+            self.serve_forever(poll_interval=_MAX_PACE_S)  # how long close() waits at most
+            if not self._stopping.is_set():
+                self.socket.close()
+                self._is_open.wait()
+                self._reopen()
+
+    def _reopen(self) -> None:
+        while not self._stopping.is_set():
+            self.socket = socket.socket(self.address_family, self.socket_type)
+            try:
+                self.server_bind()
+                self.server_activate()
+                return
+            except OSError:  # somebody has our port at the moment
+                self.socket.close()
+                self._stopping.wait(_MAX_PACE_S)
 
     def _pace(self) -> None:
         delay_s: float | None = 0.0

@@ -151,7 +151,9 @@ class SocketClient:
                 batch = [self._outgoing.get()]
                 while len(batch) < _BATCH and not self._outgoing.empty():
                     batch.append(self._outgoing.get())
-                self._socket.sendall(b"".join(map(self._encode, batch)))
+                frames = b"".join(map(self._encode, batch))
+                self._hub.thawed.wait()
+                self._socket.sendall(frames)
                 if None in batch:
                     return
         except (OSError, LocalProtocolError):

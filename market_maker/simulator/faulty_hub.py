@@ -1,0 +1,80 @@
+"""A hub whose wire breaks as the faults say, and which takes control calls."""
+
+from market_maker.clock import Clock
+from market_maker.model.wire import Answer, Request
+from market_maker.simulator.control import PREFIX, Control
+from market_maker.simulator.dialects.bitmex import API_ROOT, route_path
+from market_maker.simulator.exchange import Account, Engine
+from market_maker.simulator.faults import UNHARMED, Fate, Faults, FaultyDialect
+from market_maker.simulator.hub import Call, Hub
+from market_maker.simulator.limits import RateLimits
+from market_maker.simulator.listener import LOOPBACK, Server
+from market_maker.simulator.parameters import parse_query
+
+
+class FaultyHub(Hub):
+    """A hub over a `FaultyDialect`: it does the waiting that a request's fate asks for."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        profile: str,
+        clock: Clock,
+        limits: RateLimits | None = None,
+        *,
+        faults: Faults | None = None,
+        token: str = "",
+    ) -> None:
+        """Without a *token* no control call is taken."""
+        self.faults = faults or Faults(engine)
+        self._dialect = FaultyDialect(engine, profile, self.faults)
+        super().__init__(engine, self._dialect, clock, limits)
+        self.control = Control(self, self.faults, token)
+        self._dialect.deliver = self.deliver
+        self.faults.on_close.append(self.cut)
+        self.faults.on_change.append(self._freeze_or_thaw)
+        self._fate = UNHARMED  # of the request that is under way, under the lock
+
+    def open_port(self, host: str = LOOPBACK, port: int = 0) -> Server:
+        """A server of this hub, not yet started; raises OSError when the port is taken."""
+        server = Server(self, host, port)
+        self.faults.on_change.append(lambda: server.refuse(self.faults.is_refusing))
+        return server
+
+    def answer(self, call: Call) -> Answer:
+        path = route_path(call.path)
+        if path.startswith(PREFIX):
+            with self.lock:
+                self.advance()
+                return self.control.answer(call)
+        if not self.faults.active:
+            return super().answer(call)
+        fate = self._arrive(call, path)
+        self.clock.sleep(fate.before_s)
+        with self.lock:
+            self._fate = fate
+            try:
+                answer = super().answer(call)
+            finally:
+                self._fate = UNHARMED
+        self.clock.sleep(fate.after_s)
+        return fate.answer if fate.answer and not fate.answer.status else answer
+
+    def _arrive(self, call: Call, path: str) -> Fate:
+        """The fate of a request before its signature is looked at, as the network decides it."""
+        with self.lock:
+            self.advance()
+            account = self.engine.account_by_key(call.headers.get("api-key", ""))
+            if account is None:
+                key = str(parse_query(call.query_text).get("api-key", ""))
+                account = self.engine.account_by_key(key)
+            return self._dialect.fate(Request(call.verb, path.removeprefix(API_ROOT)), account)
+
+    def _handle(self, request: Request, account: Account | None) -> Answer:
+        return self._dialect.meet(self._fate, request, account)
+
+    def _freeze_or_thaw(self) -> None:
+        if self.faults.is_frozen:
+            self.thawed.clear()
+        else:
+            self.thawed.set()
