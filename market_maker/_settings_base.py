@@ -136,4 +136,5 @@ SIM_DATA = None  # recorded market data to replay (a folder, a file or a list); 
 SIM_SPEED = 1.0  # times faster than life; the replay of recorded data only
 SIM_SEED = None  # a whole number makes the same market each time
 SIM_BALANCE = 1  # XBT of play money to begin with
+SIM_FAULT = None  # trouble to rehearse, such as "drop-answer:p=0.1" or a list of such texts
 SIM_PROFILE = "classic"  # "classic": BitMEX as the bot knew it; "last": as it was in mid 2026

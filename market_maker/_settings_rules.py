@@ -144,6 +144,12 @@ RULES: dict[str, Rule] = {
     "SIM_SPEED": Rule("a number from 0.01 to 1000", _number(0.01, 1000)),
     "SIM_SEED": _or_none(_whole(0)),
     "SIM_BALANCE": Rule("XBT from 0 to 1000000", _number(0, 1e6)),
+    "SIM_FAULT": _or_none(
+        Rule(
+            "a fault in quotes or a list of them",
+            lambda v: bool(v) and (isinstance(v, str) or _is_names(v)),
+        )
+    ),
     "SIM_PROFILE": _one_of("classic", "last"),
 }
 

@@ -116,6 +116,9 @@ def _child_args(settings: Any, symbol: str) -> list[str]:
     for name, flag in (("SIM_SPEED", "--speed"), ("SIM_SEED", "--seed")):
         if settings[name] is not None:
             args += [flag, str(settings[name])]
+    faults = settings.SIM_FAULT or []
+    for fault in [faults] if isinstance(faults, str) else faults:
+        args += ["--fault", fault]
     data = settings.SIM_DATA
     if data:
         args += ["--symbol", symbol, "--data"]

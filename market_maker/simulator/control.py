@@ -29,7 +29,8 @@ class Control:
     """Answers the calls below /control. Call it under the engine's lock."""
 
     def __init__(self, hub: "Hub", faults: Faults, token: str) -> None:
-        self._hub, self._faults, self._token = hub, faults, token
+        self.token = token
+        self._hub, self._faults = hub, faults
         self._start_s = hub.engine.now()
 
     def answer(self, call: "Call") -> Answer:
@@ -47,7 +48,7 @@ class Control:
         return error_answer(404, "Not Found")
 
     def _refusal(self, call: "Call") -> str:
-        if not self._token or not _is_loopback(call.address):
+        if not self.token or not _is_loopback(call.address):
             return "Control calls are taken from this machine only."
         if any(name in call.headers for name in _FOREIGN):
             return "Control calls are not taken from web pages or through proxies."
@@ -56,7 +57,7 @@ class Control:
         if not _is_loopback(_host_name(call.headers.get("host", ""))):
             return "Control calls are taken for this machine's own name only."
         given = call.headers.get(TOKEN_HEADER, "")
-        if not hmac.compare_digest(given.encode(), self._token.encode()):
+        if not hmac.compare_digest(given.encode(), self.token.encode()):
             return f"Send the token that was printed at the start as {TOKEN_HEADER}."
         return ""
 

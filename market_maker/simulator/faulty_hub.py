@@ -33,6 +33,7 @@ class FaultyHub(Hub):
         self._dialect.deliver = self.deliver
         self.faults.on_close.append(self.cut)
         self.faults.on_change.append(self._freeze_or_thaw)
+        self.actions = 0  # requests so far that were to change something
         self._fate = UNHARMED  # of the request that is under way, under the lock
 
     def open_port(self, host: str = LOOPBACK, port: int = 0) -> Server:
@@ -71,6 +72,7 @@ class FaultyHub(Hub):
             return self._dialect.fate(Request(call.verb, path.removeprefix(API_ROOT)), account)
 
     def _handle(self, request: Request, account: Account | None) -> Answer:
+        self.actions += request.verb != "GET"
         return self._dialect.meet(self._fate, request, account)
 
     def _freeze_or_thaw(self) -> None:

@@ -5,38 +5,44 @@ as a child with `--parent-pipe`.
 """
 
 import argparse
-import contextlib
 import os
+import secrets
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from market_maker import jsonx
 from market_maker.clock import Clock
-from market_maker.simulator.dialects.bitmex import PROFILES, Dialect
-from market_maker.simulator.exchange import Account, Engine
-from market_maker.simulator.hub import Hub
+from market_maker.simulator.console import StatusLine, announcement
+from market_maker.simulator.exchange import Engine
+from market_maker.simulator.faults import Faults
+from market_maker.simulator.faulty_hub import FaultyHub
 from market_maker.simulator.limits import RateLimits
-from market_maker.simulator.listener import LOOPBACK, Server, serve
+from market_maker.simulator.listener import Server, serve
+from market_maker.simulator.options import read_options
 from market_maker.utils.errors import SettingsError
 
 __all__ = ["Server", "main", "serve"]
 
+_LOOK_S = 1.0  # how often the status line is written
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the exchange until Ctrl-C, SIGTERM, or the end of the parent. Answers the exit code."""
-    options = _parser().parse_args(argv)
+    options = read_options(argv)
     try:
-        server = _build(options)
+        hub = _build(options)
+        server = _open_port(hub, options)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
     accounts = [
-        server.hub.engine.open_account(balance_sat=round(options.balance * 1e8))
+        hub.engine.open_account(round(options.balance * 1e8), options.permissions)
         for _ in range(options.accounts)
     ]
+    for fault in options.fault:
+        hub.faults.add(fault)
     ended = threading.Event()
     if options.parent_pipe:
         threading.Thread(target=_await_parent, args=(ended,), daemon=True).start()
@@ -46,9 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     try:
         server.start()
-        _announce(server, accounts, options)
-        while not ended.wait(1.0):  # in slices: Windows delivers no signal to an endless wait
-            pass
+        print(announcement(server, hub.control.token, accounts, options), flush=True)
+        _run(hub, ended, options)
         server.close()
     finally:
         for number, handler in before.items():
@@ -56,15 +61,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _build(options: argparse.Namespace) -> Server:
-    """The server the options ask for, bound and not yet started; raises SettingsError."""
+def _run(hub: FaultyHub, ended: threading.Event, options: argparse.Namespace) -> None:
+    line = None if options.json else StatusLine(sys.stdout, hub)
+    while not ended.wait(_LOOK_S):  # in slices: Windows delivers no signal to an endless wait
+        if line is not None:
+            line.show()
+    if line is not None:
+        line.end()
+
+
+def _build(options: argparse.Namespace) -> FaultyHub:
+    """The exchange the options ask for; raises SettingsError."""
     clock = Clock()
     # The seed is the market's: accounts, keys and executions are never the same twice.
     engine = Engine(clock, **_market(options))
-    limits = None if options.no_rate_limit else RateLimits(options.profile)
-    hub = Hub(engine, Dialect(engine, options.profile), clock, limits)
+    limits = None
+    if not options.no_rate_limit:
+        limits = RateLimits(options.profile, size=options.rate_limit, bulk_cost=options.bulk_cost)
+    faults = Faults(engine, options.seed)
+    token = secrets.token_urlsafe(18)
+    return FaultyHub(engine, options.profile, clock, limits, faults=faults, token=token)
+
+
+def _open_port(hub: FaultyHub, options: argparse.Namespace) -> Server:
     try:
-        return Server(hub, options.host, options.port)
+        return hub.open_port(options.host, options.port)
     except OSError as error:
         fault = f"Cannot listen on {options.host}:{options.port}: {error.strerror or error}."
         raise SettingsError([f"{fault} Choose another --port, or 0 for any free one."]) from None
@@ -87,83 +108,6 @@ def _await_parent(ended: threading.Event) -> None:
     while os.read(0, 4096):
         pass
     ended.set()
-
-
-def _announce(server: Server, accounts: Sequence[Account], options: argparse.Namespace) -> None:
-    if options.json:
-        keys = [{"key": account.key, "secret": account.secret} for account in accounts]
-        line = {"base_url": server.base_url, "ws_url": server.ws_url, "accounts": keys}
-        print(jsonx.dumps(line), flush=True)
-        return
-    source = f"recorded data at {options.speed:g}x" if options.data else "a synthetic market"
-    print(f"Built-in exchange, play money, {source}, profile {options.profile}.")
-    print(f"REST       {server.base_url}")
-    print(f"WebSocket  {server.ws_url}")
-    for account in accounts:
-        print(f"key        {account.key}")
-        print(f"secret     {account.secret}")
-    if options.host not in (LOOPBACK, "localhost", "::1"):
-        print(f"Open beyond this machine: who reaches {options.host} can trade here.")
-    print("Ctrl-C ends it.", flush=True)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="marketmaker simulate",
-        description="Run the built-in exchange alone. It speaks BitMEX's protocol; play money.",
-        allow_abbrev=False,
-    )
-    add = parser.add_argument
-    add(
-        "--port",
-        type=_between(int, 0, 65_535),
-        default=0,
-        metavar="N",
-        help="port; 0 takes any free one",
-    )
-    add("--host", default=LOOPBACK, help=f"address to listen on (default {LOOPBACK})")
-    add("--json", action="store_true", help="first line is JSON: base_url, ws_url, accounts")
-    add("--profile", choices=PROFILES, default="last", help="age of the protocol (default last)")
-    add("--data", nargs="+", metavar="PATH", help="replay recordings: a folder or files")
-    add("--symbol", default="XBTUSD", help="symbol to replay from --data (default XBTUSD)")
-    add(
-        "--speed",
-        type=_between(float, 0.01, 1000),
-        default=1.0,
-        metavar="X",
-        help="replay X times as fast",
-    )
-    add("--seed", type=int, metavar="N", help="the same market every time")
-    add(
-        "--balance",
-        type=_between(float, 0, 1_000_000),
-        default=1.0,
-        metavar="XBT",
-        help="per account (default 1)",
-    )
-    add(
-        "--accounts",
-        type=_between(int, 1, 1000),
-        default=1,
-        metavar="N",
-        help="how many (default 1)",
-    )
-    add("--no-rate-limit", action="store_true", help="never answer 429")
-    add("--parent-pipe", action="store_true", help="end when standard input ends")
-    return parser
-
-
-def _between(kind: Callable[[str], float], low: float, high: float) -> Callable[[str], Any]:
-    """A reader of numbers from *low* to *high*."""
-
-    def read(text: str) -> float:
-        with contextlib.suppress(ValueError):
-            number = kind(text)
-            if low <= number <= high:
-                return number
-        raise argparse.ArgumentTypeError(f"must be a number from {low} to {high}, was {text}")
-
-    return read
 
 
 if __name__ == "__main__":

@@ -297,5 +297,5 @@ def test_an_unknown_control_path_is_not_found(exchange: Exchange) -> None:
 
 
 def test_without_a_token_no_control_call_is_taken(exchange: Exchange) -> None:
-    exchange.hub.control._token = ""
+    exchange.hub.control.token = ""
     assert exchange.control("GET", "/control/status", **{TOKEN_HEADER: ""})[0] == 403

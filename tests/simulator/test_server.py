@@ -528,8 +528,8 @@ def test_missing_data_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("argv", "lines"),
     [
-        (["--accounts", "2", "--seed", "1"], 8),
-        (["--host", "0.0.0.0", "--no-rate-limit"], 7),
+        (["--accounts", "2", "--seed", "1"], 9),
+        (["--host", "0.0.0.0", "--no-rate-limit"], 9),
     ],
 )
 def test_it_tells_a_person_where_it_is_and_how_it_ends(
@@ -561,6 +561,8 @@ def test_it_tells_a_program_in_one_line(
     assert told["base_url"].startswith("http://127.0.0.1:")
     assert told["base_url"].endswith("/api/v1/")
     assert told["ws_url"].endswith("/realtime")
+    assert told["control_url"].startswith("http://127.0.0.1:")
+    assert len(told["control_token"]) == 24
     assert [set(account) for account in told["accounts"]] == [{"key", "secret"}] * 3
 
 
