@@ -149,10 +149,7 @@ class Display:
         return trade_columns(self._spec, self._state, interest)
 
     def _current_touch(self) -> tuple[int | None, int, int | None, int]:
-        bid, ask = self._book.bids.best(), self._book.asks.best()
-        bid_size = 0 if bid is None else self._book.bids.queues[bid].size
-        ask_size = 0 if ask is None else self._book.asks.queues[ask].size
-        return bid, bid_size, ask, ask_size
+        return *self._book.bids.touch(), *self._book.asks.touch()
 
 
 def _comes(event: BookEvent) -> bool:

@@ -2,6 +2,10 @@
 
 Customers' orders and the market's anonymous liquidity stand in the same queues. The book knows
 queues only; money and order states are the desk's.
+
+An order with a displayQty stands there with no more than that; the reserve behind it steps in at
+the end of the queue when the displayed part has traded. An order that displays nothing stands
+behind all that is displayed at its price, and the public sees nothing of it.
 """
 
 from bisect import bisect_left, insort
@@ -27,17 +31,30 @@ class Place:
 
     qty: int
     order: Order | None = None
+    reserve: int = 0  # what follows when qty has traded
+    is_hidden: bool = False
 
 
 @dataclass(slots=True, eq=False)
 class Queue:
-    """All that rests at one price, first in line first."""
+    """All that rests at one price, first in line first; what is hidden stands last."""
 
     price_ticks: int
     level_id: int
-    size: int = 0
+    size: int = 0  # what the public sees
+    hidden_size: int = 0  # what it does not see
+    hidden_places: int = 0
     market_size: int = 0
     places: list[Place] = field(default_factory=list)
+
+    def join(self, place: Place) -> None:
+        """Stand at the end of the line."""
+        if place.is_hidden:
+            self.hidden_places += 1
+        elif self.hidden_places:
+            self.places.insert(len(self.places) - self.hidden_places, place)
+            return
+        self.places.append(place)
 
 
 class BookSide:
@@ -52,7 +69,16 @@ class BookSide:
         self._id_base = id_base
 
     def best(self) -> int | None:
+        """The best price at which anything can trade."""
         return self._ranks[-1] * self._sign if self._ranks else None
+
+    def touch(self) -> tuple[int | None, int]:
+        """The best price the public sees, and the size there."""
+        for rank in reversed(self._ranks):
+            size = self.queues[rank * self._sign].size
+            if size:
+                return rank * self._sign, size
+        return None, 0
 
     def prices(self) -> Iterator[int]:
         """Prices in ticks, best first."""
@@ -75,16 +101,36 @@ class BookSide:
 
     def resize(self, queue: Queue, place: Place, delta: int) -> None:
         """Change what stands at *place*; an empty place and an empty queue go."""
-        self.changed.setdefault(queue.price_ticks, queue.size)
         place.qty += delta
-        queue.size += delta
-        if place.order is None:
-            queue.market_size += delta
+        if place.is_hidden:
+            queue.hidden_size += delta
+        else:
+            if queue.price_ticks not in self.changed:
+                self.changed[queue.price_ticks] = queue.size
+            queue.size += delta
+            if place.order is None:
+                queue.market_size += delta
         if not place.qty:
-            queue.places.remove(place)
-            if not queue.places:
-                del self.queues[queue.price_ticks]
-                del self._ranks[bisect_left(self._ranks, queue.price_ticks * self._sign)]
+            self._leave(queue, place)
+
+    def _leave(self, queue: Queue, place: Place) -> None:
+        """Give up an empty place, or start again at the end of the line from the reserve."""
+        places = queue.places
+        if places[0] is place:
+            del places[0]
+        else:
+            places.remove(place)
+        if place.is_hidden:
+            queue.hidden_places -= 1
+        if place.reserve and place.order is not None:
+            part = min(place.order.display_qty or 0, place.reserve)
+            place.reserve -= part
+            queue.hidden_size -= part
+            queue.join(place)
+            self.resize(queue, place, part)
+        elif not places:
+            del self.queues[queue.price_ticks]
+            del self._ranks[bisect_left(self._ranks, queue.price_ticks * self._sign)]
 
     def drain_changes(self) -> list[tuple[int, int, int]]:
         """(price, size before, size now) of what changed since the last call."""
@@ -114,17 +160,31 @@ class Book:
         side = self.sides[order.side]
         queue = side.open_queue(order.price_ticks)
         place = self._places[order.order_id] = Place(0, order)
-        queue.places.append(place)
-        side.resize(queue, place, order.leaves_qty)
+        shown = order.leaves_qty
+        if order.display_qty is not None and order.display_qty < shown:
+            place.is_hidden = not order.display_qty
+            if order.display_qty:
+                place.reserve, shown = shown - order.display_qty, order.display_qty
+                queue.hidden_size += place.reserve
+        queue.join(place)
+        side.resize(queue, place, shown)
 
     def shrink(self, order: Order, qty: int) -> None:
         """Take *qty* out of a resting order; it keeps its place while anything is left."""
         assert order.price_ticks is not None
         side = self.sides[order.side]
+        queue = side.queues[order.price_ticks]
         place = self._places[order.order_id]
+        if place.reserve:
+            part = min(qty, place.reserve)
+            place.reserve -= part
+            queue.hidden_size -= part
+            qty -= part
+            if not qty:
+                return
         if place.qty == qty:
             del self._places[order.order_id]
-        side.resize(side.queues[order.price_ticks], place, -qty)
+        side.resize(queue, place, -qty)
 
     def rest_market(
         self, side_name: str, price_ticks: int, qty: int, *, in_front: bool = False
@@ -132,12 +192,12 @@ class Book:
         """Add anonymous liquidity behind everyone, or ahead of everyone with *in_front*."""
         side = self.sides[side_name]
         queue = side.open_queue(price_ticks)
-        end = 0 if in_front else -1
-        if queue.places and queue.places[end].order is None:
-            place = queue.places[end]
+        seen = len(queue.places) - queue.hidden_places
+        if seen and queue.places[0 if in_front else seen - 1].order is None:
+            place = queue.places[0 if in_front else seen - 1]
         else:
             place = Place(0)
-            queue.places.insert(0 if in_front else len(queue.places), place)
+            queue.places.insert(0 if in_front else seen, place)
         side.resize(queue, place, qty)
 
     def shrink_market(self, side_name: str, price_ticks: int, qty: int) -> None:
@@ -166,26 +226,29 @@ class Book:
 
     def take(self, taker_side: str, queue: Queue, place: Place, qty: int) -> None:
         """Remove *qty* that traded from a place."""
-        if place.order is not None and place.qty == qty:
+        if place.order is not None and place.qty == qty and not place.reserve:
             del self._places[place.order.order_id]
         self.sides[opposite(taker_side)].resize(queue, place, -qty)
 
     def available(self, taker_side: str, limit_ticks: int | None) -> int:
-        """All that a taker could trade at *limit_ticks* or better."""
+        """All that a taker could trade at *limit_ticks* or better, seen or not."""
         side = self.sides[opposite(taker_side)]
         total = 0
         for price_ticks in side.prices():
             if limit_ticks is not None and not side.is_within(price_ticks, limit_ticks):
                 break
-            total += side.queues[price_ticks].size
+            queue = side.queues[price_ticks]
+            total += queue.size + queue.hidden_size
         return total
 
     def levels(self, side_name: str, depth: int) -> list[Level]:
-        """The best *depth* levels, best first; 0 is all."""
+        """The best *depth* levels that the public sees, best first; 0 is all."""
         side = self.sides[side_name]
         out = []
         for price_ticks in side.prices():
             queue = side.queues[price_ticks]
+            if not queue.size:
+                continue
             out.append(Level(price_ticks, queue.size, queue.level_id))
             if len(out) == depth:
                 break

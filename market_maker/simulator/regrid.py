@@ -67,7 +67,7 @@ def _clear(desk: Desk) -> list[_Rested]:
             for place in list(queue.places):
                 rested.append(_Rested(place.order, side.side, price, place.qty))
                 if place.order is not None:
-                    book.shrink(place.order, place.qty)
+                    book.shrink(place.order, place.order.leaves_qty)
                 else:
                     side.resize(queue, place, -place.qty)
     return rested

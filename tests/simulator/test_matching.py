@@ -121,3 +121,82 @@ def test_sizes_of_levels_are_the_sums_of_their_queues(moves: list[tuple[int, int
             anonymous = [place.qty for place in queue.places if place.order is None]
             assert queue.market_size == sum(anonymous)
         assert list(book.bids.prices()) == sorted(book.bids.queues, reverse=True)
+
+
+def iceberg(name: str, price_ticks: int, qty: int, display_qty: int) -> Order:
+    hidden = order(name, "Buy", price_ticks, qty)
+    hidden.display_qty = display_qty
+    return hidden
+
+
+def test_an_iceberg_shows_its_tip_and_each_new_tip_queues_again() -> None:
+    book = Book()
+    book.rest(iceberg("berg", 100, 10, 4))
+    book.rest(order("plain", "Buy", 100, 5))
+    assert [(level.size) for level in book.levels("Buy", 0)] == [9]
+    assert book.available("Sell", 100) == 15
+    assert take(book, "Sell", 11, 100) == [(100, "berg", 4), (100, "plain", 5), (100, "berg", 2)]
+    assert book.bids.touch() == (100, 2)
+    assert take(book, "Sell", 9, 100) == [(100, "berg", 2), (100, "berg", 2)]
+    assert book.levels("Buy", 0) == [] and book.bids.best() is None
+
+
+def test_a_hidden_order_is_seen_by_nobody_and_trades_last_at_its_price() -> None:
+    book = Book()
+    book.rest(iceberg("ghost", 101, 5, 0))
+    assert book.levels("Buy", 0) == [] and book.bids.touch() == (None, 0)
+    assert book.bids.drain_changes() == []
+    book.rest(iceberg("other", 100, 5, 0))
+    book.rest_market("Buy", 100, 3)
+    book.rest(order("late", "Buy", 100, 2))
+    assert book.bids.touch() == (100, 5)
+    assert take(book, "Sell", 20, 100) == [
+        (101, "ghost", 5), (100, "market", 3), (100, "late", 2), (100, "other", 5),
+    ]  # fmt: skip
+    assert book.bids.drain_changes() == []  # seen at no report, gone again
+
+
+def test_less_of_an_iceberg_melts_what_is_hidden_first() -> None:
+    book = Book()
+    berg = iceberg("berg", 100, 10, 4)
+    book.rest(berg)
+    book.rest(order("plain", "Buy", 100, 5))
+    book.shrink(berg, 7)
+    assert queue_at(book, "Buy", 100) == [("berg", 3), ("plain", 5)]
+    book.shrink(berg, 3)
+    assert queue_at(book, "Buy", 100) == [("plain", 5)]
+
+
+DISPLAYS = st.sampled_from([None, 0, 1, 3, 50])
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 6), st.integers(1, 9), DISPLAYS), max_size=40),
+    st.lists(st.integers(1, 25), min_size=1, max_size=40),
+)
+def test_displayed_and_hidden_add_up_whatever_trades(
+    orders: list[tuple[int, int, int | None]], takes: list[int]
+) -> None:
+    book, left = Book(), {}
+    for number, (price, qty, display_qty) in enumerate(orders):
+        resting = order(str(number), "Buy", price, qty)
+        resting.display_qty = display_qty
+        left[resting.order_id] = qty
+        book.rest(resting)
+        if number % 4 == 3:
+            part = (left[str(number)] + 1) // 2
+            left[str(number)] -= part
+            book.shrink(resting, part)
+        for _, who, taken in take(book, "Sell", takes[number % len(takes)] % 7, 2):
+            left[who] -= taken
+            assert left[who] >= 0
+        assert book.available("Sell", 1) == sum(left.values())
+        for queue in book.bids.queues.values():
+            assert queue.places
+            assert [p.is_hidden for p in queue.places] == sorted(p.is_hidden for p in queue.places)
+            assert queue.hidden_places == sum(p.is_hidden for p in queue.places)
+            assert queue.size == sum(p.qty for p in queue.places if not p.is_hidden)
+            hidden = sum(p.qty for p in queue.places if p.is_hidden)
+            assert queue.hidden_size == hidden + sum(p.reserve for p in queue.places)
+    take(book, "Sell", 10**9, 1)
+    assert book.bids.queues == {} and book.bids.best() is None
