@@ -16,6 +16,7 @@ from market_maker.simulator.instruments import (
 )
 from market_maker.simulator.matching import Book
 from market_maker.simulator.tape import Tape
+from market_maker.simulator.triggers import Price
 
 _TRADES_KEPT = 20_000
 
@@ -61,6 +62,20 @@ class Display:
     @property
     def mark_price(self) -> float:
         return self._state.mark_price
+
+    @property
+    def last_price(self) -> float:
+        return self._spec.grid().price(self._state.last_ticks)
+
+    def trigger_prices(self) -> dict[str, Price]:
+        """The prices that trigger orders, by the execInst that names them."""
+        grid, state = self._spec.grid(), self._state
+        mark, index = state.mark_price, state.index_price
+        return {
+            "MarkPrice": Price(grid.bid_ticks(mark), grid.ask_ticks(mark)),
+            "IndexPrice": Price(grid.bid_ticks(index), grid.ask_ticks(index)),
+            "LastPrice": Price(state.last_ticks, state.last_ticks),
+        }
 
     def print_trade(self, taker_side: str, qty: int, price_ticks: int, match_id: str) -> None:
         """Put a trade on the public tape."""

@@ -1,22 +1,26 @@
-"""The door of the built-in exchange: reads order fields, refuses with BitMEX's texts.
+"""The door of the built-in exchange: reads the fields of a new order, refuses with BitMEX's texts.
 
 Nothing here changes anything. The texts are BitMEX's own.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from market_maker.model.rows import POST_ONLY, opposite
 from market_maker.model.ticks import PriceGrid
 from market_maker.simulator.events import Order
 from market_maker.simulator.instruments import Instrument
-from market_maker.simulator.tape import Shelf
+
+LIMIT_TYPES = frozenset({"Limit", "StopLimit", "LimitIfTouched"})
+STOP_TYPES = frozenset({"Stop", "StopLimit", "MarketIfTouched", "LimitIfTouched"})
+RESTING_LIFETIMES = frozenset({"GoodTillCancel", "Day"})
+TRIGGERS = frozenset({"MarkPrice", "LastPrice", "IndexPrice"})
 
 _SUBMITTED = "Submitted via API."
-_LIFETIMES = ("GoodTillCancel", "ImmediateOrCancel", "FillOrKill")
+_LIFETIMES = RESTING_LIFETIMES | {"ImmediateOrCancel", "FillOrKill"}
 _REDUCING = frozenset({"ReduceOnly", "Close"})
-_TRIGGERS = frozenset({"MarkPrice", "LastPrice", "IndexPrice", "Fixed", "LastWithinMark"})
+_INSTRUCTIONS = TRIGGERS | _REDUCING | {POST_ONLY, "LastWithinMark", "Fixed"}
 _CLIENT_ID_MAX = 36
 
 
@@ -28,24 +32,19 @@ class Refused(Exception):
         self.message, self.status, self.name = message, status, name
 
 
-@dataclass(slots=True)
-class Change:
-    """An amend that passed the checks."""
-
-    order: Order
-    order_qty: int
-    price_ticks: int | None
-    cl_ord_id: str
-    text: str
-
-
 def is_post_only(order: Order) -> bool:
     return POST_ONLY in order.exec_inst
 
 
 def is_reducing(order: Order) -> bool:
     """Whether the order may only make the position smaller."""
-    return "ReduceOnly" in order.exec_inst or "Close" in order.exec_inst
+    inst = order.exec_inst
+    return bool(inst) and ("ReduceOnly" in inst or "Close" in inst)
+
+
+def is_waiting(order: Order) -> bool:
+    """Whether the order waits for its trigger price and so is not in the book yet."""
+    return order.stop_ticks is not None and not order.triggered
 
 
 def read_order(
@@ -53,143 +52,143 @@ def read_order(
 ) -> Order:
     """An order from the fields of POST /order, not yet entered anywhere."""
     order_type = _order_type(fields)
-    exec_inst = _exec_inst(fields)
-    lifetime = str(fields.get("timeInForce") or "")
-    if order_type == "Market":
-        lifetime = lifetime or "ImmediateOrCancel"
-    lifetime = lifetime or "GoodTillCancel"
+    stop_ticks = _stop_price(fields.get("stopPx"), order_type, spec, grid)
+    lifetime = fields.get("timeInForce")
+    if not lifetime:
+        lifetime = "ImmediateOrCancel" if order_type == "Market" else "GoodTillCancel"
     if lifetime not in _LIFETIMES:
         raise Refused("Unsupported timeInForce")
-    if POST_ONLY in exec_inst and (order_type == "Market" or lifetime != "GoodTillCancel"):
-        raise Refused("Invalid ordType or timeInForce for execInst")
+    instructions = _read_instructions(str(fields.get("execInst") or ""))
+    if instructions:
+        _check_instructions(instructions, order_type, lifetime)
     if fields.get("contingencyType"):
         raise Refused("Unsupported contingencyType")
-    side, qty = _side_and_qty(fields, spec, exec_inst, position_qty)
-    display = fields.get("displayQty")
-    display_qty = None if display is None else _integer(display, "Invalid displayQty")
-    if display_qty is not None and (display_qty < 0 or display_qty % spec.lot_size):
-        raise Refused("Invalid displayQty")
-    link = fields.get("clOrdLinkID")
+    side, qty, is_whole = _side_and_qty(fields, spec, instructions, position_qty, order_type)
+    extra: dict[str, object] = {"closes_all": True} if is_whole else {}
+    if link := fields.get("clOrdLinkID"):
+        extra["clOrdLinkID"] = str(link)
     return Order(
         order_id="",
         account=account_no,
         symbol=spec.symbol,
         side=side,
         order_qty=qty,
-        price_ticks=_price(fields.get("price"), spec, grid) if order_type == "Limit" else None,
-        cl_ord_id=_client_id(fields.get("clOrdID")),
+        price_ticks=read_price(fields.get("price"), spec, grid)
+        if order_type in LIMIT_TYPES
+        else None,
+        cl_ord_id=read_client_id(fields.get("clOrdID")),
         ord_type=order_type,
         time_in_force=lifetime,
-        exec_inst=",".join(exec_inst),
-        display_qty=display_qty,
+        exec_inst=",".join(instructions),
+        stop_ticks=stop_ticks,
+        display_qty=_display_qty(fields.get("displayQty"), spec, order_type),
         leaves_qty=qty,
         text=str(fields.get("text") or _SUBMITTED),
-        extra={"clOrdLinkID": str(link)} if link else {},
+        extra=extra,
     )
 
 
-def find_order(shelf: Shelf, fields: Mapping[str, Any]) -> Order:
-    """The order that the fields of PUT /order mean."""
-    if fields.get("orderID"):
-        order = shelf.orders.get(str(fields["orderID"]))
-        if order is None:
-            raise Refused("Invalid orderID")
-        return order
-    order = shelf.by_client_id(str(fields.get("origClOrdID") or ""))
-    if order is None:
-        raise Refused("Invalid origClOrdID" if fields.get("origClOrdID") else "Invalid orderID")
-    return order
-
-
-def read_change(
-    order: Order, fields: Mapping[str, Any], spec: Instrument, grid: PriceGrid, shelf: Shelf
-) -> Change:
-    """What the fields of PUT /order make of *order*."""
-    if order.leaves_qty <= 0:
-        raise Refused(f"Invalid ordStatus: {order.ord_status}")
-    if fields.get("stopPx") is not None:
-        raise Refused("Invalid stopPx for ordType")
-    qty, price_ticks, named = order.order_qty, order.price_ticks, []
-    for name, filled in (("orderQty", 0), ("leavesQty", order.cum_qty)):
-        if fields.get(name) is not None:
-            qty = filled + abs(_integer(fields[name], f"Invalid {name}"))
-            if qty <= order.cum_qty or qty % spec.lot_size or qty > spec.max_order_qty:
-                raise Refused(f"Invalid {name}")
-            if qty != order.order_qty:
-                named.append(name)
-    if fields.get("price") is not None:
-        price_ticks = _price(fields["price"], spec, grid)
-        if price_ticks != order.price_ticks:
-            named.append("price")
-    cl_ord_id = order.cl_ord_id
-    if fields.get("origClOrdID") and fields.get("clOrdID"):
-        cl_ord_id = _client_id(fields["clOrdID"])
-        if cl_ord_id != order.cl_ord_id:
-            check_unique(cl_ord_id, shelf)
-            named.append("clOrdID")
-    if not named:
-        raise Refused("Invalid amend: orderQty, leavesQty, price, stopPx unchanged")
-    note = str(fields.get("text") or order.text.rsplit("\n", 1)[-1])
-    return Change(order, qty, price_ticks, cl_ord_id, f"Amended {' '.join(named)}\n{note}")
-
-
-def check_unique(cl_ord_id: str, shelf: Shelf) -> None:
-    """Refuse a clOrdID that an open order bears."""
-    same = shelf.by_client_id(cl_ord_id)
-    if same is not None and same.leaves_qty > 0:
-        raise Refused("Duplicate clOrdID")
-
-
 def _order_type(fields: Mapping[str, Any]) -> str:
+    """The named type or, without one, what price and stopPx make of it."""
+    if fields.get("pegPriceType") or fields.get("pegOffsetValue") is not None:
+        raise Refused("Unsupported pegPriceType")
     named = fields.get("ordType")
-    if not named:
-        named = "Market" if fields.get("price") is None else "Limit"
-    unsupported = any(fields.get(name) is not None for name in ("stopPx", "pegOffsetValue"))
-    if named not in ("Limit", "Market") or unsupported or fields.get("pegPriceType"):
-        raise Refused("Unsupported ordType")
-    return str(named)
+    if named:
+        if named != "Market" and named not in LIMIT_TYPES and named not in STOP_TYPES:
+            raise Refused("Unsupported ordType")
+        return str(named)
+    if fields.get("stopPx") is None:
+        return "Market" if fields.get("price") is None else "Limit"
+    return "Stop" if fields.get("price") is None else "StopLimit"
 
 
-def _exec_inst(fields: Mapping[str, Any]) -> list[str]:
-    names = [name.strip() for name in str(fields.get("execInst") or "").split(",")]
-    names = [name for name in names if name]
-    for name in names:
-        if name in _TRIGGERS:
-            raise Refused("Invalid execInst")
-        if name != POST_ONLY and name not in _REDUCING:
-            raise Refused("Unsupported execInst")
+def _stop_price(given: Any, order_type: str, spec: Instrument, grid: PriceGrid) -> int | None:
+    if order_type not in STOP_TYPES:
+        if given is not None:
+            raise Refused("Invalid stopPx for ordType")
+        return None
+    return read_stop_price(given, spec, grid)
+
+
+def read_stop_price(given: Any, spec: Instrument, grid: PriceGrid) -> int:
+    """A trigger price in ticks."""
+    price = _number(given, "Invalid stopPx for ordType")
+    if not 0 < price <= spec.max_price:
+        raise Refused("Invalid stopPx for ordType")
+    if not grid.contains(price):
+        raise Refused("Invalid stopPx tickSize")
+    return grid.nearest(price)
+
+
+@lru_cache(maxsize=256)
+def _read_instructions(text: str) -> tuple[str, ...]:
+    names = tuple(name for name in (part.strip() for part in text.split(",")) if name)
+    if not _INSTRUCTIONS.issuperset(names):
+        raise Refused("Unsupported execInst")
+    if len(TRIGGERS.intersection(names)) > 1 or len(set(names)) < len(names):
+        raise Refused("Invalid execInst")
+    if "LastWithinMark" in names and "LastPrice" not in names:
+        raise Refused("Invalid execInst")
     return names
 
 
+def _check_instructions(names: tuple[str, ...], order_type: str, lifetime: str) -> None:
+    """What goes with which type of order, as POST /order documents it."""
+    if POST_ONLY in names and (order_type not in LIMIT_TYPES or lifetime not in RESTING_LIFETIMES):
+        raise Refused("Invalid ordType or timeInForce for execInst")
+    if order_type not in STOP_TYPES and not TRIGGERS.isdisjoint(names):
+        raise Refused("Invalid ordType for execInst")
+    if "LastWithinMark" in names and order_type not in ("Stop", "StopLimit"):
+        raise Refused("Invalid ordType for execInst")
+    if "Fixed" in names:  # of pegged orders only
+        raise Refused("Invalid ordType for execInst")
+
+
 def _side_and_qty(
-    fields: Mapping[str, Any], spec: Instrument, exec_inst: list[str], position_qty: int
-) -> tuple[str, int]:
+    fields: Mapping[str, Any],
+    spec: Instrument,
+    instructions: tuple[str, ...],
+    position_qty: int,
+    order_type: str,
+) -> tuple[str, int, bool]:
+    """Side, quantity, and whether it closes whatever the position will be then."""
     side = fields.get("side")
     if side not in (None, "", "Buy", "Sell"):
         raise Refused("Invalid side")
     given = fields.get("orderQty")
-    if given is None and "Close" in exec_inst:
+    if given is None and "Close" in instructions:
+        if not side and order_type in STOP_TYPES:  # it says from where the price must come
+            raise Refused("Invalid side")
         closing = "Sell" if position_qty > 0 else "Buy"
         if not position_qty or side == opposite(closing):
             raise Refused(
                 f"Order had execInst of Close and side of {side or closing}"
                 f" but current position is {position_qty}"
             )
-        return closing, abs(position_qty)
-    qty = _integer(given, "Invalid orderQty")
+        return closing, abs(position_qty), True
+    if given is None and fields.get("simpleOrderQty") is not None:
+        raise Refused("Invalid orderQty or simpleOrderQty")
+    qty = read_integer(given, "Invalid orderQty")
     if not side:
         side = "Sell" if qty < 0 else "Buy"
     qty = abs(qty)
     if not qty or qty % spec.lot_size or qty > spec.max_order_qty:
         raise Refused("Invalid orderQty")
-    return str(side), qty
+    return str(side), qty, False
 
 
-def _price(given: Any, spec: Instrument, grid: PriceGrid) -> int:
-    try:
-        price = float(given)
-    except (TypeError, ValueError):
-        raise Refused("Invalid price") from None
+def _display_qty(given: Any, spec: Instrument, order_type: str) -> int | None:
+    if given is None:
+        return None
+    qty = read_integer(given, "Invalid displayQty")
+    if qty < 0 or qty % spec.lot_size or order_type not in LIMIT_TYPES:
+        raise Refused("Invalid displayQty")
+    return qty
+
+
+def read_price(given: Any, spec: Instrument, grid: PriceGrid) -> int:
+    """A limit price in ticks."""
+    price = _number(given, "Invalid price")
     if not 0 < price <= spec.max_price:
         raise Refused("Invalid price")
     if not grid.contains(price):
@@ -197,18 +196,26 @@ def _price(given: Any, spec: Instrument, grid: PriceGrid) -> int:
     return grid.nearest(price)
 
 
-def _integer(given: Any, message: str) -> int:
-    try:
-        number = float(given)
-        if number != int(number):
-            raise ValueError
-    except (TypeError, ValueError, OverflowError):
-        raise Refused(message) from None
+def read_integer(given: Any, message: str) -> int:
+    """A whole number; refused with *message* if it is none."""
+    if type(given) is int:
+        return given
+    number = _number(given, message)
+    if not number.is_integer():
+        raise Refused(message)
     return int(number)
 
 
-def _client_id(given: Any) -> str:
+def read_client_id(given: Any) -> str:
+    """A clOrdID, "" without one."""
     text = "" if given is None else str(given)
     if len(text) > _CLIENT_ID_MAX:
         raise Refused("Invalid clOrdID")
     return text
+
+
+def _number(given: Any, message: str) -> float:
+    try:
+        return float(given)
+    except (TypeError, ValueError, OverflowError):
+        raise Refused(message) from None

@@ -14,26 +14,25 @@ One caller at a time; whoever has several threads brings the lock.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 from random import Random, SystemRandom
 from typing import Any, NamedTuple, Protocol
 
 from market_maker.clock import Clock
-from market_maker.model.contracts import Contract
-from market_maker.model.rows import Row
-from market_maker.model.ticks import PriceGrid
 from market_maker.simulator.accounts import Ledger
+from market_maker.simulator.amends import find_order
 from market_maker.simulator.desk import Desk
-from market_maker.simulator.entry import Refused, find_order
-from market_maker.simulator.events import Event, Order, OrderEvent, QuoteEvent, TradeEvent
+from market_maker.simulator.entry import Refused
+from market_maker.simulator.events import Event, Order
 from market_maker.simulator.instruments import DEFAULT_INSTRUMENTS, Instrument
 from market_maker.simulator.keys import ORDER_PERMISSIONS, Account, KeyRing
 from market_maker.simulator.liquidity import Liquidity
 from market_maker.simulator.matching import Level
+from market_maker.simulator.records import Records
 from market_maker.simulator.regrid import move_to_grid
-from market_maker.simulator.statements import margin_row, position_row
-from market_maker.simulator.tape import Tape
+from market_maker.simulator.tape import DAY_S, Tape
 
 __all__ = ["Account", "CancelRow", "Engine", "Level", "MarketSource", "Refused"]
 
@@ -59,7 +58,7 @@ class MarketSource(Protocol):
         """Act out what is due at `next_time`."""
 
 
-class Engine:
+class Engine(Records):
     """Accounts, orders and books; a World of the manual clock."""
 
     def __init__(
@@ -75,13 +74,10 @@ class Engine:
         self._rng: Random = SystemRandom() if seed is None else Random(seed)
         self._clock = clock
         # identifiers come from a generator: asking the OS for each costs too much
-        self._tape = Tape(clock, Random(self._rng.getrandbits(128)))
-        self._ledger = Ledger()
-        self._specs = {spec.symbol: spec for spec in instruments or DEFAULT_INSTRUMENTS}
-        self._desks = {
-            symbol: Desk(spec, self._ledger, self._tape, 8_800_000_000 + index * 10**10)
-            for index, (symbol, spec) in enumerate(self._specs.items())
-        }
+        tape, ledger = Tape(clock, Random(self._rng.getrandbits(128))), Ledger()
+        specs = enumerate(instruments or DEFAULT_INSTRUMENTS)
+        desks = (Desk(spec, ledger, tape, 8_800_000_000 + i * 10**10) for i, spec in specs)
+        super().__init__(tape, ledger, desks)
         self._next_account = account_base or self._rng.randrange(100_000, 900_000)
         self._keys = KeyRing(self._rng)
         self._timers: dict[int, float] = {}  # account -> when all its orders are cancelled
@@ -94,10 +90,6 @@ class Engine:
             self._flush()
 
     # -- time ---------------------------------------------------------------------------------
-
-    def now(self) -> float:
-        """The exchange's time (Unix seconds); it never goes back."""
-        return self._tape.now()
 
     def next_event_time(self) -> float | None:
         """When a timer or the market acts next, or None."""
@@ -169,8 +161,9 @@ class Engine:
         orders = desk.check_new(account_no, rows)
         for order in orders:
             desk.submit(order)
-        self._tape.flush_accounts()
-        desk.display.flush()
+            if order.time_in_force == "Day" and order.leaves_qty:
+                self.call_at((self.now() // DAY_S + 1) * DAY_S, partial(desk.expire, order))
+        self._flush_one(desk)
         return orders
 
     def amend(self, account_no: int, fields: Mapping[str, Any]) -> Order:
@@ -187,8 +180,7 @@ class Engine:
         changes = desk.check_amends(account_no, list(zip(orders, rows, strict=True)))
         for change in changes:
             desk.apply(change)
-        self._tape.flush_accounts()
-        desk.display.flush()
+        self._flush_one(desk)
         return orders
 
     def cancel(
@@ -221,6 +213,11 @@ class Engine:
         """Cancel all open orders, or those of one symbol; the orders cancelled."""
         return self._cancel_open(account_no, symbol, text or "Canceled via API.")
 
+    def close_position(self, account_no: int, symbol: str, price: float | None = None) -> Order:
+        """Cancel all orders of the symbol and close the position, at the market or at *price*."""
+        self._cancel_open(account_no, symbol, "Canceled via API.")
+        return self.place(account_no, {"symbol": symbol, "price": price, "execInst": "Close"})
+
     def cancel_all_after(self, account_no: int, timeout_ms: int) -> float | None:
         """Arm the account's one timer, or disarm it with 0; when it fires (Unix seconds)."""
         self._timers.pop(account_no, None)
@@ -247,7 +244,6 @@ class Engine:
         desk = self._desk(symbol)
         spec = replace(desk.spec, tick_size=tick_size, lot_size=lot_size)
         cancelled = move_to_grid(desk, self._ledger, self._tape, spec)
-        self._specs[desk.spec.symbol] = spec
         self._flush()
         return cancelled
 
@@ -266,75 +262,11 @@ class Engine:
         self._flush()
         return cancelled
 
-    # -- what can be read ---------------------------------------------------------------------
-
-    def symbols(self) -> list[str]:
-        return list(self._specs)
-
-    def instrument(self, symbol: str) -> Instrument:
-        """The fixed part of an instrument; raises Refused for an unknown symbol."""
-        return self._desk(symbol).spec
-
-    def grid(self, symbol: str) -> PriceGrid:
-        return self._desk(symbol).grid
-
-    def contract(self, symbol: str) -> Contract:
-        return self._desk(symbol).contract
-
-    def orders(self, account_no: int) -> list[Order]:
-        """Open and recently finished orders, oldest first."""
-        return list(self._tape.shelf(account_no).orders.values())
-
-    def open_order_count(self) -> int:
-        """How many orders of all accounts are open."""
-        return sum(len(self._tape.shelf(account.number).open) for account in self.accounts())
-
-    def executions(self, account_no: int) -> list[OrderEvent]:
-        """Recent order events, oldest first."""
-        return list(self._tape.shelf(account_no).executions)
-
-    def trades(self, symbol: str) -> Sequence[TradeEvent]:
-        """Recent public prints, oldest first."""
-        return self._desk(symbol).display.trades
-
-    def book(self, symbol: str, depth: int = 0) -> tuple[list[Level], list[Level]]:
-        """(bids, asks), best first, at most *depth* levels each; 0 is all."""
-        book = self._desk(symbol).book
-        return book.levels("Buy", depth), book.levels("Sell", depth)
-
-    def quote(self, symbol: str) -> QuoteEvent:
-        """The touch as it is now."""
-        return self._desk(symbol).display.quote()
-
-    def instrument_row(self, symbol: str) -> Row:
-        return self._desk(symbol).display.instrument_row()
-
-    def position_symbols(self, account_no: int) -> list[str]:
-        """Symbols in which the account ever had an order or a fill."""
-        return list(self._ledger.positions(account_no))
-
-    def position_row(self, account_no: int, symbol: str) -> Row:
-        desk = self._desk(symbol)
-        return position_row(self._ledger, account_no, desk.spec, self.now())
-
-    def margin_row(self, account_no: int) -> Row:
-        return margin_row(self._ledger, account_no, self.now())
-
-    def imbalance_sat(self) -> int:
-        """The sum of all postings of all accounts, market and house included: always 0."""
-        return self._ledger.total()
-
     # -- for the market source ----------------------------------------------------------------
 
     def liquidity(self, symbol: str) -> Liquidity:
         """Where a market source acts; what it does is told when its step ends."""
         return Liquidity(self._desk(symbol))
-
-    def _desk(self, symbol: str) -> Desk:
-        desk = self._desks.get(str(symbol).upper())
-        if desk is None:
-            raise Refused("Invalid symbol")
-        return desk
 
     def _one_desk(self, rows: Sequence[Mapping[str, Any]]) -> Desk:
         desks = {id(desk): desk for desk in (self._desk(row.get("symbol", "")) for row in rows)}
@@ -343,6 +275,14 @@ class Engine:
         return desks.popitem()[1]
 
     def _flush(self) -> None:
+        for desk in self._desks.values():
+            desk.wake()
         self._tape.flush_accounts()
         for desk in self._desks.values():
             desk.display.flush()
+
+    def _flush_one(self, desk: Desk) -> None:
+        """Tell what an operation on one desk changed."""
+        desk.wake()
+        self._tape.flush_accounts()
+        desk.display.flush()

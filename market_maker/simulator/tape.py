@@ -16,8 +16,19 @@ from market_maker.simulator.events import (
     PositionEvent,
 )
 
+DAY_S = 86_400
 _FINISHED_KEPT = 1_000
 _EXECUTIONS_KEPT = 5_000
+_QUOTE_DAYS_KEPT = 30
+
+
+@dataclass(slots=True)
+class QuoteCount:
+    """One account's quotes of one UTC day: new orders and amends, and the orders that traded."""
+
+    day_s: float  # Unix seconds at its start
+    submitted: int = 0
+    dealt: int = 0
 
 
 @dataclass(slots=True)
@@ -30,6 +41,7 @@ class Shelf:
     reducing: dict[str, Order] = field(default_factory=dict)  # resting reduce-only orders
     finished: deque[Order] = field(default_factory=deque)
     executions: deque[OrderEvent] = field(default_factory=lambda: deque(maxlen=_EXECUTIONS_KEPT))
+    quotes: deque[QuoteCount] = field(default_factory=lambda: deque(maxlen=_QUOTE_DAYS_KEPT))
 
     def add(self, order: Order) -> None:
         self.orders[order.order_id] = self.open[order.order_id] = order
@@ -53,6 +65,11 @@ class Shelf:
             del self.orders[oldest.order_id]
             if self.clients.get(oldest.cl_ord_id) is oldest:
                 del self.clients[oldest.cl_ord_id]
+
+    def revive(self, order: Order) -> None:
+        """A finished order is open again."""
+        self.finished.remove(order)
+        self.add(order)
 
     def by_client_id(self, cl_ord_id: str) -> Order | None:
         return self.clients.get(cl_ord_id) if cl_ord_id else None
@@ -89,6 +106,14 @@ class Tape:
         finally:
             self._fixed_s = None
 
+    def new_match_id(self) -> str:
+        """A fresh trdMatchID."""
+        return self.new_id()
+
+    def new_exec_id(self) -> str:
+        """A fresh execID."""
+        return self.new_id()
+
     def new_id(self) -> str:
         """A fresh identifier in the shape of a random UUID."""
         text = f"{self._rng.getrandbits(120):030x}"
@@ -103,6 +128,21 @@ class Tape:
     def shelves(self) -> list[Shelf]:
         return list(self._shelves.values())
 
+    def count_quote(self, account_no: int) -> None:
+        """The account submitted or amended an order."""
+        self._quotes_today(account_no).submitted += 1
+
+    def count_dealt(self, account_no: int) -> None:
+        """An order of the account traded for the first time."""
+        self._quotes_today(account_no).dealt += 1
+
+    def _quotes_today(self, account_no: int) -> QuoteCount:
+        days = self.shelf(account_no).quotes
+        day_s = self.now() // DAY_S * DAY_S
+        if not days or days[-1].day_s != day_s:
+            days.append(QuoteCount(day_s))
+        return days[-1]
+
     def emit(self, event: Event) -> None:
         for listener in self.listeners:
             listener(event)
@@ -112,7 +152,7 @@ class Tape:
     ) -> None:
         """Report a change of *order*, which keeps changing: a copy goes out."""
         now_s = order.transact_time = order.timestamp = self.now()
-        exec_id = fill.exec_id if fill else self.new_id()
+        exec_id = fill.exec_id if fill else self.new_exec_id()
         event = OrderEvent(now_s, copy_order(order), exec_type, exec_id, is_first, fill)
         self.shelf(order.account).executions.append(event)
         self.emit(event)

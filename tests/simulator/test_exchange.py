@@ -123,12 +123,43 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"price": 2_000_000}, "Invalid price"),
     ({"price": float("nan")}, "Invalid price"),
     ({"price": None, "ordType": "Limit"}, "Invalid price"),
-    ({"ordType": "Stop"}, "Unsupported ordType"),
-    ({"stopPx": 50000}, "Unsupported ordType"),
-    ({"pegPriceType": "PrimaryPeg"}, "Unsupported ordType"),
-    ({"timeInForce": "Day"}, "Unsupported timeInForce"),
+    ({"price": None, "stopPx": 50000, "ordType": "StopLimit"}, "Invalid price"),
+    ({"ordType": "Nonsense"}, "Unsupported ordType"),
+    ({"ordType": "Stop"}, "Invalid stopPx for ordType"),
+    ({"ordType": "LimitIfTouched"}, "Invalid stopPx for ordType"),
+    ({"ordType": "Limit", "stopPx": 50000}, "Invalid stopPx for ordType"),
+    ({"ordType": "Market", "stopPx": 50000}, "Invalid stopPx for ordType"),
+    ({"stopPx": -1}, "Invalid stopPx for ordType"),
+    ({"stopPx": "low"}, "Invalid stopPx for ordType"),
+    ({"stopPx": float("nan")}, "Invalid stopPx for ordType"),
+    ({"stopPx": 2_000_000}, "Invalid stopPx for ordType"),
+    ({"stopPx": 50000.3}, "Invalid stopPx tickSize"),
+    ({"pegPriceType": "LastPeg"}, "Unsupported pegPriceType"),
+    ({"timeInForce": "GoodTillDate"}, "Unsupported timeInForce"),
     ({"execInst": "AllOrNone"}, "Unsupported execInst"),
-    ({"execInst": "MarkPrice"}, "Invalid execInst"),
+    ({"execInst": "MarkPrice"}, "Invalid ordType for execInst"),
+    ({"execInst": "Fixed"}, "Invalid ordType for execInst"),
+    ({"execInst": "MarkPrice,LastPrice", "stopPx": 50000}, "Invalid execInst"),
+    ({"execInst": "ReduceOnly,ReduceOnly"}, "Invalid execInst"),
+    ({"execInst": "LastWithinMark", "stopPx": 50000}, "Invalid execInst"),
+    (
+        {"execInst": "LastPrice,LastWithinMark", "stopPx": 50000, "ordType": "LimitIfTouched"},
+        "Invalid ordType for execInst",
+    ),
+    (
+        {"execInst": POST_ONLY, "stopPx": 50000, "ordType": "Stop"},
+        "Invalid ordType or timeInForce for execInst",
+    ),
+    (
+        {"execInst": POST_ONLY, "price": None},
+        "Invalid ordType or timeInForce for execInst",
+    ),
+    ({"execInst": "Close", "orderQty": None, "stopPx": 50000}, "Invalid side"),
+    (
+        {"execInst": "Close", "orderQty": None, "stopPx": 50000, "side": "Sell"},
+        "Order had execInst of Close and side of Sell but current position is 0",
+    ),
+    ({"orderQty": None, "simpleOrderQty": 1}, "Invalid orderQty or simpleOrderQty"),
     (
         {"execInst": POST_ONLY, "timeInForce": "ImmediateOrCancel"},
         "Invalid ordType or timeInForce for execInst",
@@ -136,6 +167,8 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"execInst": "Close", "orderQty": None}, "Order had execInst of Close and side of Buy"),
     ({"contingencyType": "OneCancelsTheOther"}, "Unsupported contingencyType"),
     ({"displayQty": 50}, "Invalid displayQty"),
+    ({"displayQty": -100}, "Invalid displayQty"),
+    ({"displayQty": 100, "price": None}, "Invalid displayQty"),
     ({"clOrdID": "x" * 37}, "Invalid clOrdID"),
 ]
 
@@ -335,6 +368,7 @@ def test_amends_are_refused_with_the_exchanges_words(venue: Venue) -> None:
         ({"leavesQty": 0}, "Invalid leavesQty"),
         ({"price": 0.3}, "Invalid price tickSize"),
         ({"stopPx": 3}, "Invalid stopPx for ordType"),
+        ({"orderQty": 300, "leavesQty": 300}, "Invalid leavesQty"),
     ]
     for fields, message in cases:
         with pytest.raises(Refused) as refused:
