@@ -79,6 +79,17 @@ MAX_POSITION = 10000
 MAX_OPEN_ORDERS = 200
 PRICE_BAND = 0.2
 
+# The bot stops for good, exit code 3, when it has lost so much (in coins of the settlement
+# currency, XBT for XBTUSD) in one run or one UTC day, or since its best moment: realised and
+# unrealised at the mark price, with fees and funding. It starts again only after
+# "marketmaker resume". None: no limit.
+MAX_LOSS = None
+MAX_DRAWDOWN = None
+
+# At the end of a run "cancel" cancels all orders, "flatten" then closes the position with orders
+# that take from the book, "keep" leaves the orders where they are if it ends as asked.
+ON_STOP = "cancel"
+
 # After so long without data (seconds) the bot asks for one quote; if it has moved, the stream is
 # stale: quotes are pulled and the connection is made anew.
 STALE_AFTER = 10

@@ -87,6 +87,7 @@ _WAIT = Rule("a number of seconds above 0", _number(0, 86_400, above=True))
 _RATIO = Rule("a ratio from 0 to below 1 (0.01 is 1 %)", _number(0, 1 - 1e-12))
 _GAP = Rule("a ratio above 0 and below 1 (0.01 is 1 %)", _number(0, 1 - 1e-12, above=True))
 _FEE = Rule("a ratio between -0.1 and 0.1 (0.0005 is 0.05 %)", _number(-0.1, 0.1))
+_COINS = Rule("an amount above 0 in the settlement currency", _number(0, 1e12, above=True))
 _XBT = Rule("an amount of XBT above 0", _number(0, 21e6, above=True))
 
 RULES: dict[str, Rule] = {
@@ -115,6 +116,9 @@ RULES: dict[str, Rule] = {
     "MAX_POSITION": _whole(-math.inf),
     "MAX_OPEN_ORDERS": _or_none(_whole(1)),
     "PRICE_BAND": _or_none(_GAP),
+    "MAX_LOSS": _or_none(_COINS),
+    "MAX_DRAWDOWN": _or_none(_COINS),
+    "ON_STOP": _one_of("cancel", "flatten", "keep"),
     "STALE_AFTER": _WAIT,
     "DEADMAN_TIMEOUT": Rule(
         "0 or a number of seconds from 5 to 3600",

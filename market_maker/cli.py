@@ -30,6 +30,8 @@ commands (each has its own --help):
   simulate                  the built-in exchange alone, for any client
   cancel-all [SYMBOL]       cancel every open order of the symbol, whoever
                             placed it
+  resume [SYMBOL]           let a bot that MAX_LOSS or MAX_DRAWDOWN has stopped
+                            trade again
   withdraw AMOUNT ADDRESS   send XBT to an address
 
 options:
@@ -45,7 +47,8 @@ examples:
   marketmaker setup             write the files to change
   marketmaker XBTUSD --dry-run  see the orders before they cost anything
 
-exit codes: 0 ended as asked, 1 ended by an error, 2 wrong usage or settings
+exit codes: 0 ended as asked, 1 ended by an error, 2 wrong usage or settings,
+or another bot runs here, 3 stopped by MAX_LOSS or MAX_DRAWDOWN
 
 Risk: market making can lose all the money you give it. No warranty, no advice.
 """
@@ -175,6 +178,15 @@ def _cancel_all(argv: list[str]) -> int:
     return _at_exchange(cancel_all)
 
 
+def _resume(argv: list[str]) -> int:
+    parser = _parser("resume", "Let a bot that a loss limit has stopped trade again.")
+    parser.add_argument("symbol", nargs="?")
+    _load(parser.parse_args(argv))
+    from market_maker.commands.account import resume
+
+    return _at_exchange(resume)
+
+
 def _withdraw(argv: list[str]) -> int:
     parser = _parser("withdraw", "Send XBT to an address.")
     parser.add_argument("amount", help="XBT, such as 0.5")
@@ -202,6 +214,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "check": _check,
     "simulate": _simulate,
     "cancel-all": _cancel_all,
+    "resume": _resume,
     "withdraw": _withdraw,
 }
 

@@ -11,6 +11,7 @@ from market_maker.clock import Clock
 from market_maker.exchanges.base import ExchangeError
 from market_maker.exchanges.desk import Desk
 from market_maker.model.rows import NO_BUY, NO_SELL, Row, Ticker
+from market_maker.quoting.loss import LossLimits
 from market_maker.settings import settings as global_settings
 from market_maker.utils import constants, errors
 
@@ -91,12 +92,18 @@ class ExchangeInterface:
         cancel_bulk_orders,
     )
 
+    def check(self) -> None:
+        """What every round does first: raises StaleData, or LossLimitReached."""
+        self.desk.check_data(self.settings.STALE_AFTER)
+        limits = LossLimits(self.settings.MAX_LOSS, self.settings.MAX_DRAWDOWN)
+        self.desk.check_losses(limits)
+
     def _guard_quotes(self) -> None:
-        """What a round of ours does first, for a loop of the strategy's own."""
+        """The same for a loop of the strategy's own."""
         gateway = self.desk.gateway
         try:
             self.desk.state.drain()
-            self.desk.check_data(self.settings.STALE_AFTER)
+            self.check()
         except errors.StaleData as reason:
             gateway.pull(str(reason))
         else:

@@ -164,6 +164,18 @@ class Journal:
         with self._lock, self._guard(), self._db as db:
             return db.execute(insert, values).rowcount == 1
 
+    def get(self, name: str) -> str:
+        """The note kept under *name*, or an empty text."""
+        select = "SELECT value FROM cursors WHERE name = ?"
+        with self._lock, self._guard():
+            found = self._db.execute(select, (name,)).fetchone()
+        return str(found[0]) if found else ""
+
+    def put(self, name: str, value: str) -> None:
+        """Keep a note under *name*."""
+        with self._lock, self._guard(), self._db as db:
+            db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (name, value))
+
     def leave(self, family: str) -> bool:
         """Say that we are about to end. True if we are the last at work on the journals beside
         this one whose names begin with *family*."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import requests
 
-from market_maker import runner, status
+from market_maker import ending, runner, status
 from market_maker.clock import Clock
 from market_maker.exchange_interface import ExchangeInterface
 from market_maker.exchanges.base import ExchangeError
@@ -134,7 +134,7 @@ class OrderManager:
             if not self.check_connection():
                 reason = desk.gateway.outbox.fatal or desk.state.fatal
                 raise errors.StopTrading(reason or "the stream has ended")
-            desk.check_data(self.settings.STALE_AFTER)
+            self.exchange.check()
             self.sanity_check()
             self._crossed_s = math.inf
             desk.gateway.release()
@@ -389,27 +389,7 @@ class OrderManager:
         if not self.exchange.desk.is_open:
             return
         self.is_running = False
-        try:
-            self.on_stop()
-        except Exception:  # a strategy's last word must not keep its orders in the book
-            logger.exception("on_stop failed.")
-        logger.info("Shutting down. All open orders will be cancelled.")
-        gateway = self.exchange.desk.gateway
-        gateway.stop()
-        try:
-            if self.exchange.dry_run:
-                logger.info("Dry run: nothing was sent.")
-            else:
-                gateway.cancel_own()
-                gateway.switch.disarm()
-                logger.info("All orders are cancelled: the exchange lists none of ours.")
-        except errors.AuthenticationError as error:
-            logger.error("Was not authenticated; could not cancel orders: %s", error)
-            self.exit_code = 1
-        except (errors.BotError, requests.exceptions.HTTPError) as error:
-            logger.error("Unable to cancel orders: %s", error)
-            self.exit_code = 1
-        self.exchange.desk.state.drain()
+        ending.shut_down(self)
         self._call_hooks()
         status.log_last_words(self, self._fills, self.start_XBt)
         self.exchange.desk.close()

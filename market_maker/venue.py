@@ -12,12 +12,13 @@ from market_maker.exchanges.base import Connector
 from market_maker.exchanges.desk import Desk
 from market_maker.exchanges.dial import open_connector as dial
 from market_maker.exchanges.gateway import GatewayRules
+from market_maker.exchanges.losses import stop_of
 from market_maker.exchanges.throttle import account_budget
 from market_maker.journal import Journal
 from market_maker.quoting.limits import OrderLimits, PositionLimits
 from market_maker.simulator.child import SimulatorChild
 from market_maker.utils import log
-from market_maker.utils.errors import AuthenticationError, StopTrading
+from market_maker.utils.errors import AuthenticationError, LossLimitReached, StopTrading
 
 PLAY_MONEY = "simulator"
 
@@ -43,7 +44,7 @@ def open_desk(
             "no key: put BITMEX_API_KEY and BITMEX_API_SECRET into .env, or try --dry-run"
         )
     try:
-        journal = Journal(_journal_path(settings, connector, dry_run), clock)
+        journal = _open_journal(settings, connector, clock, dry_run)
     except StopTrading:
         connector.stop()
         raise
@@ -126,7 +127,19 @@ def _child_args(settings: Any, symbol: str) -> list[str]:
     return args
 
 
-def _journal_path(settings: Any, connector: Connector, dry_run: bool) -> str | Path:
+def _open_journal(settings: Any, connector: Connector, clock: Clock, dry_run: bool) -> Journal:
+    journal = Journal(journal_path(settings, connector, dry_run), clock)
+    reason = stop_of(journal)
+    if reason:
+        journal.close()
+        raise LossLimitReached(
+            f"stopped earlier: {reason}. Look at the account; "
+            f"'marketmaker resume {connector.symbol}' lets it trade again"
+        )
+    return journal
+
+
+def journal_path(settings: Any, connector: Connector, dry_run: bool = False) -> str | Path:
     """One file for each account, symbol and prefix; play accounts and dry runs leave none."""
     if dry_run or is_play_money(settings):
         return ":memory:"

@@ -136,6 +136,7 @@ ANY = "…"
 LOG_CALLS = {"warning", "error", "critical", "exception"}
 RAISED = {
     *("StopTrading", "AuthenticationError", "SettingsError", "NotSupported"),
+    *("AlreadyRunning", "LossLimitReached"),
     *(
         "StaleData",
         "MarketClosedError",
@@ -146,6 +147,7 @@ RAISED = {
     ),
 }
 PRINTED = {
+    "_fail",
     "self._reconnect",
     "_complain",
     "_fault",
@@ -162,6 +164,7 @@ SAYING = {  # functions that return or yield texts for the user
     "exchanges/approval.py": {"_objection", "_level_objection", "object_to_one_more"},
     "exchanges/base.py": {"error_message"},
     "quoting/limits.py": {"check_order"},
+    "quoting/loss.py": {"check_losses"},
     "exchanges/stream.py": {"_phrase"},
     "exchanges/symbols.py": {"unknown_symbol"},
     "exchanges/transport.py": {"_classify"},

@@ -39,7 +39,11 @@ class World:
         return settings
 
     def desk(
-        self, settings: Settings, profile: str = "classic", wrap: Callable[[Any], Any] | None = None
+        self,
+        settings: Settings,
+        profile: str = "classic",
+        wrap: Callable[[Any], Any] | None = None,
+        journal: Journal | None = None,
     ) -> Desk:
         """A desk over the twin; *wrap* may put something between it and the exchange."""
         twin = Twin(
@@ -52,7 +56,7 @@ class World:
         return Desk(
             connector,
             clock=self.clock,
-            journal=Journal(":memory:", self.clock),
+            journal=journal or Journal(":memory:", self.clock),
             budget=account_budget(self.clock),
             rng=random.Random(7),
             rules=gateway_rules(settings),
@@ -65,13 +69,14 @@ class World:
         strategy: type[OrderManager] = OrderManager,
         profile: str = "classic",
         wrap: Callable[[Any], Any] | None = None,
+        journal: Journal | None = None,
         **changes: Any,
     ) -> OrderManager:
         """A manager that trades here, not yet started."""
         settings = self.settings(**changes)
         exchange = ExchangeInterface(
             bool(settings.DRY_RUN),
-            desk=self.desk(settings, profile, wrap),
+            desk=self.desk(settings, profile, wrap, journal),
             settings=settings,
             clock=self.clock,
             rng=random.Random(3),

@@ -1,13 +1,16 @@
-"""`marketmaker cancel-all` and `marketmaker withdraw`."""
+"""`marketmaker cancel-all`, `marketmaker resume` and `marketmaker withdraw`."""
 
 import sys
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import NamedTuple, Self
 
 from market_maker import venue
 from market_maker.clock import Clock
 from market_maker.commands.check import is_ours
+from market_maker.exchanges import losses
 from market_maker.exchanges.base import Connector, Status, error_message
+from market_maker.journal import Journal
 from market_maker.settings import Settings
 from market_maker.utils.constants import XBt_TO_XBT
 
@@ -45,6 +48,28 @@ def _cancel_open(settings: Settings, connector: Connector) -> int:
     left = connector.fetch_open_orders()
     print(f"{len(orders)} cancelled, none left." if not left else f"{len(left)} orders are LEFT.")
     return 1 if left else 0
+
+
+def resume(settings: Settings) -> int:
+    """Let a bot that a loss limit has stopped trade again, its losses measured from here."""
+    if venue.is_play_money(settings):
+        print("The built-in exchange starts anew with each bot: there is nothing to resume.")
+        return 0
+    clock = Clock()
+    connector = venue.open_connector(settings, str(settings.SYMBOL), clock)
+    connector.stop()
+    path = Path(venue.journal_path(settings, connector))
+    journal = Journal(path, clock) if path.exists() else None
+    reason = losses.stop_of(journal) if journal else ""
+    if journal:
+        if reason:
+            losses.resume(journal)
+        journal.close()
+    if reason:
+        print(f"It was stopped: {reason}. It may trade {connector.symbol} again.")
+    else:
+        print(f"No bot for {connector.symbol} is stopped here.")
+    return 0
 
 
 class Withdrawal(NamedTuple):

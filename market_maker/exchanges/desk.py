@@ -7,12 +7,19 @@ from collections.abc import Callable
 from market_maker.clock import Clock
 from market_maker.exchanges.base import Connector, ExchangeError
 from market_maker.exchanges.gateway import Gateway, GatewayRules
+from market_maker.exchanges.losses import LossWatch
 from market_maker.exchanges.state import LiveState
 from market_maker.exchanges.symbols import unknown_symbol
 from market_maker.exchanges.throttle import RateBudget
 from market_maker.journal import Journal
 from market_maker.model.rows import Row
-from market_maker.utils.errors import AuthenticationError, StaleData, StopTrading
+from market_maker.quoting.loss import LossLimits
+from market_maker.utils.errors import (
+    AuthenticationError,
+    LossLimitReached,
+    StaleData,
+    StopTrading,
+)
 
 logger = logging.getLogger("root")
 
@@ -44,6 +51,7 @@ class Desk:
         self.has_account = has_account
         self.before_exec = before_exec  # hands what must survive to the process that follows
         self.state = LiveState(connector.symbol, self._is_ours, clock, has_account, self._book_fill)
+        self.losses = LossWatch(self.state, journal, clock)
         self.gateway = Gateway(
             connector,
             self.state,
@@ -62,10 +70,13 @@ class Desk:
 
     def _book_fill(self, row: Row) -> bool:
         try:
-            return self.journal.book_fill(row)
+            is_new = self.journal.book_fill(row)
         except StopTrading as error:
             self.gateway.outbox.fatal = self.gateway.outbox.fatal or str(error)
             return True
+        if is_new:
+            self.losses.add(row)
+        return is_new
 
     def _is_ours(self, cl_ord_id: str) -> bool:
         return self.gateway.is_ours(cl_ord_id)
@@ -104,6 +115,14 @@ class Desk:
         silence_s = now_s - state.last_recv_s
         if silence_s > stale_after_s and not self.is_market_quiet():
             self._reconnect(f"no data for {silence_s:.0f} s while the market has moved")
+
+    def check_losses(self, limits: LossLimits) -> None:
+        """Raise LossLimitReached, with the quotes pulled, where a limit is reached."""
+        if self.has_account and not self.gateway.dry_run:
+            reason = self.losses.check(limits)
+            if reason:
+                self.gateway.pull(reason)
+                raise LossLimitReached(reason)
 
     def _reconnect(self, reason: str) -> None:
         if self.clock.monotonic() >= self._reconnect_due_s:

@@ -23,7 +23,7 @@ from market_maker.exchanges.state import LiveState
 from market_maker.exchanges.throttle import RateBudget
 from market_maker.journal import Journal
 from market_maker.model.rows import LATE_AMEND, Row
-from market_maker.quoting.limits import Approved, Refused
+from market_maker.quoting.limits import Approved, Refused, is_reducing
 from market_maker.quoting.phases import amend_phases
 from market_maker.utils.errors import StopTrading
 
@@ -63,6 +63,7 @@ class Gateway:
         self.burst = RateBudget(clock, _PER_SECOND, _PER_SECOND)
         self.dry_run = dry_run
         self.pulled = ""  # why the quotes are out of the market, while they are
+        self.hurry = threading.Event()  # the user waits: verify, but wait for nothing any more
         self._is_stopping = False
         self._clock = clock
         self._journal = journal
@@ -123,6 +124,17 @@ class Gateway:
             self.budget.take(1, urgent=True)
             return self.outbox.cancel(order_ids)
 
+    def reduce(self, order: Row) -> Result:
+        """Send an order that can only shrink the position, whatever else may not go out."""
+        if not is_reducing(order):
+            raise ValueError("an order that may enlarge the position")
+        with self._lock:
+            if self.dry_run:
+                return Result(Status.NOT_SENT, {}, "dry run")
+            order.update(clOrdID=self.new_client_id(), symbol=self.connector.symbol)
+            self.budget.take(1, urgent=True)
+            return self.outbox.create([order])[0]
+
     # -- all of ours --------------------------------------------------------------------
 
     def own_open_orders(self) -> list[Row]:
@@ -139,7 +151,8 @@ class Gateway:
         """Cancel every order of ours and verify with the exchange that none is left.
 
         Returns those that were found. Raises ExchangeError when it cannot verify in *timeout_s*,
-        which must be longer than a request without an answer may take to arrive.
+        which must be longer than a request without an answer may take to arrive; in a `hurry` it
+        does not wait for such requests.
         """
         found: dict[str, Row] = {}
         deadline_s, delay_s = self._clock.monotonic() + timeout_s, 0.05
@@ -159,9 +172,9 @@ class Gateway:
                 failure = error
             if listed == {} and not len(self.state.orders):
                 return list(found.values())
-            if self._clock.monotonic() > deadline_s:
+            if self._clock.monotonic() > deadline_s or self.hurry.is_set():
                 raise failure
-            self._clock.sleep(delay_s)
+            self._clock.wait(self.hurry, delay_s)
             delay_s = min(1.0, delay_s * 2)
 
     def pull(self, reason: str) -> None:

@@ -239,10 +239,12 @@ class LiveState:
     def _fold_executions(self, change: Change) -> None:
         self._images += change.action == "partial"
         for row in change.rows:
-            if row.get("symbol") != self.symbol or row.get("execType") != "Trade":
+            if row.get("symbol") != self.symbol or row.get("execType") not in ("Trade", "Funding"):
                 continue
             if not row.get("execID") or not self._book_fill(row):
                 continue  # streams and queries may repeat a fill
+            if row["execType"] == "Funding":
+                continue  # it moves money, and no position
             if change.action == "partial":
                 # The position includes it already; after a reconnect it is still news.
                 if self._images > 1 and self.orders.is_ours(str(row.get("clOrdID") or "")):

@@ -9,6 +9,7 @@ BotError
 ├── StopTrading            cancel everything and leave
 │   ├── AuthenticationError  no key, or the exchange refuses it
 │   ├── AlreadyRunning     another bot trades the same account, symbol and prefix
+│   ├── LossLimitReached   MAX_LOSS or MAX_DRAWDOWN, now or in an earlier run
 │   └── SettingsError      the settings cannot be used; carries one line per fault
 └── NotSupported           this exchange cannot do that
 
@@ -55,6 +56,12 @@ class AlreadyRunning(StopTrading):
     """Another bot trades the same account, symbol and prefix."""
 
     exit_code = 2
+
+
+class LossLimitReached(StopTrading):
+    """MAX_LOSS or MAX_DRAWDOWN is reached, or was in a run that nobody has resumed since."""
+
+    exit_code = 3
 
 
 class SettingsError(StopTrading):

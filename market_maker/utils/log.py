@@ -12,6 +12,7 @@ FORMAT = "%(asctime)s - %(levelname)s - %(module)s - %(message)s"
 # Files that are not here keep their own name.
 MODULE_NAMES = {
     "runner": "market_maker",
+    "ending": "market_maker",
     "status": "market_maker",
     "venue": "market_maker",
     "cli": "market_maker",

@@ -1,0 +1,78 @@
+"""The one way out of a run: cancel, verify, close the position if asked to, say what is left."""
+
+import logging
+from typing import Any
+
+from requests.exceptions import HTTPError
+
+from market_maker.exchanges.flatten import flatten
+from market_maker.utils.errors import AuthenticationError, BotError
+
+logger = logging.getLogger("root")
+
+
+def shut_down(manager: Any) -> None:
+    """End the run of *manager*: its `exit_code` is not 0 when something could not be verified."""
+    desk, settings = manager.exchange.desk, manager.settings
+    try:
+        manager.on_stop()
+    except (Exception, KeyboardInterrupt):  # it must not keep its orders in the book
+        logger.exception("on_stop failed.")
+    desk.gateway.stop()
+    if manager.exchange.dry_run:
+        logger.info("Shutting down. Dry run: nothing was sent.")
+    elif settings.ON_STOP == "keep" and not manager.exit_code:
+        _keep(manager)
+    else:
+        _clear(manager)
+    desk.state.drain()
+
+
+def _keep(manager: Any) -> None:
+    gateway, count = manager.exchange.desk.gateway, len(manager.exchange.desk.state.orders)
+    logger.info("Shutting down. ON_STOP = 'keep': %d orders stay in the book.", count)
+    try:
+        gateway.switch.disarm()
+    except (BotError, HTTPError) as error:
+        _fail(manager, "Unable to disarm the dead man's switch: %s", error)
+
+
+def _clear(manager: Any) -> None:
+    desk = manager.exchange.desk
+    logger.info("Shutting down. All open orders will be cancelled.")
+    try:
+        desk.gateway.cancel_own()
+    except AuthenticationError as error:
+        _fail(manager, "Was not authenticated; could not cancel orders: %s", error)
+    except (BotError, HTTPError) as error:
+        _fail(manager, "Unable to cancel orders: %s", error)
+        for row in [*desk.state.orders.open_orders(), *desk.state.orders.unproven()]:
+            logger.error(
+                "May still rest: %s %s @ %s (%s)",
+                *(row.get(name) for name in ("side", "leavesQty", "price", "clOrdID")),
+            )
+    else:
+        logger.info("All orders are cancelled: the exchange lists none of ours.")
+        if manager.settings.ON_STOP == "flatten":
+            _flatten(manager)
+        try:
+            desk.gateway.switch.disarm()
+        except (BotError, HTTPError) as error:
+            _fail(manager, "Unable to disarm the dead man's switch: %s", error)
+
+
+def _flatten(manager: Any) -> None:
+    try:
+        left = flatten(manager.exchange.desk)
+    except (BotError, HTTPError) as error:
+        _fail(manager, "Unable to close the position: %s", error)
+        return
+    if left:
+        _fail(manager, "Unable to close the position: %d contracts are left", left)
+    else:
+        logger.info("The position is closed.")
+
+
+def _fail(manager: Any, line: str, *args: object) -> None:
+    logger.error(line, *args)
+    manager.exit_code = 1

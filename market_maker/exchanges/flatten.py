@@ -1,0 +1,85 @@
+"""Closing the position: orders that can only reduce it, take from the book and never rest."""
+
+import logging
+
+from market_maker.exchanges.base import ExchangeError
+from market_maker.exchanges.desk import Desk
+from market_maker.model.rows import Row
+from market_maker.model.ticks import PriceGrid
+
+logger = logging.getLogger("root")
+
+_CAP = 0.01  # ratio beyond the touch that an order may pay
+_PAUSE_S = 0.25
+_AGREE_S = 5.0  # longer than a position takes to follow its fills
+
+
+def flatten(desk: Desk, timeout_s: float = 30.0) -> float:
+    """Close the position of the desk's symbol; what is left of it after *timeout_s* at most.
+
+    Asks the exchange itself at every step, so that it works without a stream. One order is in
+    flight at a time: the next one waits until its fills are in the position. Raises
+    ExchangeError when the exchange cannot be asked.
+    """
+    deadline_s = desk.clock.monotonic() + timeout_s
+    qty = _position(desk)
+    while qty and desk.clock.monotonic() < deadline_s and not desk.gateway.hurry.is_set():
+        order = _order(desk, qty)
+        if order is None:  # nobody to trade with
+            desk.clock.wait(desk.gateway.hurry, 1.0)
+            continue
+        logger.info("Closing the position: %(side)s %(orderQty)d @ %(price)s", order)
+        filled = _send(desk, order, deadline_s)
+        qty = _agreed(desk, qty - filled if order["side"] == "Sell" else qty + filled)
+    return qty
+
+
+def _order(desk: Desk, qty: float) -> Row | None:
+    rows = desk.connector.fetch_rows("quote", count=1, reverse="true")
+    side, column = ("Sell", "bidPrice") if qty > 0 else ("Buy", "askPrice")
+    touch = rows[0].get(column) if rows else None
+    instrument = desk.state.instrument()
+    if not touch or not instrument:
+        return None
+    grid = PriceGrid.of(instrument["tickSize"])
+    ticks = grid.ask_ticks(touch * (1 - _CAP)) if qty > 0 else grid.bid_ticks(touch * (1 + _CAP))
+    return {
+        "side": side,
+        "orderQty": abs(qty),
+        "price": grid.price(ticks),
+        "ordType": "Limit",
+        "timeInForce": "ImmediateOrCancel",
+        "execInst": "ReduceOnly",
+    }
+
+
+def _send(desk: Desk, order: Row, deadline_s: float) -> float:
+    """The contracts that were filled, once the exchange has shown what became of the order."""
+    result = desk.gateway.reduce(order)
+    filled: float = result.row.get("cumQty") or 0
+    while desk.state.orders.get(order["clOrdID"]) is not None:
+        if desk.clock.monotonic() > deadline_s:
+            raise ExchangeError(0, "an order that closes the position is in doubt")
+        desk.clock.sleep(_PAUSE_S)
+        desk.gateway.settle_unknown()
+    if not result.row.get("orderID"):
+        shown = desk.connector.fetch_order(cl_ord_id=order["clOrdID"]) or {}
+        filled = shown.get("cumQty") or 0
+    if not filled:
+        desk.clock.wait(desk.gateway.hurry, 1.0)  # refused, or nothing to trade with
+    return filled
+
+
+def _agreed(desk: Desk, expected: float) -> float:
+    """The position once it includes the fills; later than that, what the exchange says."""
+    give_up_s = desk.clock.monotonic() + _AGREE_S
+    while True:
+        qty = _position(desk)
+        if qty == expected or desk.clock.monotonic() > give_up_s:
+            return qty
+        desk.clock.sleep(_PAUSE_S)
+
+
+def _position(desk: Desk) -> float:
+    rows = desk.connector.fetch_rows("position")
+    return sum(float(r.get("currentQty") or 0) for r in rows if r["symbol"] == desk.state.symbol)

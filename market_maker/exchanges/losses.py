@@ -1,0 +1,121 @@
+"""Watches what this bot's instrument has lost, across restarts, and remembers a stop."""
+
+import math
+from datetime import UTC, datetime
+
+from market_maker import jsonx
+from market_maker.clock import Clock
+from market_maker.exchanges.state import LiveState
+from market_maker.journal import Journal
+from market_maker.model.contracts import Contract
+from market_maker.model.rows import Row
+from market_maker.quoting.loss import Book, LossLimits, Marks, check_losses
+
+_ODD_FOR_S = 5.0  # a position that the fills do not explain for so long was moved by others
+_BOOK, _STOP = "losses", "stop"
+
+
+class LossWatch:
+    """Books every execution and compares the result with where the run, the day and the best
+    moment stood. Book and marks live in the journal; a loss while no bot runs counts as well."""
+
+    def __init__(self, state: LiveState, journal: Journal, clock: Clock) -> None:
+        self._state = state
+        self._journal = journal
+        self._clock = clock
+        self._book, self._marks = Book(), Marks()
+        self._pending: list[Row] = []  # executions heard of before the instrument
+        self._odd_since_s = math.inf
+        self._has_begun = False
+        self._saved = ""
+
+    @property
+    def result(self) -> int | None:
+        """Minor units won since the run began, or None before its first round."""
+        known = self._market() if self._has_begun else None
+        return self._book.result(*known) - self._marks.run_start if known else None
+
+    def add(self, execution: Row) -> None:
+        """An execution that was not booked before."""
+        self._pending.append(execution)
+
+    def check(self, limits: LossLimits) -> str:
+        """Why trading must stop, or nothing. A stop is remembered until `resume`."""
+        known = self._market()
+        if known is None:
+            return ""
+        mark_price, contract = known
+        with self._state.lock:
+            if not self._has_begun:
+                self._load()
+            for row in self._pending:
+                self._book.add(row, contract)
+            self._pending.clear()
+            self._agree(mark_price, contract)
+            result = self._book.result(mark_price, contract)
+            if not self._has_begun:
+                self._has_begun, self._marks.run_start = True, result
+                if not self._saved:  # nothing before counts
+                    self._marks.peak = result
+        day = datetime.fromtimestamp(self._clock.now(), UTC).date().isoformat()
+        self._marks.note(result, day)
+        self._save()
+        reason = check_losses(result, self._marks, limits, contract.settle_currency)
+        if reason:
+            remember_stop(self._journal, reason)
+        return reason
+
+    def _market(self) -> tuple[float, Contract] | None:
+        instrument = self._state.instrument()
+        if not instrument or not instrument.get("markPrice"):
+            return None
+        return instrument["markPrice"], Contract.from_instrument(instrument)
+
+    def _agree(self, mark_price: float, contract: Contract) -> None:
+        """Take over the exchange's position where the executions do not lead to it."""
+        low, high = self._state.position_range()
+        if low == high == self._book.qty:
+            self._odd_since_s = math.inf
+            return
+        now_s = self._clock.monotonic()
+        self._odd_since_s = min(self._odd_since_s, now_s)
+        if low == high and (not self._has_begun or now_s - self._odd_since_s > _ODD_FOR_S):
+            self._book.adopt(int(low), mark_price, contract)
+
+    def _load(self) -> None:
+        self._saved = self._journal.get(_BOOK)
+        if self._saved:
+            saved = jsonx.loads(self._saved)
+            self._book = Book(*saved["book"])
+            self._marks = Marks(0, saved["day"], saved["day_start"], saved["peak"])
+
+    def _save(self) -> None:
+        book, marks = self._book, self._marks
+        text = jsonx.dumps(
+            {
+                "book": [book.qty, book.cost, book.fees],
+                "day": marks.day,
+                "day_start": marks.day_start,
+                "peak": marks.peak,
+            }
+        )
+        if text != self._saved:
+            self._journal.put(_BOOK, text)
+            self._saved = text
+
+
+def remember_stop(journal: Journal, reason: str) -> None:
+    """Keep this bot from starting again, unless it is stopped already."""
+    if not stop_of(journal):
+        journal.put(_STOP, reason)
+
+
+def stop_of(journal: Journal) -> str:
+    """Why this bot was stopped, or nothing."""
+    return journal.get(_STOP)
+
+
+def resume(journal: Journal) -> None:
+    """Let it start again, and measure losses from there."""
+    journal.put(_BOOK, "")
+    journal.put(_STOP, "")
