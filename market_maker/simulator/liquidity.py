@@ -1,5 +1,7 @@
 """What a market source may do to one instrument: anonymous liquidity, trades, the index."""
 
+from itertools import takewhile
+
 from market_maker.model.ticks import PriceGrid
 from market_maker.simulator.desk import Desk
 from market_maker.simulator.instruments import Instrument
@@ -23,6 +25,11 @@ class Liquidity:
     def size(self, side: str, price_ticks: int) -> int:
         """Anonymous liquidity at a price; customers' orders do not count."""
         return self._book.market_size(side, price_ticks)
+
+    def prices(self, side: str, limit_ticks: int) -> list[int]:
+        """The prices at which anything rests, from the best to *limit_ticks*."""
+        book_side = self._book.sides[side]
+        return list(takewhile(lambda p: book_side.is_within(p, limit_ticks), book_side.prices()))
 
     def resize(self, side: str, price_ticks: int, size: int, *, in_front: bool = False) -> int:
         """Make the anonymous liquidity at a price *size*; what of it customers took at once.

@@ -250,11 +250,11 @@ def test_quotes_alone_make_a_book_of_one_level(tmp_path: Path) -> None:
 
 BAD_FILES = {
     "nothing there": (None, "no such file or folder"),
-    "an empty file": (b"", "is not a book10, quotes or trades file"),
-    "another table": (b"a,b\n1,2\n", "is not a book10, quotes or trades file"),
+    "an empty file": (b"", "is no recording of a known format"),
+    "another table": (b"a,b\n1,2\n", "is no recording of a known format"),
     "no text": (b"\xff\xfe\x00", "cannot be read"),
     "a broken archive": (b"\x1f\x8b\x08\x00garbage", "cannot be read"),
-    "trades only": (b"timestamp,symbol,side,size,price,action\n", "holds no book10 or quotes"),
+    "trades only, and none": (b"timestamp,symbol,side,size,price,action\n", "holds no row of"),
     "a header alone": (
         b"timestamp,symbol,bidSize,bidPrice,askPrice,askSize\n",
         "holds no row of XBTUSD",
@@ -287,22 +287,33 @@ def test_a_file_that_cannot_be_played_is_one_clear_line(case: str, tmp_path: Pat
     assert "\n" not in line
 
 
-def test_a_file_that_breaks_off_says_where_and_ends_the_market(tmp_path: Path) -> None:
+def test_a_file_that_breaks_off_says_where_and_ends_the_market(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "quotes.csv"
+    rows = ["timestamp,symbol,bidSize,bidPrice,askPrice,askSize"]
+    rows += [f"{DAY}T00:{i // 60:02d}:{i % 60:02d}Z,XBTUSD,{i + 1},100,101,80" for i in range(400)]
+    path.write_text("\n".join([*rows, f"{DAY}T01:00:00Z,XBTUSD,1,none,101,80"]))
+    replay = Replay(path)
+    replay.until(5000)
+    (line,) = caplog.messages
+    assert "quotes.csv: line 402 cannot be used" in line
+    assert "The recording ends here" in line
+    assert replay.engine.next_event_time() is None
+    assert replay.level(100.0) == 400
+
+
+def test_a_file_that_breaks_off_early_is_told_before_it_starts(tmp_path: Path) -> None:
     books: Books = {0: ({100.0: 50}, ASKS), 1: ({100.0: 40}, ASKS), 2: ({100.0: 30}, ASKS)}
     path = write(tmp_path, books, []) / f"x_XBTUSD_book10_{DAY}.csv"
     path.write_text(path.read_text().replace(":02.000Z,XBTUSD,100.5", ":02.000Z,XBTUSD,none"))
-    replay = Replay(path)
     with pytest.raises(SettingsError, match="line 4 cannot be used"):
-        replay.until(5)
-    assert replay.engine.next_event_time() is None
-    assert replay.level(100.0) == 50
+        RecordedMarket(path)
 
 
 def test_a_folder_without_the_symbol_and_a_wrong_speed_are_faults(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="holds no book10 or quotes file for XBTUSD"):
+    with pytest.raises(SettingsError, match="holds no recording of XBTUSD"):
         RecordedMarket(tmp_path, "XBTUSD")
-    with pytest.raises(SettingsError, match="symbol DOGE"):
-        RecordedMarket(tmp_path, "DOGE")
     for speed in (0.0, -1.0, float("nan")):
         with pytest.raises(SettingsError, match="speed must be a number above 0"):
             RecordedMarket(tmp_path, "XBTUSD", speed=speed)
