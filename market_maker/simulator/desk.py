@@ -226,7 +226,9 @@ class Desk(Pit):
 
     def _stillborn(self, order: Order, position: Position) -> str:
         """Why the order cannot even start, or nothing."""
-        if is_post_only(order) and self.book.first(order.side, order.price_ticks):
+        if is_post_only(order) and (
+            self.quirks.bounces_post_only or self.book.first(order.side, order.price_ticks)
+        ):
             return "Order had execInst of ParticipateDoNotInitiate"
         if is_reducing(order) and (not position.qty or (position.qty > 0) == (order.side == "Buy")):
             return not_reducible(position.qty)

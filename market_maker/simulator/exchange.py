@@ -30,6 +30,7 @@ from market_maker.simulator.instruments import DEFAULT_INSTRUMENTS, Instrument
 from market_maker.simulator.keys import ORDER_PERMISSIONS, Account, KeyRing
 from market_maker.simulator.liquidity import Liquidity
 from market_maker.simulator.matching import Level
+from market_maker.simulator.quirks import Quirks
 from market_maker.simulator.records import Records
 from market_maker.simulator.regrid import move_to_grid
 from market_maker.simulator.tape import DAY_S, Tape
@@ -78,6 +79,9 @@ class Engine(Records):
         specs = enumerate(instruments or DEFAULT_INSTRUMENTS)
         desks = (Desk(spec, ledger, tape, 8_800_000_000 + i * 10**10) for i, spec in specs)
         super().__init__(tape, ledger, desks)
+        self.quirks = Quirks()
+        for desk in self._desks.values():
+            desk.quirks = self.quirks
         self._next_account = account_base or self._rng.randrange(100_000, 900_000)
         self._keys = KeyRing(self._rng)
         self._timers: dict[int, float] = {}  # account -> when all its orders are cancelled

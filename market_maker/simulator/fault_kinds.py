@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 Value = float | str
 
-REQUEST, STREAM, DEED, SOCKET = "request", "stream", "deed", "socket"
+REQUEST, STREAM, DEED, STATE = "request", "stream", "deed", "state"
 
 
 class Kind(NamedTuple):
@@ -35,7 +35,7 @@ GROUPS: dict[str, Mapping[str, Value]] = {
     REQUEST: {**_WHEN, **_HOW_OFTEN, "verb": "", "path": "", "account": 0.0},
     STREAM: {**_WHEN, **_HOW_OFTEN, "table": "", "account": 0.0},
     DEED: {"start": 0.0, "every": 0.0, "count": 1.0, "symbol": "", "account": 0.0},
-    SOCKET: {"start": 0.0, "for": 0.0},
+    STATE: {"start": 0.0, "for": math.inf, "symbol": ""},
 }
 
 _PRIVATE = "order+execution+position+margin"
@@ -52,6 +52,7 @@ _KINDS = (
     Kind("500", REQUEST, "answered Internal Server Error; acts=1: acted on", {"acts": 0.0}),
     Kind("502", REQUEST, "answered Bad Gateway in HTML; acts=1: acted on", {"acts": 0.0}),
     Kind("503", REQUEST, "answered with the overload text", {"acts": 0.0}),
+    Kind("post-only-cancelled", REQUEST, "post-only orders are cancelled as if they crossed"),
     Kind("duplicate", STREAM, "a message comes twice"),
     Kind("reorder", STREAM, "a message comes after the next one", {"seconds": 1.0}),
     Kind("skip", STREAM, "a message never comes"),
@@ -63,21 +64,25 @@ _KINDS = (
         "the position row comes late",
         {"seconds": 1.0, "table": "position"},
     ),
+    Kind("hand-trade", DEED, "another hand of the account trades", {"qty": 100.0}),
     Kind("deadman", DEED, "the dead man's switch fires: all orders are cancelled"),
+    Kind("tick-size", DEED, "the tick size changes; 0: to twice what it was", {"size": 0.0}),
+    Kind("lot-size", DEED, "the lot size changes; 0: to twice what it was", {"size": 0.0}),
+    Kind("close", DEED, "every WebSocket connection is cut"),
+    Kind("closing", STATE, "the symbol is closed to trading"),
+    Kind("small-fills", STATE, "orders fill so many contracts at a time", {"qty": 1.0}),
     Kind(
         "clock-skew",
-        SOCKET,
+        STATE,
         "the exchange's clock is so far ahead",
-        {"seconds": 30.0, "for": math.inf},
+        {"seconds": 30.0},
     ),
-    Kind("close", SOCKET, "every WebSocket connection is cut", {"every": 0.0, "count": 1.0}),
-    Kind("freeze", SOCKET, "the stream's sockets carry nothing, not even pongs", {"for": 10.0}),
-    Kind("refuse", SOCKET, "new connections are refused", {"for": 5.0}),
+    Kind("freeze", STATE, "the stream's sockets carry nothing, not even pongs", {"for": 10.0}),
+    Kind("refuse", STATE, "new connections are refused", {"for": 5.0}),
 )
 KINDS = {kind.name: kind for kind in _KINDS}
 
 _CHOICES = {"lost": ("timeout", "cut")}
-_POSITIVE = frozenset({"every", "count"})
 
 
 @dataclass(slots=True, eq=False)
@@ -152,8 +157,8 @@ def help_text() -> str:
     titles = {
         REQUEST: "REST requests",
         STREAM: "stream messages",
-        DEED: "accounts and symbols",
-        SOCKET: "sockets and clock",
+        DEED: "what happens at a moment",
+        STATE: "what lasts",
     }
     for group, title in titles.items():
         keys = ", ".join(_shown(key, value) for key, value in GROUPS[group].items())

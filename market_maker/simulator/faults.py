@@ -19,8 +19,9 @@ from market_maker.simulator.dialects.bitmex import Dialect, error_answer, route_
 from market_maker.simulator.dialects.bitmex_feed import Message, Scoped
 from market_maker.simulator.events import Event
 from market_maker.simulator.exchange import Account, Engine
-from market_maker.simulator.fault_kinds import DEED, REQUEST, SOCKET, STREAM, Fault, parse
+from market_maker.simulator.fault_kinds import DEED, REQUEST, STATE, STREAM, BadFault, Fault, parse
 from market_maker.simulator.instruments import iso_time
+from market_maker.simulator.quirks import WHOLE
 
 Deliver = Callable[[list[Scoped]], None]
 
@@ -42,6 +43,7 @@ class Fate(NamedTuple):
     answer: Answer | None = None  # in place of the exchange's own
     after_s: float = 0.0  # until the answer leaves
     late_s: float | None = None  # acted on so much later, when nobody waits for it any more
+    bounces: bool = False  # its post-only orders are cancelled
     hold_s: float = 0.0  # how long its events wait, so that the answer overtakes them
 
 
@@ -64,8 +66,11 @@ class Faults:
         """Begin the fault that *text* asks for; raises BadFault."""
         now_s = self.engine.now()
         fault = parse(text, now_s)
+        symbol = str(fault.values.get("symbol", ""))
+        if symbol and symbol.upper() not in self.engine.symbols():
+            raise BadFault(f"The exchange has no symbol '{symbol}'.")
         self.active.append(fault)
-        if fault.kind.group in (DEED, SOCKET):
+        if fault.kind.group in (DEED, STATE):
             self.engine.call_at(fault.start_s, partial(self._strike, fault))
         if fault.end_s < float("inf"):
             self.engine.call_at(fault.end_s, partial(self._end, fault))
@@ -121,43 +126,61 @@ class Faults:
         if fault not in self.active:
             return
         fault.hits += 1
-        match fault.kind.name:
-            case "clock-skew":
-                self.engine.skew_s = fault.number("seconds")
-            case "freeze" | "refuse":
-                self._turn(fault, True)
-            case "close":
-                for cut in list(self.on_close):
-                    cut()
-            case "deadman":
-                for account_no in self._accounts(fault):
-                    self.engine.fire_timer(account_no)
-        if fault.kind.group == DEED or fault.kind.name == "close":
-            self._repeat(fault)
-
-    def _repeat(self, fault: Fault) -> None:
+        if fault.kind.group == STATE:
+            self._turn(fault, True)
+            return
+        self._do(fault)
         if fault.number("every") and fault.hits < fault.number("count"):
             again_s = fault.start_s + fault.hits * fault.number("every")
             self.engine.call_at(again_s, partial(self._strike, fault))
         else:
             self._end(fault)
 
-    def _end(self, fault: Fault) -> None:
-        if fault not in self.active:
-            return
-        self.active.remove(fault)
-        if fault.kind.name == "clock-skew":
-            self.engine.skew_s = 0.0
-        elif fault.kind.name in ("freeze", "refuse"):
-            self._turn(fault, False)
+    def _do(self, fault: Fault) -> None:
+        """What happens at a moment."""
+        engine = self.engine
+        symbol = fault.word("symbol").upper() or engine.symbols()[0]
+        match fault.kind.name:
+            case "close":
+                for cut in list(self.on_close):
+                    cut()
+            case "deadman":
+                for account_no in self._accounts(fault):
+                    engine.fire_timer(account_no)
+            case "hand-trade":
+                for account_no in self._accounts(fault):
+                    engine.move_position(account_no, symbol, int(fault.number("qty")))
+            case "tick-size":
+                spec = engine.instrument(symbol)
+                tick_size = fault.number("size") or 2 * spec.tick_size
+                engine.change_grid(symbol, tick_size, spec.lot_size)
+            case "lot-size":
+                spec = engine.instrument(symbol)
+                lot_size = int(fault.number("size")) or 2 * spec.lot_size
+                engine.change_grid(symbol, spec.tick_size, lot_size)
 
     def _turn(self, fault: Fault, is_on: bool) -> None:
-        if fault.kind.name == "freeze":
-            self.is_frozen = is_on
-        else:
-            self.is_refusing = is_on
+        """Begin or end what lasts."""
+        match fault.kind.name:
+            case "clock-skew":
+                self.engine.skew_s = fault.number("seconds") if is_on else 0.0
+            case "small-fills":
+                self.engine.quirks.fill_qty = max(1, int(fault.number("qty"))) if is_on else WHOLE
+            case "closing":
+                symbol = fault.word("symbol").upper() or self.engine.symbols()[0]
+                self.engine.close_symbol(symbol, "Closed" if is_on else "Open")
+            case "freeze":
+                self.is_frozen = is_on
+            case "refuse":
+                self.is_refusing = is_on
         for listener in list(self.on_change):
             listener()
+
+    def _end(self, fault: Fault) -> None:
+        if fault in self.active:
+            self.active.remove(fault)
+            if fault.kind.group == STATE and fault.hits:
+                self._turn(fault, False)
 
     def _accounts(self, fault: Fault) -> list[int]:
         numbers = [account.number for account in self.engine.accounts()]
@@ -180,6 +203,8 @@ def _worsened(fate: Fate, fault: Fault) -> Fate:
             return fate._replace(before_s=fate.before_s + fault.number("seconds"))
         case "late-answer":
             return fate._replace(after_s=fate.after_s + fault.number("seconds"))
+        case "post-only-cancelled":
+            return fate._replace(bounces=True)
         case "answer-first":
             return fate._replace(hold_s=fault.number("seconds"))
     acts = fate.acts and bool(fault.number("acts"))
@@ -228,7 +253,9 @@ class FaultyDialect(Dialect):
         if fate.late_s is not None:
             act = partial(super().handle, request, account)
             self.engine.call_at(self.engine.now() + fate.late_s, act)
+        self.engine.quirks.bounces_post_only = fate.bounces
         own = super().handle(request, account) if fate.acts else None
+        self.engine.quirks.bounces_post_only = False
         answer = fate.answer or own or error_answer(500, "Internal Server Error")
         if not self.engine.skew_s:
             return answer

@@ -57,7 +57,7 @@ class Liquidity:
         left = qty
         while left and (first := self._book.first(side, limit_ticks)):
             queue, place = first
-            part = min(left, place.qty)
+            part = self._desk.part(place, left)
             self._desk.trade(side, queue, place, part, None)
             left -= part
         return qty - left
@@ -76,7 +76,7 @@ class Liquidity:
         anonymous = 0
         while left > anonymous and (first := self._book.first(side, price_ticks)):
             queue, place = first
-            part = min(left - anonymous, place.qty)
+            part = self._desk.part(place, left - anonymous)
             if place.order is None:
                 self._book.take(side, queue, place, part)
                 anonymous += part
@@ -98,7 +98,7 @@ class Liquidity:
             if place.order is None:
                 self._book.take(side, queue, place, place.qty)
                 continue
-            part = min(qty, place.qty)
+            part = self._desk.part(place, qty)
             self._desk.trade(side, queue, place, part, None)
             qty -= part
         return qty

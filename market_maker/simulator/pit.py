@@ -6,6 +6,7 @@ from market_maker.simulator.entry import RESTING_LIFETIMES, is_reducing
 from market_maker.simulator.events import Fill, Order
 from market_maker.simulator.instruments import Instrument
 from market_maker.simulator.matching import Book, Place, Queue
+from market_maker.simulator.quirks import Quirks
 from market_maker.simulator.tape import Tape
 
 _MARKET_ORDER_BAND = 0.05  # a market order goes at most this far through the touch or the mark
@@ -18,6 +19,7 @@ class Pit:
         self.spec, self.grid, self.contract = spec, spec.grid(), spec.contract()
         self.book = Book(id_base)
         self.display = Display(spec, self.book, ledger, tape)
+        self.quirks = Quirks()
         self._ledger, self._tape = ledger, tape
 
     @property
@@ -38,6 +40,11 @@ class Pit:
         if maker is not None:
             self._open(maker, -qty)
         self._settle(taker_side, qty, queue.price_ticks, maker, taker, place.is_hidden)
+
+    def part(self, place: Place, qty: int) -> int:
+        """How much of *qty* the market may trade at a time with who stands at *place*."""
+        most = place.qty if place.order is None else min(place.qty, self.quirks.fill_qty)
+        return min(qty, most)
 
     def print_market(self, taker_side: str, qty: int, price_ticks: int) -> None:
         """Show a trade of the market with itself; nothing is to be booked."""
@@ -61,7 +68,8 @@ class Pit:
         limit = self._limit(order)
         while order.leaves_qty and (first := self.book.first(order.side, limit)):
             queue, place = first
-            self.trade(order.side, queue, place, min(order.leaves_qty, place.qty), order)
+            part = min(order.leaves_qty, place.qty, self.quirks.fill_qty)
+            self.trade(order.side, queue, place, part, order)
         if not order.leaves_qty:
             return
         if order.price_ticks is None:

@@ -304,6 +304,79 @@ def test_a_deed_may_repeat() -> None:
     assert found == [1, 1, 2, 1, 2, 1, 2, 3]
 
 
+def test_another_hand_may_trade_on_the_account() -> None:
+    bot = Bot("hand-trade:qty=-300,start=2", market=True)
+    bot.clock.sleep(1)
+    assert bot.engine.position_symbols(bot.account.number) == []
+    bot.clock.sleep(2)
+    row = bot.engine.position_row(bot.account.number, "XBTUSD")
+    assert row["currentQty"] == -300
+    heard = [row.get("currentQty") for _, rows in bot.heard("position") for row in rows]
+    assert -300 in heard
+
+
+def test_the_tick_and_the_lot_size_may_change() -> None:
+    bot = Bot("tick-size:size=2.5", "lot-size:start=1", market=True)
+    lot_size = bot.engine.instrument("XBTUSD").lot_size
+    bot.clock.sleep(2)
+    row = bot.engine.instrument_row("XBTUSD")
+    assert (row["tickSize"], row["lotSize"]) == (2.5, 2 * lot_size)
+    assert bot.place(59000.5, 2 * lot_size).body["error"]["message"] == "Invalid price tickSize"
+
+
+def test_a_symbol_may_close_and_open_again() -> None:
+    bot = Bot("closing:for=10", market=True)
+    bot.clock.sleep(1)
+    assert bot.place().status == 400
+    assert bot.engine.instrument_row("XBTUSD")["state"] == "Closed"
+    bot.clock.sleep(10)
+    assert bot.place().status == 200
+
+
+def test_post_only_orders_may_be_cancelled_as_if_they_crossed() -> None:
+    bot = Bot("post-only-cancelled:count=1")
+    row = bot.place(execInst="ParticipateDoNotInitiate").body
+    assert row["ordStatus"] == "Canceled"
+    assert row["text"].startswith("Canceled: Order had execInst of ParticipateDoNotInitiate")
+    assert bot.place(execInst="ParticipateDoNotInitiate").body["ordStatus"] == "New"
+
+
+def test_other_orders_do_not_bounce() -> None:
+    assert Bot("post-only-cancelled").place().body["ordStatus"] == "New"
+
+
+@pytest.mark.parametrize("qty", [1, 30, 1000])
+def test_orders_may_fill_a_few_contracts_at_a_time(qty: int) -> None:
+    bot = Bot(f"small-fills:qty={qty}", market=True)
+    bot.clock.sleep(0)
+    bot.send("POST", "/order", symbol="XBTUSD", side="Buy", orderQty=100)
+    fills = [
+        row["lastQty"]
+        for _, rows in bot.heard("execution")
+        for row in rows
+        if row["execType"] == "Trade"
+    ]
+    assert sum(fills) == 100
+    assert max(fills) <= qty
+    assert bot.engine.imbalance_sat() == 0
+
+
+def test_a_resting_order_fills_a_few_contracts_at_a_time_too() -> None:
+    bot = Bot("small-fills", market=True)
+    bot.clock.sleep(0)
+    price = bot.engine.instrument_row("XBTUSD")["bidPrice"]
+    bot.place(price, 100)
+    bot.clock.sleep(60)
+    (order,) = bot.engine.orders(bot.account.number)
+    assert order.cum_qty == 100
+    assert len([event for event in bot.engine.executions(bot.account.number) if event.fill]) == 100
+
+
+def test_a_fault_on_an_unknown_symbol_is_refused() -> None:
+    with pytest.raises(BadFault, match="The exchange has no symbol 'ABC'"):
+        Bot("closing:symbol=ABC")
+
+
 def test_a_stream_may_be_cut_and_comes_back_with_fresh_images() -> None:
     bot = Bot("close:start=3")
     bot.place()
