@@ -50,6 +50,11 @@ class PriceGrid(_Grid):
     def price(self, ticks: int) -> float:
         return ticks * self.units / self.scale
 
+    def exact(self, price: float) -> int | None:
+        """The ticks of *price*, or None if it lies between two."""
+        ticks = self._snap(price)
+        return ticks if isinstance(ticks, int) else None
+
     def nearest(self, price: float) -> int:
         """The tick closest to *price*."""
         return round(price * self.scale / self.units)

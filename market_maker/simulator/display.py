@@ -132,11 +132,12 @@ class Display:
     def _flush_book(self) -> bool:
         """Report levels and the touch; whether a price of the touch moved."""
         now_s, symbol = self._tape.now(), self._spec.symbol
-        events = [
-            BookEvent(now_s, symbol, side.side, price, side.level_id(price), was, size)
-            for side in (self._book.bids, self._book.asks)
-            for price, was, size in side.drain_changes()
-        ]
+        events = []
+        for side in (self._book.bids, self._book.asks):
+            if side.changed:
+                for price, was, size in side.drain_changes():
+                    level_id = side.level_id(price)
+                    events.append(BookEvent(now_s, symbol, side.side, price, level_id, was, size))
         # what goes is told before what comes, so that no step of it shows a crossed book
         if len(events) > 1:
             events.sort(key=_comes)
@@ -150,14 +151,14 @@ class Display:
         return touch[0] != before[0] or touch[2] != before[2]
 
     def _report(self, columns: Row) -> None:
-        changes = {name: v for name, v in columns.items() if self._shown.get(name, self) != v}
+        shown = self._shown
+        changes = {name: v for name, v in columns.items() if shown.get(name, self) != v}
         if not changes:
             return
-        self._shown.update(changes)
+        shown.update(changes)
         now_s = self._tape.now()
-        self._tape.emit(
-            InstrumentEvent(now_s, self._spec.symbol, {**changes, "timestamp": iso_time(now_s)})
-        )
+        changes["timestamp"] = iso_time(now_s)
+        self._tape.emit(InstrumentEvent(now_s, self._spec.symbol, changes))
 
     def _trade_columns(self) -> Row:
         interest = self._ledger.open_interest(self._spec.symbol)

@@ -67,25 +67,14 @@ def read_order(
     extra: dict[str, object] = {"closes_all": True} if is_whole else {}
     if link := fields.get("clOrdLinkID"):
         extra["clOrdLinkID"] = str(link)
+    is_limit = order_type in LIMIT_TYPES
     return Order(
-        order_id="",
-        account=account_no,
-        symbol=spec.symbol,
-        side=side,
-        order_qty=qty,
-        price_ticks=read_price(fields.get("price"), spec, grid)
-        if order_type in LIMIT_TYPES
-        else None,
-        cl_ord_id=read_client_id(fields.get("clOrdID")),
-        ord_type=order_type,
-        time_in_force=lifetime,
-        exec_inst=",".join(instructions),
-        stop_ticks=stop_ticks,
-        display_qty=_display_qty(fields.get("displayQty"), spec, order_type),
-        leaves_qty=qty,
-        text=str(fields.get("text") or _SUBMITTED),
-        extra=extra,
-    )
+        "", account_no, spec.symbol, side, qty,
+        read_price(fields.get("price"), spec, grid) if is_limit else None,
+        read_client_id(fields.get("clOrdID")), order_type, lifetime, ",".join(instructions),
+        stop_ticks, _display_qty(fields.get("displayQty"), spec, order_type),
+        leaves_qty=qty, text=str(fields.get("text") or _SUBMITTED), extra=extra,
+    )  # fmt: skip
 
 
 def _order_type(fields: Mapping[str, Any]) -> str:
@@ -94,6 +83,8 @@ def _order_type(fields: Mapping[str, Any]) -> str:
         raise Refused("Unsupported pegPriceType")
     named = fields.get("ordType")
     if named:
+        if named == "Limit":
+            return "Limit"
         if named != "Market" and named not in LIMIT_TYPES and named not in STOP_TYPES:
             raise Refused("Unsupported ordType")
         return str(named)
@@ -115,9 +106,10 @@ def read_stop_price(given: Any, spec: Instrument, grid: PriceGrid) -> int:
     price = _number(given, "Invalid stopPx for ordType")
     if not 0 < price <= spec.max_price:
         raise Refused("Invalid stopPx for ordType")
-    if not grid.contains(price):
+    ticks = grid.exact(price)
+    if ticks is None:
         raise Refused("Invalid stopPx tickSize")
-    return grid.nearest(price)
+    return ticks
 
 
 @lru_cache(maxsize=256)
@@ -188,12 +180,13 @@ def _display_qty(given: Any, spec: Instrument, order_type: str) -> int | None:
 
 def read_price(given: Any, spec: Instrument, grid: PriceGrid) -> int:
     """A limit price in ticks."""
-    price = _number(given, "Invalid price")
+    price = given if type(given) is float else _number(given, "Invalid price")
     if not 0 < price <= spec.max_price:
         raise Refused("Invalid price")
-    if not grid.contains(price):
+    ticks = grid.exact(price)
+    if ticks is None:
         raise Refused("Invalid price tickSize")
-    return grid.nearest(price)
+    return ticks
 
 
 def read_integer(given: Any, message: str) -> int:

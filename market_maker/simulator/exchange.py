@@ -273,6 +273,8 @@ class Engine(Records):
         return Liquidity(self._desk(symbol))
 
     def _one_desk(self, rows: Sequence[Mapping[str, Any]]) -> Desk:
+        if len(rows) == 1:
+            return self._desk(rows[0].get("symbol", ""))
         desks = {id(desk): desk for desk in (self._desk(row.get("symbol", "")) for row in rows)}
         if len(desks) != 1:
             raise Refused("Instruments do not match" if desks else "Invalid orders")

@@ -48,7 +48,7 @@ class Pit:
 
     def print_market(self, taker_side: str, qty: int, price_ticks: int) -> None:
         """Show a trade of the market with itself; nothing is to be booked."""
-        self.display.print_trade(taker_side, qty, price_ticks, self._tape.new_match_id())
+        self.display.print_trade(taker_side, qty, price_ticks, self._tape.new_exec_id())
 
     def trade_by_hand(self, account_no: int, qty: int) -> Order:
         """A trade of the account with the market at the mark, outside the book."""
@@ -131,7 +131,7 @@ class Pit:
         is_hidden: bool = False,
     ) -> None:
         """Book a trade on both sides and print it."""
-        match_id = self._tape.new_match_id()
+        match_id = self._tape.new_exec_id()
         if maker is not None:
             # who shows nothing adds nothing to the book and pays as a taker (BitMEX's fee rules)
             self._fill(maker, qty, price_ticks, match_id, is_maker=True, is_hidden=is_hidden)

@@ -87,7 +87,10 @@ class Tape:
         self._rng = rng
         self._fixed_s: float | None = None
         self._latest_s = 0.0
+        self._execution_no = rng.getrandbits(40)
         self._shelves: dict[int, Shelf] = {}
+        self._today: dict[int, QuoteCount] = {}  # account -> its quotes of this UTC day
+        self._day_ends_s = 0.0
         self._touched: dict[tuple[int, str], None] = {}  # positions to report, in order
 
     def now(self) -> float:
@@ -106,13 +109,10 @@ class Tape:
         finally:
             self._fixed_s = None
 
-    def new_match_id(self) -> str:
-        """A fresh trdMatchID."""
-        return self.new_id()
-
     def new_exec_id(self) -> str:
-        """A fresh execID."""
-        return self.new_id()
+        """A fresh execID or trdMatchID: a counter, as on BitMEX's last engine."""
+        self._execution_no += 1
+        return f"00000000-006d-1000-0000-{self._execution_no:012x}"
 
     def new_id(self) -> str:
         """A fresh identifier in the shape of a random UUID."""
@@ -137,11 +137,15 @@ class Tape:
         self._quotes_today(account_no).dealt += 1
 
     def _quotes_today(self, account_no: int) -> QuoteCount:
-        days = self.shelf(account_no).quotes
-        day_s = self.now() // DAY_S * DAY_S
-        if not days or days[-1].day_s != day_s:
-            days.append(QuoteCount(day_s))
-        return days[-1]
+        now_s = self.now()
+        if now_s >= self._day_ends_s:
+            self._day_ends_s = (now_s // DAY_S + 1) * DAY_S
+            self._today.clear()
+        counted = self._today.get(account_no)
+        if counted is None:
+            counted = self._today[account_no] = QuoteCount(self._day_ends_s - DAY_S)
+            self.shelf(account_no).quotes.append(counted)
+        return counted
 
     def emit(self, event: Event) -> None:
         for listener in self.listeners:
@@ -155,7 +159,8 @@ class Tape:
         exec_id = fill.exec_id if fill else self.new_exec_id()
         event = OrderEvent(now_s, copy_order(order), exec_type, exec_id, is_first, fill)
         self.shelf(order.account).executions.append(event)
-        self.emit(event)
+        for listener in self.listeners:
+            listener(event)
 
     def touch(self, account_no: int, symbol: str) -> None:
         """The position of an account changed; it is told at the next flush."""
