@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_maker.clock import ManualClock
 from market_maker.model.wire import Answer
 from market_maker.simulator import handler, http1
 from market_maker.simulator.handler import Connection
@@ -25,10 +24,11 @@ TIMEOUT_S = 5.0
 class Echo:
     """In place of the hub: answers with what it understood."""
 
-    clock = ManualClock()
-
     def __init__(self) -> None:
         self.calls: list[Call] = []
+
+    def now(self) -> float:
+        return 0.0
 
     def answer(self, call: Call) -> Answer:
         self.calls.append(call)
