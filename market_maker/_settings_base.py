@@ -90,6 +90,10 @@ MAX_DRAWDOWN = None
 # that take from the book, "keep" leaves the orders where they are if it ends as asked.
 ON_STOP = "cancel"
 
+# When a strategy of yours raises an error, "stop" ends the run; "pull" takes its quotes out of the
+# market and calls it again in the next round.
+ON_STRATEGY_ERROR = "stop"
+
 # After so long without data (seconds) the bot asks for one quote; if it has moved, the stream is
 # stale: quotes are pulled and the connection is made anew.
 STALE_AFTER = 10

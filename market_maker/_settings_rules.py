@@ -119,6 +119,7 @@ RULES: dict[str, Rule] = {
     "MAX_LOSS": _or_none(_COINS),
     "MAX_DRAWDOWN": _or_none(_COINS),
     "ON_STOP": _one_of("cancel", "flatten", "keep"),
+    "ON_STRATEGY_ERROR": _one_of("stop", "pull"),
     "STALE_AFTER": _WAIT,
     "DEADMAN_TIMEOUT": Rule(
         "0 or a number of seconds from 5 to 3600",

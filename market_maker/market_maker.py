@@ -17,6 +17,7 @@ from market_maker.model.rows import LATE_AMEND, Row, Ticker
 from market_maker.model.ticks import LotGrid, PriceGrid
 from market_maker.quoting import ladder, limits
 from market_maker.quoting.converge import Rules, converge
+from market_maker.quoting.sanity import find_nonsense
 from market_maker.settings import check, or_exit
 from market_maker.settings import settings as global_settings
 from market_maker.utils import constants, errors, log
@@ -129,8 +130,8 @@ class OrderManager:
         desk = self.exchange.desk
         desk.state.drain()
         desk.state.take_relevance()
-        self._call_hooks()
         try:
+            self._call_hooks()
             if not self.check_connection():
                 reason = desk.gateway.outbox.fatal or desk.state.fatal
                 raise errors.StopTrading(reason or "the stream has ended")
@@ -148,6 +149,14 @@ class OrderManager:
         except requests.exceptions.HTTPError as error:
             if self._is_news("skipped", str(error)):
                 logger.warning("This round is skipped: %s", error)
+        except Exception as error:  # noqa: BLE001 - whatever a strategy raises
+            self._contain(error)
+
+    def _contain(self, error: Exception) -> None:
+        """A strategy has failed: end the run, or pull the quotes and look again."""
+        if isinstance(error, errors.BotError) or self.settings.ON_STRATEGY_ERROR != "pull":
+            raise error
+        self._skip_round(errors.StrategyFault(runner.describe(error)))
 
     def _skip_round(self, reason: errors.SkipRound) -> None:
         gateway = self.exchange.desk.gateway
@@ -170,6 +179,8 @@ class OrderManager:
                 self._call_hook(kind, row)
             except requests.exceptions.HTTPError as error:
                 logger.warning("on_%s failed: %s", kind, error)
+            except Exception as error:  # noqa: BLE001 - whatever a strategy raises
+                self._contain(error)
 
     def _call_hook(self, kind: str, row: Row) -> None:
         if kind == "fill":
@@ -246,6 +257,7 @@ class OrderManager:
 
     def converge_orders(self, buy_orders: list[Row], sell_orders: list[Row]) -> None:
         """Turn the orders we have into those we want, with as few changes as possible."""
+        self._refuse_nonsense([*buy_orders, *sell_orders])
         if self.exchange.dry_run:
             self._show_plan([*buy_orders, *sell_orders])
             return
@@ -266,6 +278,14 @@ class OrderManager:
         if plan.create:
             status.log_orders("Creating %d orders:", plan.create, digits)
             self.exchange.create_bulk_orders(plan.create)
+
+    def _refuse_nonsense(self, orders: list[Row]) -> None:
+        lots, most = LotGrid.of(self.instrument.get("lotSize") or 1), self.settings.MAX_OPEN_ORDERS
+        nonsense = find_nonsense(orders, self._grid(), lots, most)
+        if nonsense:
+            reason = f"the strategy asks for {nonsense}"
+            self.exchange.desk.gateway.pull(reason)  # at once: a strategy may catch what we raise
+            raise errors.StrategyFault(reason)
 
     def _amend(self, changes: list[Row]) -> None:
         """Send amends; an order that is refused twice cannot follow the market, and goes."""

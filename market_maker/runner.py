@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -147,6 +148,14 @@ def managed(run_loop: Callable[..., Any]) -> Callable[..., Any]:
         return None
 
     return wrapped
+
+
+def describe(error: Exception) -> str:
+    """What a strategy raised, and where, in one line."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name} line {frames[-1].lineno})" if frames else ""
+    text = " ".join(str(error).split())[:200]
+    return f"the strategy raised {type(error).__name__}{text and ': '}{text}{place}"
 
 
 # -- restart when a file changes --------------------------------------------------------

@@ -44,12 +44,16 @@ def approve_creates(
     for order in orders:
         side = side_of(order)
         wire = {name: value for name, value in order.items() if name not in _REPORTED}
-        reason = _objection(order, state, halt) or _level_objection(order, side, state)
+        reason = _objection(order, state, halt) or judge.object_to_one_more(order)
+        reason = reason or _size_objection(order) or _level_objection(order, side, state)
         qty = abs(order.get("orderQty") or 0)
-        reason = reason or judge.object_to(order, qty) or judge.object_to_one_more(order)
+        reason = reason or _meets(side, order.get("price"), judge.approved)
+        reason = reason or judge.object_to(order, qty)
         added = 0.0 if reason else increase(order, qty)
         verdicts.append(judge.rule(wire, side, added, reason))
-        judge.open_orders += isinstance(verdicts[-1], Approved)
+        if isinstance(verdicts[-1], Approved):
+            judge.open_orders += 1
+            judge.approved.append({"side": side, "price": order.get("price")})
     return verdicts
 
 
@@ -92,6 +96,7 @@ class _Judge:
             low, high = state.position_range()
             buys, sells = state.orders.exposed("Buy"), state.orders.exposed("Sell")
             self.open_orders = len(state.orders)
+        self.approved: list[Row] = []  # new orders of this batch
         self._exposure = Exposure(high, low, buys, sells)
         self._mark_price = (state.instrument() or {}).get("markPrice")
 
@@ -141,17 +146,33 @@ def _objection(order: Row, state: LiveState, halt: str) -> str:
 def _level_objection(order: Row, side: str, state: LiveState) -> str:
     """What speaks against a new order where it would stand."""
     with state.lock:
-        held, ours = state.orders.unproven(), state.orders.open_orders(opposite(side))
+        held, ours = state.orders.unproven(), state.orders.open_orders()
         is_known = state.orders.get(str(order.get("clOrdID"))) is not None
     if is_known:
         return "Duplicate clOrdID"
     price = order.get("price")
     if any(row.get("side") == side and row.get("price") == price for row in held):
         return "an order at this price may be live already"
-    meets = min if side == "Buy" else max
-    others = [row["price"] for row in ours if row.get("price")]
-    if price and others and (price - meets(others)) * (1 if side == "Buy" else -1) >= 0:
-        return f"it would trade with our own order at {meets(others)}"
+    return _meets(side, price, ours)
+
+
+def _meets(side: str, price: float | None, others: Sequence[Row]) -> str:
+    """Whether an order would trade with one of *others*: exchanges do not prevent it."""
+    facing = [o["price"] for o in others if o.get("price") and o.get("side") == opposite(side)]
+    if not price or not facing:
+        return ""
+    nearest = min(facing) if side == "Buy" else max(facing)
+    would = price >= nearest if side == "Buy" else price <= nearest
+    return f"it would trade with our own order at {nearest}" if would else ""
+
+
+def _size_objection(order: Row) -> str:
+    """What speaks against the size of a new order as it is written."""
+    qty = order.get("orderQty")
+    if qty is None and not is_reducing(order):
+        return "an order without orderQty"
+    if qty is not None and qty < 0 and order.get("side"):
+        return f"orderQty {qty} has a sign although a side is given"
     return ""
 
 

@@ -64,6 +64,7 @@ class Gateway:
         self.dry_run = dry_run
         self.pulled = ""  # why the quotes are out of the market, while they are
         self.hurry = threading.Event()  # the user waits: verify, but wait for nothing any more
+        self._pulled_for = ""  # the reason said last, until quotes go out again
         self._is_stopping = False
         self._clock = clock
         self._journal = journal
@@ -180,8 +181,10 @@ class Gateway:
     def pull(self, reason: str) -> None:
         """Take every quote we know of out of the market, and let none in until `release`."""
         with self._lock:
-            if not self.pulled:
+            kind = _NUMBER.sub("#", reason)
+            if kind != self._pulled_for and not self.pulled:
                 logger.warning("Pulling all quotes: %s.", reason)
+                self._pulled_for = kind
             self.pulled = reason
             with self.state.lock:
                 ids = [row["orderID"] for row in self.state.orders.open_orders()]
@@ -197,9 +200,7 @@ class Gateway:
         self._is_stopping = False
 
     def release(self) -> None:
-        """Quotes may go out again."""
-        if self.pulled:
-            logger.info("Quoting again.")
+        """Quotes may go out again; it is said when they do."""
         self.pulled = ""
 
     def settle_unknown(self) -> None:
@@ -277,6 +278,9 @@ class Gateway:
         elif sendable:
             batch = [_wire(verdicts[i].order) for i in sendable]
             results.update(zip(sendable, send(batch), strict=True))
+            if self._pulled_for:
+                self._pulled_for = ""
+                logger.info("Quoting again.")
         ordered = [results[i] for i in range(len(verdicts))]
         self._say(send.__name__, ordered)
         return ordered

@@ -5,6 +5,7 @@ BotError
 │   ├── MarketClosedError  the instrument is not open for trading
 │   ├── MarketEmptyError   a side of the book is missing
 │   ├── CrossedBook        the best bid is not below the best ask: between two moments
+│   ├── StrategyFault      a strategy raised, or asks for what cannot be meant
 │   └── StaleData          what we know may be old: pull the quotes first, ask afterwards
 ├── StopTrading            cancel everything and leave
 │   ├── AuthenticationError  no key, or the exchange refuses it
@@ -36,6 +37,10 @@ class MarketEmptyError(SkipRound):
 
 class CrossedBook(SkipRound):
     """The best bid is not below the best ask; nothing is decided on such a frame."""
+
+
+class StrategyFault(SkipRound):
+    """A strategy raised, or asks for orders that cannot be meant."""
 
 
 class StaleData(SkipRound):
