@@ -9,7 +9,6 @@ from market_maker.simulator.exchange import Account, Engine, Refused
 
 NAMES = ("api-key", "api-expires", "api-signature")
 NONCE = "api-nonce"  # the scheme before `expires`; BitMEX gave it up
-MILLISECONDS = 1e11  # an `expires` above this is in milliseconds: some clients sign that
 
 
 def signature(secret: str, verb: str, path: str, expires: str, body: bytes = b"") -> str:
@@ -44,14 +43,14 @@ def identify(
 
 
 def _check_expiry(expires: str, now_s: float) -> None:
+    # read as seconds whatever was meant: ccxt signs the present in milliseconds, which in
+    # seconds is never over, and so it was always in time
     try:
         until = float(expires)
     except ValueError:
         until = math.nan
     if not math.isfinite(until):
         raise Refused("Signature not valid.", 401)
-    if until > MILLISECONDS:
-        until /= 1000
     if until < int(now_s):
         raise Refused(
             f"This request has expired - `expires` is in the past. Current time: {int(now_s)}"

@@ -63,10 +63,10 @@ EXPIRED = f"This request has expired - `expires` is in the past. Current time: {
         (KEY, "1518064236", "", 401, "Signature not valid."),
         (KEY, "1518064236", "é", 401, "Signature not valid."),
         (KEY, "1518064229", None, 400, EXPIRED),
-        (KEY, "1518064229999", None, 400, EXPIRED),
         (KEY, "1518064230", None, 0, ""),
         (KEY, "1518064230.5", None, 0, ""),
-        (KEY, "1518064231000", None, 0, ""),
+        # some clients sign the present in milliseconds: it must not be late when it arrives
+        (KEY, "1518064229999", None, 0, ""),
         (KEY, "soon", None, 401, "Signature not valid."),
         (KEY, "nan", None, 401, "Signature not valid."),
         (KEY, "inf", None, 401, "Signature not valid."),
