@@ -1,4 +1,4 @@
-"""The control call: faults and a status, over HTTP from this machine while the exchange runs.
+"""The control call: faults, keys and a status, over HTTP from this machine while the exchange runs.
 
 A web page that the user has open can reach loopback too. So a call needs the token that is
 printed at the start, in a header that pages of other origins cannot send; and a call with an
@@ -16,6 +16,7 @@ from market_maker.simulator.dialects.bitmex import error_answer, route_path
 from market_maker.simulator.fault_kinds import BadFault
 from market_maker.simulator.faults import Faults
 from market_maker.simulator.instruments import iso_time
+from market_maker.simulator.keys import read_permissions
 
 if TYPE_CHECKING:
     from market_maker.simulator.hub import Call, Hub
@@ -34,7 +35,7 @@ class Control:
         self._start_s = hub.engine.now()
 
     def answer(self, call: "Call") -> Answer:
-        """Act on one call: GET status, GET fault, or POST fault with "add" or "clear"."""
+        """Act on one call: GET status, GET fault, POST fault or POST key."""
         refusal = self._refusal(call)
         if refusal:
             return error_answer(403, refusal)
@@ -45,6 +46,8 @@ class Control:
                 return Answer(200, self._faults.rows(), {})
             case ("POST", "/control/fault"):
                 return self._change(call.body)
+            case ("POST", "/control/key"):
+                return self._change_key(call.body)
         return error_answer(404, "Not Found")
 
     def _refusal(self, call: "Call") -> str:
@@ -62,15 +65,8 @@ class Control:
         return ""
 
     def _change(self, body: bytes) -> Answer:
-        try:
-            asked = jsonx.loads(body)
-        except (ValueError, RecursionError):
-            asked = None
-        if (
-            not isinstance(asked, Mapping)
-            or len(asked) != 1
-            or not asked.keys() <= {"add", "clear"}
-        ):
+        asked = _object(body)
+        if len(asked) != 1 or not asked.keys() <= {"add", "clear"}:
             return error_answer(400, 'Send {"add": "NAME:key=value"} or {"clear": "NAME"}.')
         if "clear" in asked:
             name = asked["clear"]
@@ -81,6 +77,24 @@ class Control:
         except BadFault as bad:
             return error_answer(400, str(bad))
         return Answer(200, self._faults.rows(), {})
+
+    def _change_key(self, body: bytes) -> Answer:
+        """Give the account of a key one more with rights of its own, or disable a key."""
+        asked, engine = _object(body), self._hub.engine
+        account = engine.account_by_key(str(asked.get("disable", asked.get("of"))))
+        if asked.keys() not in ({"of", "permissions"}, {"disable"}):
+            return error_answer(400, 'Send {"of": KEY, "permissions": LIST} or {"disable": KEY}.')
+        if account is None:
+            return error_answer(400, "No account has this key.")
+        if "disable" in asked:
+            engine.disable_key(account.key)
+            return Answer(200, {"key": account.key, "enabled": False}, {})
+        try:
+            new = engine.add_key(account.number, read_permissions(str(asked["permissions"])))
+        except ValueError as error:
+            return error_answer(400, str(error))
+        told = {"key": new.key, "secret": new.secret, "permissions": sorted(new.permissions)}
+        return Answer(200, told, {})
 
     def status(self) -> dict[str, Any]:
         """What goes on, for a person or a script to read."""
@@ -101,6 +115,15 @@ class Control:
         row = self._hub.engine.instrument_row(symbol)
         names = ("state", "bidPrice", "askPrice", "lastPrice", "markPrice")
         return {name: row.get(name) for name in names}
+
+
+def _object(body: bytes) -> Mapping[str, Any]:
+    """The JSON object in *body*; an empty one where there is none."""
+    try:
+        asked = jsonx.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return asked if isinstance(asked, Mapping) else {}
 
 
 def _host_name(host: str) -> str:

@@ -1,6 +1,9 @@
 """Keys, signatures and rights, against the exchange's own published examples."""
 
+from collections.abc import Iterator
+from contextlib import closing
 from random import Random
+from urllib.parse import quote, urlencode
 
 import pytest
 from hypothesis import given
@@ -11,7 +14,9 @@ from market_maker.clock import ManualClock
 from market_maker.simulator.auth import NAMES, identify, signature
 from market_maker.simulator.exchange import Account, Engine, Refused
 from market_maker.simulator.keys import KeyRing, read_permissions
+from market_maker.simulator.limits import RateLimits
 from tests.auth.test_signing import KEY, SECRET, VECTORS
+from tests.simulator.test_server import Exchange
 
 NOW_S = 1518064230.0
 
@@ -156,3 +161,108 @@ def test_a_key_of_an_earlier_run_is_taken_in_as_it_was() -> None:
     known = Account(7, KEY, SECRET, frozenset(), is_enabled=False)
     ring.put(known)
     assert (ring.find(KEY), ring.keys(), ring.accounts()) == (known, [known], [known])
+
+
+# -- over sockets, on private and on public routes
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Exchange]:
+    with closing(Exchange("last", RateLimits("last", size=1000))) as exchange:
+        yield exchange
+
+
+ROUTES = ["/api/v1/order", "/api/v1/quote?symbol=XBTUSD", "/api/v1//order/"]
+
+
+@pytest.mark.parametrize("target", ROUTES)
+@pytest.mark.parametrize("way", ["headers", "query"])
+@pytest.mark.parametrize(
+    ("change", "status", "message"),
+    [
+        ({"api-key": "nobody"}, 401, "Invalid API Key."),
+        ({"api-signature": "00"}, 401, "Signature not valid."),
+        ({}, 200, ""),
+    ],
+)
+def test_wrong_credentials_fail_on_every_route(
+    served: Exchange, target: str, way: str, change: dict[str, str], status: int, message: str
+) -> None:
+    signed = served.credentials("GET", target) | change
+    headers = signed if way == "headers" else {}
+    if way == "query":
+        target += ("&" if "?" in target else "?") + urlencode(signed)
+    told, body, answered = served.raw("GET", target, b"", headers)
+    assert told == status
+    if message:
+        assert body == {"error": {"message": message, "name": "HTTPError"}}
+    names = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset")
+    assert all(answered[name].isdigit() for name in names)
+
+
+@pytest.mark.parametrize(
+    ("verb", "target", "status", "message"),
+    [
+        ("GET", "/api/v1/order", 401, "Authorization Required"),
+        ("POST", "/api/v1/order", 401, "Authorization Required"),
+        ("GET", "/api/v1/nothing", 404, "Not Found"),
+        ("GET", "/nothing", 404, "Not Found"),
+    ],
+)
+def test_a_stranger_is_told_so(
+    served: Exchange, verb: str, target: str, status: int, message: str
+) -> None:
+    told, body, headers = served.raw(verb, target, b"", {})
+    assert (told, body["error"]) == (status, {"message": message, "name": "HTTPError"})
+    assert headers["x-ratelimit-limit"] == "250"  # a quarter, as 30 is of 120
+
+
+@pytest.mark.parametrize(
+    ("permissions", "verb", "target", "status"),
+    [
+        (set(), "POST", "/api/v1/order", 403),
+        (set(), "DELETE", "/api/v1/order/all", 403),
+        (set(), "GET", "/api/v1/order", 200),
+        ({"orderCancel"}, "POST", "/api/v1/order", 403),
+        ({"orderCancel"}, "PUT", "/api/v1/order", 403),
+        ({"orderCancel"}, "DELETE", "/api/v1/order/all", 200),
+        ({"orderCancel"}, "POST", "/api/v1/order/cancelAllAfter?timeout=0", 200),
+        ({"order"}, "DELETE", "/api/v1/order/all", 200),
+        ({"withdraw"}, "POST", "/api/v1/order", 403),
+    ],
+)
+def test_a_key_opens_what_its_rights_allow(
+    served: Exchange, permissions: set[str], verb: str, target: str, status: int
+) -> None:
+    key = served.engine.add_key(served.account.number, permissions)
+    until = str(int(served.engine.now()) + 30)
+    signed = signature(key.secret, verb, target, until).upper()
+    headers = dict(zip(NAMES, (key.key, until, signed), strict=True))
+    told, body, _ = served.raw(verb, target, b"", headers)
+    assert told == status
+    if status == 403:
+        assert body["error"]["message"] == "Access Denied"
+
+
+def test_keys_of_one_account_share_its_orders_and_its_limit(served: Exchange) -> None:
+    placed = served.place(clOrdID="of the first key")
+    other = served.engine.add_key(served.account.number, {"orderCancel"})
+    target = "/api/v1/order?clOrdID=" + quote(placed["clOrdID"])
+    until = str(int(served.engine.now()) + 30)
+    signed = signature(other.secret, "DELETE", target, until)
+    headers = dict(zip(NAMES, (other.key, until, signed), strict=True))
+    status, rows, answered = served.raw("DELETE", target, b"", headers)
+    assert (status, rows[0]["ordStatus"]) == (200, "Canceled")
+    assert answered["x-ratelimit-limit"] == "1000"
+    assert int(answered["x-ratelimit-remaining-1s"]) <= 9
+
+
+def test_a_form_body_of_cancels_may_name_several_orders() -> None:
+    with closing(Exchange("last")) as exchange:
+        ids = [exchange.place(price=58_000 + number)["orderID"] for number in range(3)]
+        body = urlencode([("orderID", name) for name in ids]).encode()
+        kind = "application/x-www-form-urlencoded"
+        status, rows, _ = exchange.call("DELETE", "/api/v1/order", body, kind)
+    assert status == 200
+    assert [row["orderID"] for row in rows] == ids
+    assert {row["ordStatus"] for row in rows} == {"Canceled"}

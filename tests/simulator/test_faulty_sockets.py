@@ -291,6 +291,45 @@ def test_a_bad_call_is_one_clear_line(exchange: Exchange, body: Any, text: str) 
     assert answer["error"]["message"].startswith(text)
 
 
+def test_an_account_gets_keys_with_rights_of_their_own(exchange: Exchange) -> None:
+    first = exchange.account.key
+    wanted = {"of": first, "permissions": "orderCancel,withdraw"}
+    status, told = exchange.control("POST", "/control/key", wanted)
+    assert (status, told["permissions"]) == (200, ["orderCancel", "withdraw"])
+    made = exchange.engine.account_by_key(told["key"])
+    assert made is not None
+    assert (made.number, made.secret) == (exchange.account.number, told["secret"])
+    assert exchange.control("POST", "/control/key", {"disable": told["key"]}) == (
+        200,
+        {"key": told["key"], "enabled": False},
+    )
+    assert exchange.place().status == 200
+    exchange.control("POST", "/control/key", {"disable": first})
+    refused = exchange.place()
+    assert (refused.status, refused.body["error"]["message"]) == (403, "This key is disabled.")
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ({"of": "nobody", "permissions": "order"}, "No account has this key."),
+        ({"disable": "nobody"}, "No account has this key."),
+        ({"of": "OURS", "permissions": "order,orderCancel"}, "a key has either the right"),
+        ({"of": "OURS", "permissions": ["order"]}, "a key's rights are read, order"),
+        ({"of": "OURS"}, 'Send {"of": KEY'),
+        ({"disable": "OURS", "of": "OURS"}, 'Send {"of": KEY'),
+        ("[", 'Send {"of": KEY'),
+    ],
+)
+def test_an_impossible_key_is_one_clear_line(exchange: Exchange, body: Any, text: str) -> None:
+    if isinstance(body, dict):
+        ours = exchange.account.key
+        body = {name: ours if value == "OURS" else value for name, value in body.items()}
+    status, answer = exchange.control("POST", "/control/key", body)
+    assert status == 400
+    assert answer["error"]["message"].startswith(text)
+
+
 def test_an_unknown_control_path_is_not_found(exchange: Exchange) -> None:
     assert exchange.control("GET", "/control/keys")[0] == 404
     assert exchange.control("DELETE", "/control/fault")[0] == 404
