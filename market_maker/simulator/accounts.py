@@ -1,103 +1,24 @@
-"""Accounts, positions and margin of the built-in exchange, in whole satoshis.
+"""Accounts and their money in the built-in exchange, in whole minor units of each currency.
 
 Every posting has a counterpart: a trade is booked on the account of each side (the market is an
-account), a fee goes to the house, a deposit comes from it. So all postings sum to exactly zero.
-Signs and rounding: BitMEX's contract guides and captured rows. Costs follow the contract: a buy
-of an inverse one is negative.
+account), a fee goes to the house, a deposit comes from it, the insurance fund takes positions
+over. So all postings of a currency sum to exactly zero.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from market_maker.model.contracts import Contract
 from market_maker.simulator.instruments import Instrument, share, to_e8
+from market_maker.simulator.positions import Claim, Fees, Position
 
-MARKET, HOUSE = -1, -2  # the accounts of the market source and of the exchange itself
-
-
-@dataclass(slots=True)
-class Position:
-    """What one account holds and has open in one instrument. Quantities are contracts."""
-
-    spec: Instrument
-    contract: Contract
-    mark_price: float
-    qty: int = 0
-    current_cost: int = 0  # sum of all execution costs
-    realised_cost: int = 0  # the part of it that closed trades account for
-    comm: int = 0  # fees paid; rebates are negative
-    open_qty: dict[str, int] = field(default_factory=lambda: {"Buy": 0, "Sell": 0})
-    open_cost: dict[str, int] = field(default_factory=lambda: {"Buy": 0, "Sell": 0})  # unsigned
-    _order_rate_e8: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._order_rate_e8 = to_e8(self.spec.init_margin + 2 * self.spec.taker_fee)
-
-    @property
-    def cost(self) -> int:
-        """Cost of what is held now (posCost, unrealisedCost)."""
-        return self.current_cost - self.realised_cost
-
-    @property
-    def realised_pnl(self) -> int:
-        return -self.realised_cost - self.comm
-
-    @property
-    def mark_value(self) -> int:
-        return self.contract.cost(self.qty, self.mark_price) if self.qty else 0
-
-    @property
-    def unrealised_pnl(self) -> int:
-        return self.mark_value - self.cost
-
-    def trade(self, qty: int, price: float) -> tuple[int, int]:
-        """Book a trade of *qty* (negative sells): its cost and the gross profit it realises."""
-        cost = self.contract.cost(qty, price)
-        realised = 0
-        if self.qty and (self.qty > 0) != (qty > 0):
-            closing = min(abs(qty), abs(self.qty))
-            closing_cost = (
-                cost
-                if closing == abs(qty)
-                else self.contract.cost(closing if qty > 0 else -closing, price)
-            )
-            held_cost = _portion(self.cost, closing, abs(self.qty))
-            realised = -(held_cost + closing_cost)
-            self.realised_cost -= realised
-        self.current_cost += cost
-        self.qty += qty
-        return cost, realised
-
-    def order_margin(self, extra: Iterable[tuple[str, int, int]] = ()) -> int:
-        """Margin for open orders, with *extra* (side, qty, cost) on top.
-
-        What reduces the position is free, and of the rest only the larger side counts.
-        """
-        buy_qty, sell_qty = self.open_qty["Buy"], self.open_qty["Sell"]
-        buy_cost, sell_cost = self.open_cost["Buy"], self.open_cost["Sell"]
-        for side, qty, cost in extra:
-            if side == "Buy":
-                buy_qty, buy_cost = buy_qty + qty, buy_cost + cost
-            else:
-                sell_qty, sell_cost = sell_qty + qty, sell_cost + cost
-        if self.qty > 0:
-            sell_cost = _portion(sell_cost, max(0, sell_qty - self.qty), sell_qty)
-        elif self.qty < 0:
-            buy_cost = _portion(buy_cost, max(0, buy_qty + self.qty), buy_qty)
-        # the fees of getting in and out are set aside with it
-        return share(self._order_rate_e8, max(buy_cost, sell_cost))
-
-    def margins(self) -> tuple[int, int, int]:
-        """(posInit, posCross, posComm): the margin of what is held, cross leverage."""
-        initial = share(to_e8(self.spec.init_margin), abs(self.cost))
-        cross = max(0, -self.unrealised_pnl)
-        fees = share(to_e8(self.spec.taker_fee), abs(self.cost) + initial + cross)
-        return initial, cross, fees
+# the accounts of the market source, of the exchange itself and of the insurance fund
+MARKET, HOUSE, FUND = -1, -2, -3
+CURRENCIES = ("XBt", "USDt")  # the order in which an account's rows stand
+PLAY_MONEY = {"XBt": 100_000_000, "USDt": 100_000_000_000}  # 1 XBT and 100,000 USDT
 
 
 class Funds(NamedTuple):
-    """An account's money at the current marks, in satoshis."""
+    """An account's money in one currency at the current marks, in minor units."""
 
     wallet: int
     unrealised: int
@@ -108,20 +29,68 @@ class Funds(NamedTuple):
     def available(self) -> int:
         return self.wallet + self.unrealised - self.order_margin - self.position_margin
 
+    @property
+    def withdrawable(self) -> int:
+        """Profit on paper cannot be taken out."""
+        balance = min(self.wallet, self.wallet + self.unrealised)
+        return max(0, balance - self.order_margin - self.position_margin)
+
 
 class Ledger:
     """All accounts' money and positions."""
 
     def __init__(self) -> None:
-        self._cash: dict[int, int] = {HOUSE: 0}  # account -> deposits (house: and fees earned)
-        self._positions: dict[int, dict[str, Position]] = {MARKET: {}, HOUSE: {}}
+        # account -> currency -> what came in less what went out (house: and fees earned)
+        self._cash = {account_no: dict.fromkeys(CURRENCIES, 0) for account_no in (HOUSE, FUND)}
+        self._cash[MARKET] = dict.fromkeys(CURRENCIES, 0)
+        self._positions: dict[int, dict[str, Position]] = {MARKET: {}, HOUSE: {}, FUND: {}}
+        self._fees: dict[int, Mapping[str, Fees]] = {}  # account -> symbol ("" all) -> rates
         self._marks: dict[str, float] = {}
 
-    def open(self, account_no: int, balance_sat: int) -> None:
+    # -- accounts -----------------------------------------------------------------------------
+
+    def open(self, account_no: int, balance_sat: int = 0) -> None:
         """A new account; the house lends the play money."""
-        self._cash[account_no] = balance_sat
-        self._cash[HOUSE] -= balance_sat
+        self._cash[account_no] = dict.fromkeys(CURRENCIES, 0)
         self._positions[account_no] = {}
+        if balance_sat:
+            self.deposit(account_no, "XBt", balance_sat)
+
+    def set_fees(self, account_no: int, fees: Mapping[str, Fees]) -> None:
+        """Rates of its own, by symbol; those for "" hold for all others."""
+        self._fees[account_no] = dict(fees)
+
+    def fees(self, account_no: int, spec: Instrument) -> Fees:
+        """The account's rates, or those of the instrument."""
+        own = self._fees.get(account_no, {})
+        standard = Fees(spec.maker_fee, spec.taker_fee, spec.settlement_fee)
+        return own.get(spec.symbol) or own.get("") or standard
+
+    def deposit(self, account_no: int, currency: str, amount: int) -> None:
+        """Money from outside (negative: to it), which is the house's side."""
+        self._cash[account_no][currency] += amount
+        self._cash[HOUSE][currency] -= amount
+
+    def fill_fund(self, amounts: Mapping[str, int]) -> None:
+        """What the insurance fund starts with; it pays no fees."""
+        for currency, amount in amounts.items():
+            self.deposit(FUND, currency, amount)
+        self.set_fees(FUND, {"": Fees(0.0, 0.0, 0.0)})
+
+    def deposited(self, account_no: int, currency: str = "XBt") -> int:
+        """All that came in less all that went out; of the house, with the fees earned."""
+        return self._cash[account_no][currency]
+
+    def amount(self, account_no: int, currency: str) -> int:
+        """The wallet's amount: what came in, and profit that has been moved into it."""
+        held = self._positions[account_no].values()
+        moved = sum(p.rebalanced for p in held if p.spec.settle_currency == currency)
+        return self._cash[account_no][currency] + moved
+
+    def customers(self) -> list[int]:
+        return [account_no for account_no in self._cash if account_no > 0]
+
+    # -- positions ----------------------------------------------------------------------------
 
     def position(self, account_no: int, spec: Instrument) -> Position:
         """The account's position, opened flat if it has none yet."""
@@ -134,15 +103,19 @@ class Ledger:
     def look(self, account_no: int, spec: Instrument) -> Position:
         """The account's position for reading only; a flat one if it has none."""
         position = self._positions[account_no].get(spec.symbol)
+        if position is not None:
+            return position
         mark = self._marks.get(spec.symbol, spec.start_price)
-        return position or Position(spec, spec.contract(), mark)
+        return Position(spec, spec.contract(), mark, self.fees(account_no, spec))
 
     def positions(self, account_no: int) -> dict[str, Position]:
         """symbol -> position."""
         return self._positions[account_no]
 
-    def deposit_sat(self, account_no: int) -> int:
-        return self._cash[account_no]
+    def holders(self, symbol: str) -> list[tuple[int, Position]]:
+        """Everyone with contracts of *symbol*, in the order of their accounts' opening."""
+        held = ((no, positions.get(symbol)) for no, positions in self._positions.items())
+        return [(no, position) for no, position in held if position and position.qty]
 
     def set_mark(self, symbol: str, mark_price: float) -> list[int]:
         """A new mark price; the customers whose position it revalues."""
@@ -151,7 +124,7 @@ class Ledger:
         for account_no, held in self._positions.items():
             position = held.get(symbol)
             if position is not None:
-                position.mark_price = mark_price
+                position.revalue(mark_price)
                 if position.qty and account_no > 0:
                     touched.append(account_no)
         return touched
@@ -159,50 +132,73 @@ class Ledger:
     def charge(self, position: Position, rate: float, cost: int) -> int:
         """Book the fee (negative: rebate) of a trade of *cost*; the house gets it."""
         fee = share(to_e8(rate), abs(cost))
-        position.comm += fee
-        self._cash[HOUSE] += fee
+        self.pay(position, fee)
         return fee
+
+    def pay(self, position: Position, amount: int) -> None:
+        """Book a fee or funding that the holder pays (negative: gets) on the house's side."""
+        position.comm += amount
+        self._cash[HOUSE][position.spec.settle_currency] += amount
 
     def respec(self, spec: Instrument) -> None:
         """The instrument's tick or lot changed; what was booked stays as it is."""
         for held in self._positions.values():
             if spec.symbol in held:
-                held[spec.symbol].spec, held[spec.symbol].contract = spec, spec.contract()
+                held[spec.symbol].respec(spec)
 
     def open_interest(self, symbol: str) -> int:
         """Contracts held long, which equals contracts held short."""
         held = (positions.get(symbol) for positions in self._positions.values())
         return sum(position.qty for position in held if position and position.qty > 0)
 
-    def funds(self, account_no: int) -> Funds:
-        wallet, unrealised, order_margin, position_margin = self._cash[account_no], 0, 0, 0
+    # -- funds --------------------------------------------------------------------------------
+
+    def funds(self, account_no: int, currency: str = "XBt") -> Funds:
+        wallet, unrealised = self._cash[account_no][currency], 0
+        order_margin = position_margin = 0
         for position in self._positions[account_no].values():
+            if position.spec.settle_currency != currency:
+                continue
             wallet += position.realised_pnl
-            order_margin += position.order_margin()
+            if position.open_qty["Buy"] or position.open_qty["Sell"]:
+                order_margin += position.order_margin()
             if position.qty:
                 profit = position.unrealised_pnl
                 unrealised += profit
                 position_margin += sum(position.margins()) + profit
         return Funds(wallet, unrealised, order_margin, position_margin)
 
-    def missing(
-        self, account_no: int, position: Position, extra: Iterable[tuple[str, int, int]]
-    ) -> int:
-        """Satoshis that orders of (side, qty, cost) need, if the account has less; else 0."""
-        needed = position.order_margin(extra) - position.order_margin()
+    def backing(self, account_no: int, position: Position) -> int:
+        """What can be lost on a position before it is bankrupt, its fees apart.
+
+        An isolated one has its own margin; behind a cross one stands all that is free.
+        """
+        initial, cross, _ = position.margins()
+        if position.is_cross:
+            cross += self.funds(account_no, position.spec.settle_currency).available
+        return initial + cross
+
+    def refusal(self, account_no: int, position: Position, extra: Iterable[Claim]) -> str:
+        """Why orders with these claims may not be entered, in BitMEX's words; "" if they may."""
+        claims = list(extra)
+        needed = position.order_margin(claims) - position.order_margin()
         if needed <= 0:
-            return 0
-        return needed if needed > self.funds(account_no).available else 0
+            return ""
+        gross, _ = position.gross_open(claims)
+        if abs(position.mark_value) + gross > position.risk_limit:
+            return "Value of position and orders exceeds position Risk Limit"
+        currency = position.spec.settle_currency
+        if needed <= self.funds(account_no, currency).available:
+            return ""
+        return f"Account has insufficient Available Balance, {needed} {currency} required"
 
-    def total(self) -> int:
+    def total(self, currency: str = "XBt") -> int:
         """Sum of all cash, fees and costs over all accounts; 0 unless a posting was lost."""
-        held = [p for positions in self._positions.values() for p in positions.values()]
-        return sum(self._cash.values()) - sum(p.comm + p.current_cost for p in held)
-
-
-def _portion(cost: int, part: int, whole: int) -> int:
-    """*part* / *whole* of *cost*, to the nearest satoshi."""
-    if not part:
-        return 0
-    nearest = (2 * abs(cost) * part + whole) // (2 * whole)
-    return -nearest if cost < 0 else nearest
+        held = [
+            p
+            for positions in self._positions.values()
+            for p in positions.values()
+            if p.spec.settle_currency == currency
+        ]
+        cash = sum(cash[currency] for cash in self._cash.values())
+        return cash - sum(p.comm + p.current_cost for p in held)

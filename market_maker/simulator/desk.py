@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from market_maker.simulator.accounts import Ledger, Position
+from market_maker.simulator.accounts import Ledger
 from market_maker.simulator.amends import Change, check_unique, read_change
 from market_maker.simulator.entry import (
     STOP_TYPES,
@@ -14,8 +14,10 @@ from market_maker.simulator.entry import (
     read_order,
 )
 from market_maker.simulator.events import Order
+from market_maker.simulator.indices import Index
 from market_maker.simulator.instruments import Instrument
 from market_maker.simulator.pit import Pit, not_reducible, note
+from market_maker.simulator.positions import Claim, Position
 from market_maker.simulator.tape import Shelf, Tape
 from market_maker.simulator.triggers import Triggers
 
@@ -32,8 +34,10 @@ _CLOSED = {
 class Desk(Pit):
     """One instrument, and everything that is done with orders on it."""
 
-    def __init__(self, spec: Instrument, ledger: Ledger, tape: Tape, id_base: int) -> None:
-        super().__init__(spec, ledger, tape, id_base)
+    def __init__(
+        self, spec: Instrument, ledger: Ledger, tape: Tape, id_base: int, index: Index
+    ) -> None:
+        super().__init__(spec, ledger, tape, id_base, index)
         self.triggers = Triggers()
 
     # -- checks -------------------------------------------------------------------------------
@@ -54,7 +58,7 @@ class Desk(Pit):
         self._check_caps(shelf, orders)
         # stops take no margin before they trigger
         extra = [
-            (order.side, order.order_qty, self._order_cost(order.order_qty, order.price_ticks))
+            self._claim(position, order.side, order.order_qty, order.price_ticks)
             for order in orders
             if order.stop_ticks is None and not is_reducing(order)
         ]
@@ -71,16 +75,16 @@ class Desk(Pit):
             read_change(order, fields, self.spec, self.grid, shelf, now_s)
             for order, fields in asked
         ]
-        extra = []
+        position, extra = self._position(account_no), []
         for change in changes:
             order = change.order
             if is_waiting(order):
                 continue
             leaves = change.order_qty - order.cum_qty
-            cost = self._order_cost(leaves, change.price_ticks)
-            was = self._order_cost(order.leaves_qty, order.price_ticks)
-            extra.append((order.side, leaves - order.leaves_qty, cost - was))
-        self._check_funds(account_no, self._position(account_no), extra)
+            now = self._claim(position, order.side, leaves, change.price_ticks)
+            was = self._claim(position, order.side, order.leaves_qty, order.price_ticks)
+            extra.append(now.less(was))
+        self._check_funds(account_no, position, extra)
         return changes
 
     def _check_open(self) -> None:
@@ -97,17 +101,15 @@ class Desk(Pit):
         if stops and stops + sum(map(is_waiting, ours)) > MAX_STOP_ORDERS:
             raise Refused(f"Too many stop orders. The maximum count allowed is {MAX_STOP_ORDERS}.")
 
-    def _check_funds(
-        self, account_no: int, position: Position, extra: Sequence[tuple[str, int, int]]
-    ) -> None:
-        needed = self._ledger.missing(account_no, position, extra)
-        if needed:
-            raise Refused(_insufficient(needed))
+    def _check_funds(self, account_no: int, position: Position, extra: Sequence[Claim]) -> None:
+        reason = self._ledger.refusal(account_no, position, extra)
+        if reason:
+            raise Refused(reason)
 
-    def _order_cost(self, qty: int, price_ticks: int | None) -> int:
+    def _claim(self, position: Position, side: str, qty: int, price_ticks: int | None) -> Claim:
         mark = self.display.mark_price
         price = mark if price_ticks is None else self.grid.price(price_ticks)
-        return self.contract.value(qty, price)
+        return position.claim(side, qty, price)
 
     # -- a customer's orders ------------------------------------------------------------------
 
@@ -215,12 +217,10 @@ class Desk(Pit):
             return
         self._make_way(order, position)
         if not is_reducing(order):
-            cost = self._order_cost(order.leaves_qty, order.price_ticks)
-            needed = self._ledger.missing(
-                order.account, position, [(order.side, order.leaves_qty, cost)]
-            )
-            if needed:
-                self._end(order, _insufficient(needed), status="Rejected")
+            claim = self._claim(position, order.side, order.leaves_qty, order.price_ticks)
+            refusal = self._ledger.refusal(order.account, position, [claim])
+            if refusal:
+                self._end(order, refusal, status="Rejected")
                 return
         self._work(order)
 
@@ -251,7 +251,3 @@ class Desk(Pit):
         if sum(other.leaves_qty for other in [order, *rivals]) > abs(position.qty):
             for other in rivals:
                 self.cancel(other, "Canceled by an order with execInst of Close")
-
-
-def _insufficient(needed: int) -> str:
-    return f"Account has insufficient Available Balance, {needed} XBt required"

@@ -4,16 +4,15 @@ from collections import deque
 
 from market_maker.model.rows import Row
 from market_maker.simulator.accounts import Ledger
-from market_maker.simulator.events import BookEvent, InstrumentEvent, QuoteEvent, TradeEvent
-from market_maker.simulator.instruments import (
-    Instrument,
-    MarketState,
+from market_maker.simulator.columns import (
     fixed_columns,
-    iso_time,
     mark_columns,
     price_columns,
     trade_columns,
 )
+from market_maker.simulator.events import BookEvent, InstrumentEvent, QuoteEvent, TradeEvent
+from market_maker.simulator.instruments import Instrument, iso_time
+from market_maker.simulator.market_state import MarketState
 from market_maker.simulator.matching import Book
 from market_maker.simulator.tape import Tape
 from market_maker.simulator.triggers import Price
@@ -33,6 +32,7 @@ class Display:
         self._shown: Row = {}  # the moving instrument columns as last reported
         self._traded = self._index_moved = False
         self._market_state = "Open"
+        self._settled_price: float | None = None
         self._changed: Row = {}  # fixed columns that changed after all
 
     @property
@@ -77,6 +77,28 @@ class Display:
             "LastPrice": Price(state.last_ticks, state.last_ticks),
         }
 
+    @property
+    def index_price(self) -> float:
+        return self._state.index_price
+
+    @property
+    def mark_decimals(self) -> int:
+        return self._spec.mark_decimals()
+
+    def start_funding(self) -> float:
+        """Begin the next funding interval; the rate of the one that ends."""
+        rate = self._state.rate
+        self._state.start_interval()
+        self._index_moved = True
+        now_s = self._tape.now()
+        self._changed["fundingTimestamp"] = iso_time(now_s + self._spec.seconds_to_funding(now_s))
+        return rate
+
+    def settle(self, price: float) -> None:
+        """Show that the contract expired at *price*."""
+        self.set_state("Settled")
+        self._settled_price = self._changed["settledPrice"] = price
+
     def print_trade(self, taker_side: str, qty: int, price_ticks: int, match_id: str) -> None:
         """Put a trade on the public tape."""
         self._state.trade(self._spec, qty, price_ticks)
@@ -89,12 +111,13 @@ class Display:
         self._tape.emit(event)
 
     def set_index(self, index_price: float) -> None:
-        """Move the index, and the mark price with it; positions are revalued."""
-        state = self._state
-        state.index_price = index_price
-        state.mark_price = self._spec.mark_price(index_price, self._tape.now())
+        """Follow the index, and the mark price with it; positions are revalued."""
+        bid, _, ask, _ = self._current_touch()
+        grid = self._spec.grid()
+        touch = None if bid is None or ask is None else (grid.price(bid), grid.price(ask))
+        self._state.move(self._spec, index_price, touch, self._tape.now())
         self._index_moved = True
-        for account_no in self._ledger.set_mark(self._spec.symbol, state.mark_price):
+        for account_no in self._ledger.set_mark(self._spec.symbol, self._state.mark_price):
             self._tape.touch(account_no, self._spec.symbol)
 
     def quote(self) -> QuoteEvent:
@@ -106,11 +129,11 @@ class Display:
         """The full instrument row as it is now."""
         now_s = self._tape.now()
         row = fixed_columns(self._spec, now_s)
-        row["state"] = self._market_state
         bid, _, ask, _ = self._current_touch()
         row.update(price_columns(self._spec, bid, ask))
         row.update(self._trade_columns())
         row.update(mark_columns(self._spec, self._state))
+        row.update(state=self._market_state, settledPrice=self._settled_price)
         row["timestamp"] = iso_time(now_s)
         return row
 

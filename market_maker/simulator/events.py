@@ -51,6 +51,7 @@ class Fill:
     cost_sat: int  # execCost: negative for a buy of an inverse contract
     comm_sat: int  # execComm: positive is paid
     realised_sat: int
+    price: float | None = None  # where it is not on the grid: funding, settlement, takeovers
 
 
 class OrderEvent(NamedTuple):
@@ -58,7 +59,9 @@ class OrderEvent(NamedTuple):
 
     time_s: float
     order: Order
-    exec_type: str  # New | Trade | Canceled | Replaced | Rejected | TriggeredOrActivatedBySystem
+    # New | Trade | Canceled | Replaced | Rejected | TriggeredOrActivatedBySystem, and of an order
+    # that nobody sent, with no row of its own: Funding | Settlement | Liquidation
+    exec_type: str
     exec_id: str
     is_first: bool  # the account sees this order for the first time: an insert
     fill: Fill | None = None
@@ -120,8 +123,84 @@ class MarginEvent(NamedTuple):
 
     time_s: float
     account: int
+    currency: str = "XBt"
+
+
+class WalletEvent(NamedTuple):
+    """The wallet row of an account changed; read it from the engine."""
+
+    time_s: float
+    account: int
+    currency: str
+
+
+@dataclass(slots=True)
+class Transaction:
+    """Money that came to an account's wallet (negative: left it), in minor units."""
+
+    transact_id: str
+    account: int
+    currency: str
+    kind: str  # Deposit | Withdrawal | RealisedPNL
+    amount: int
+    fee: int
+    status: str  # Pending | Completed
+    address: str  # where to; the symbol for realised profit
+    text: str
+    time_s: float
+    wallet_balance: int
+
+
+class TransactEvent(NamedTuple):
+    """A transaction is new or has another status; `transaction` is a copy."""
+
+    time_s: float
+    account: int
+    transaction: Transaction
+    is_first: bool = True
+
+
+class FundingEvent(NamedTuple):
+    """Funding was exchanged between longs and shorts. `rate` is of the value at the mark."""
+
+    time_s: float
+    symbol: str
+    rate: float
+    interval_s: float
+
+
+class SettlementEvent(NamedTuple):
+    """A contract expired and was settled at `price`."""
+
+    time_s: float
+    symbol: str
+    kind: str  # Settlement
+    price: float
+
+
+class LiquidationEvent(NamedTuple):
+    """An order of the liquidation engine came, traded or went."""
+
+    time_s: float
+    order_id: str
+    symbol: str
+    side: str
+    price_ticks: int
+    leaves_qty: int
+    action: str  # insert | update | delete
 
 
 Event = (
-    OrderEvent | BookEvent | QuoteEvent | TradeEvent | InstrumentEvent | PositionEvent | MarginEvent
+    OrderEvent
+    | BookEvent
+    | QuoteEvent
+    | TradeEvent
+    | InstrumentEvent
+    | PositionEvent
+    | MarginEvent
+    | WalletEvent
+    | TransactEvent
+    | FundingEvent
+    | SettlementEvent
+    | LiquidationEvent
 )

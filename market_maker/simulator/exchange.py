@@ -21,16 +21,17 @@ from random import Random, SystemRandom
 from typing import Any, NamedTuple, Protocol
 
 from market_maker.clock import Clock
-from market_maker.simulator.accounts import Ledger
+from market_maker.simulator.accounts import PLAY_MONEY
 from market_maker.simulator.amends import find_order
 from market_maker.simulator.desk import Desk
 from market_maker.simulator.entry import Refused
 from market_maker.simulator.events import Event, Order
-from market_maker.simulator.instruments import DEFAULT_INSTRUMENTS, Instrument
+from market_maker.simulator.instruments import Instrument
 from market_maker.simulator.keys import ORDER_PERMISSIONS, Account, KeyRing
 from market_maker.simulator.liquidity import Liquidity
+from market_maker.simulator.listings import all_instruments
 from market_maker.simulator.matching import Level
-from market_maker.simulator.quirks import Quirks
+from market_maker.simulator.positions import Fees
 from market_maker.simulator.records import Records
 from market_maker.simulator.regrid import move_to_grid
 from market_maker.simulator.tape import DAY_S, Tape
@@ -75,13 +76,9 @@ class Engine(Records):
         self._rng: Random = SystemRandom() if seed is None else Random(seed)
         self._clock = clock
         # identifiers come from a generator: asking the OS for each costs too much
-        tape, ledger = Tape(clock, Random(self._rng.getrandbits(128))), Ledger()
-        specs = enumerate(instruments or DEFAULT_INSTRUMENTS)
-        desks = (Desk(spec, ledger, tape, 8_800_000_000 + i * 10**10) for i, spec in specs)
-        super().__init__(tape, ledger, desks)
-        self.quirks = Quirks()
-        for desk in self._desks.values():
-            desk.quirks = self.quirks
+        super().__init__(Tape(clock, Random(self._rng.getrandbits(128))))
+        for spec in instruments or all_instruments(self.now()):
+            self.list_new(spec)
         self._next_account = account_base or self._rng.randrange(100_000, 900_000)
         self._keys = KeyRing(self._rng)
         self._timers: dict[int, float] = {}  # account -> when all its orders are cancelled
@@ -89,6 +86,7 @@ class Engine(Records):
         self._agenda: list[tuple[float, int, Callable[[], object]]] = []
         self._agenda_order = count()
         self._market = market
+        self.call_at(self._clearing.next_time(), self._clear)
         if market is not None:
             market.bind(self)
             self._flush()
@@ -130,12 +128,21 @@ class Engine(Records):
     # -- accounts -----------------------------------------------------------------------------
 
     def open_account(
-        self, balance_sat: int = 100_000_000, permissions: frozenset[str] = ORDER_PERMISSIONS
+        self,
+        balance_sat: int = PLAY_MONEY["XBt"],
+        permissions: frozenset[str] = ORDER_PERMISSIONS,
+        *,
+        fees: Mapping[str, Fees] | None = None,
+        balances: Mapping[str, int] | None = None,
     ) -> Account:
-        """A new account with *balance_sat* of play money and a key of its own."""
+        """A new account with *balance_sat* of play money and a key of its own.
+
+        *fees* are rates by symbol ("" for all others); *balances* are of other currencies.
+        """
         account = self._keys.add(self._next_account, permissions)
         self._next_account += 1
-        self._ledger.open(account.number, balance_sat)
+        self._open_money(account.number, {**PLAY_MONEY, "XBt": balance_sat, **(balances or {})})
+        self._ledger.set_fees(account.number, fees or {})
         return account
 
     def add_key(self, account_no: int, permissions: Iterable[str]) -> Account:
@@ -280,12 +287,10 @@ class Engine(Records):
             raise Refused("Instruments do not match" if desks else "Invalid orders")
         return desks.popitem()[1]
 
-    def _flush(self) -> None:
-        for desk in self._desks.values():
-            desk.wake()
-        self._tape.flush_accounts()
-        for desk in self._desks.values():
-            desk.display.flush()
+    def _clear(self) -> None:
+        """Funding, settlement and the like are due; come back when they are due again."""
+        self._clearing.step()
+        self.call_at(self._clearing.next_time(), self._clear)
 
     def _flush_one(self, desk: Desk) -> None:
         """Tell what an operation on one desk changed."""

@@ -88,8 +88,12 @@ class Liquidity:
         return anonymous
 
     def set_index(self, index_price: float) -> None:
-        """Move the index price, from which the mark price follows."""
-        self._desk.display.set_index(index_price)
+        """Move the index price of the underlying, from which all its mark prices follow.
+
+        Where several instruments share an underlying, the first one listed leads; what the
+        others say does not count, so that two markets cannot pull the index to and fro.
+        """
+        self._desk.index.move(index_price, self._desk.display)
 
     def _meet_customers(self, side: str, limit_ticks: int, qty: int) -> int:
         """Trade with customers at *limit_ticks* or better; what is left of *qty*."""

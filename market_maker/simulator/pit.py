@@ -1,11 +1,13 @@
 """Where one instrument trades: its book, what rests in it, and the fills on the accounts."""
 
-from market_maker.simulator.accounts import MARKET, Ledger, Position
+from market_maker.simulator.accounts import MARKET, Ledger
 from market_maker.simulator.display import Display
 from market_maker.simulator.entry import RESTING_LIFETIMES, is_reducing
 from market_maker.simulator.events import Fill, Order
+from market_maker.simulator.indices import Index
 from market_maker.simulator.instruments import Instrument
 from market_maker.simulator.matching import Book, Place, Queue
+from market_maker.simulator.positions import Position
 from market_maker.simulator.quirks import Quirks
 from market_maker.simulator.tape import Tape
 
@@ -15,12 +17,15 @@ _MARKET_ORDER_BAND = 0.05  # a market order goes at most this far through the to
 class Pit:
     """One instrument's book, and trading in it."""
 
-    def __init__(self, spec: Instrument, ledger: Ledger, tape: Tape, id_base: int) -> None:
+    def __init__(
+        self, spec: Instrument, ledger: Ledger, tape: Tape, id_base: int, index: Index
+    ) -> None:
         self.spec, self.grid, self.contract = spec, spec.grid(), spec.contract()
         self.book = Book(id_base)
         self.display = Display(spec, self.book, ledger, tape)
         self.quirks = Quirks()
-        self._ledger, self._tape = ledger, tape
+        self._ledger, self._tape, self.index = ledger, tape, index
+        index.follow(self.display, spec.index_symbol)
 
     @property
     def is_open(self) -> bool:
@@ -108,11 +113,9 @@ class Pit:
 
     def _open(self, order: Order, qty: int) -> None:
         """Count *qty* of a resting order (negative: no more) as open."""
-        position = self._position(order.account)
         assert order.price_ticks is not None
-        cost = self.contract.value(qty, self.grid.price(order.price_ticks))
-        position.open_qty[order.side] += qty
-        position.open_cost[order.side] += cost if qty > 0 else -cost
+        position = self._position(order.account)
+        position.rest(order.side, qty, self.grid.price(order.price_ticks))
 
     def _unrest(self, order: Order, qty: int) -> None:
         if qty:
@@ -159,7 +162,7 @@ class Pit:
         price = self.grid.price(price_ticks)
         position = self._position(order.account)
         cost, realised = position.trade(qty if order.side == "Buy" else -qty, price)
-        rate = self.spec.maker_fee if is_maker and not is_hidden else self.spec.taker_fee
+        rate = position.fees.maker if is_maker and not is_hidden else position.fees.taker
         fee = self._ledger.charge(position, rate, cost)
         if not order.cum_qty:
             self._tape.count_dealt(order.account)

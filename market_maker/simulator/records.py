@@ -1,33 +1,26 @@
-"""What can be read of the built-in exchange: markets, orders, executions, positions, margin."""
+"""What can be read of the built-in exchange beside money: markets, orders, executions."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from market_maker.model.contracts import Contract
-from market_maker.model.rows import Row
 from market_maker.model.ticks import PriceGrid
-from market_maker.simulator.accounts import Ledger
-from market_maker.simulator.desk import Desk
-from market_maker.simulator.entry import Refused
 from market_maker.simulator.events import Order, OrderEvent, QuoteEvent, TradeEvent
 from market_maker.simulator.instruments import Instrument
 from market_maker.simulator.matching import Level
-from market_maker.simulator.statements import margin_row, position_row
-from market_maker.simulator.tape import QuoteCount, Tape
+from market_maker.simulator.tape import QuoteCount
+from market_maker.simulator.treasury import Treasury
 
 
-class Records:
+class Records(Treasury):
     """The reading half of the engine."""
-
-    def __init__(self, tape: Tape, ledger: Ledger, desks: Iterable[Desk]) -> None:
-        self._tape, self._ledger = tape, ledger
-        self._desks = {desk.spec.symbol: desk for desk in desks}
 
     def now(self) -> float:
         """The exchange's time (Unix seconds); it never goes back."""
         return self._tape.now()
 
     def symbols(self) -> list[str]:
-        return list(self._desks)
+        """What is traded, or closed for a while; not what has expired."""
+        return [s for s, desk in self._desks.items() if desk.display.state != "Settled"]
 
     def instrument(self, symbol: str) -> Instrument:
         """The fixed part of an instrument; raises Refused for an unknown symbol."""
@@ -67,27 +60,3 @@ class Records:
     def quote(self, symbol: str) -> QuoteEvent:
         """The touch as it is now."""
         return self._desk(symbol).display.quote()
-
-    def instrument_row(self, symbol: str) -> Row:
-        return self._desk(symbol).display.instrument_row()
-
-    def position_symbols(self, account_no: int) -> list[str]:
-        """Symbols in which the account ever had an order or a fill."""
-        return list(self._ledger.positions(account_no))
-
-    def position_row(self, account_no: int, symbol: str) -> Row:
-        desk = self._desk(symbol)
-        return position_row(self._ledger, account_no, desk.spec, self.now())
-
-    def margin_row(self, account_no: int) -> Row:
-        return margin_row(self._ledger, account_no, self.now())
-
-    def imbalance_sat(self) -> int:
-        """The sum of all postings of all accounts, market and house included: always 0."""
-        return self._ledger.total()
-
-    def _desk(self, symbol: str) -> Desk:
-        desk = self._desks.get(str(symbol).upper())
-        if desk is None:
-            raise Refused("Invalid symbol")
-        return desk

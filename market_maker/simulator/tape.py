@@ -10,6 +10,7 @@ from market_maker.clock import Clock
 from market_maker.simulator.events import (
     Event,
     Fill,
+    LiquidationEvent,
     MarginEvent,
     Order,
     OrderEvent,
@@ -92,6 +93,8 @@ class Tape:
         self._today: dict[int, QuoteCount] = {}  # account -> its quotes of this UTC day
         self._day_ends_s = 0.0
         self._touched: dict[tuple[int, str], None] = {}  # positions to report, in order
+        self._margins: dict[tuple[int, str], None] = {}  # (account, currency) beside those
+        self.currency_of: dict[str, str] = {}  # symbol -> settlement currency
 
     def now(self) -> float:
         """Unix seconds; never earlier than what was stamped before."""
@@ -159,23 +162,48 @@ class Tape:
         exec_id = fill.exec_id if fill else self.new_exec_id()
         event = OrderEvent(now_s, copy_order(order), exec_type, exec_id, is_first, fill)
         self.shelf(order.account).executions.append(event)
+        if order.account < 0:
+            self._liquidation_event(order, is_first)
+            return
         for listener in self.listeners:
             listener(event)
+
+    def _liquidation_event(self, order: Order, is_first: bool) -> None:
+        """Tell of the liquidation engine's order what the public may know."""
+        if order.price_ticks is None:
+            return
+        action = "insert" if is_first else "update" if order.leaves_qty else "delete"
+        self.emit(
+            LiquidationEvent(
+                self.now(), order.order_id, order.symbol, order.side, order.price_ticks,
+                order.leaves_qty, action,
+            )
+        )  # fmt: skip
 
     def touch(self, account_no: int, symbol: str) -> None:
         """The position of an account changed; it is told at the next flush."""
         self._touched[account_no, symbol] = None
 
+    def touch_money(self, account_no: int, currency: str) -> None:
+        """The money of an account changed beside its positions; told at the next flush."""
+        self._margins[account_no, currency] = None
+
+    def touched(self) -> list[tuple[int, str]]:
+        """(account, symbol) of the positions to be told at the next flush."""
+        return list(self._touched)
+
     def flush_accounts(self) -> None:
         """Tell positions and margins that changed, each once."""
-        if not self._touched:
+        if not self._touched and not self._margins:
             return
         touched, self._touched = self._touched, {}
+        margins, self._margins = self._margins, {}
         now_s = self.now()
         for account_no, symbol in touched:
             self.emit(PositionEvent(now_s, account_no, symbol))
-        for account_no in dict.fromkeys(account_no for account_no, _ in touched):
-            self.emit(MarginEvent(now_s, account_no))
+            margins[account_no, self.currency_of[symbol]] = None
+        for account_no, currency in margins:
+            self.emit(MarginEvent(now_s, account_no, currency))
 
 
 def copy_order(order: Order) -> Order:
