@@ -56,6 +56,10 @@ class Ledger:
         if balance_sat:
             self.deposit(account_no, "XBt", balance_sat)
 
+    def currencies(self, account_no: int) -> list[str]:
+        """XBt first."""
+        return list(self._cash[account_no])
+
     def set_fees(self, account_no: int, fees: Mapping[str, Fees]) -> None:
         """Rates of its own, by symbol; those for "" hold for all others."""
         self._fees[account_no] = dict(fees)

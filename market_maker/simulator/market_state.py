@@ -37,9 +37,7 @@ class MarketState:
         ticks = spec.grid().nearest(spec.start_price)
         mark = spec.mark_price(spec.start_price, now_s)
         rate = 0.0 if spec.expiry_s else spec.funding_rate
-        return cls(
-            spec.start_price, mark, ticks, rate, rate, "ZeroPlusTick", ticks, ticks, ticks
-        )
+        return cls(spec.start_price, mark, ticks, rate, rate, "ZeroPlusTick", ticks, ticks, ticks)
 
     def trade(self, spec: Instrument, qty: int, ticks: int) -> None:
         """Take a print into the figures."""

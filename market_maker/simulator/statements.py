@@ -45,7 +45,7 @@ def position_row(ledger: Ledger, account_no: int, spec: Instrument, now_s: float
     }  # fmt: skip
 
 
-def margin_row(ledger: Ledger, account_no: int, currency: str, now_s: float) -> Row:
+def margin_row(ledger: Ledger, account_no: int, now_s: float, currency: str = "XBt") -> Row:
     """The margin table's row of one currency, in its minor units."""
     funds = ledger.funds(account_no, currency)
     held = [
@@ -74,7 +74,6 @@ def margin_row(ledger: Ledger, account_no: int, currency: str, now_s: float) -> 
         "excessMargin": balance - used, "availableMargin": balance - used,
         "withdrawableMargin": funds.withdrawable,
         "makerFeeDiscount": 0, "takerFeeDiscount": 0, "timestamp": iso_time(now_s),
-        "foreignMarginBalance": 0, "foreignRequirement": 0,
     }  # fmt: skip
 
 

@@ -69,7 +69,7 @@ class Treasury:
 
     def currencies(self, account_no: int) -> list[str]:
         """The currencies of its margin and wallet rows, XBt first."""
-        return list(CURRENCIES)
+        return self._ledger.currencies(account_no)
 
     def position_symbols(self, account_no: int) -> list[str]:
         """Symbols in which the account ever had an order or a fill."""
@@ -80,7 +80,7 @@ class Treasury:
         return position_row(self._ledger, account_no, spec, self._tape.now())
 
     def margin_row(self, account_no: int, currency: str = "XBt") -> Row:
-        return margin_row(self._ledger, account_no, _known(currency), self._tape.now())
+        return margin_row(self._ledger, account_no, self._tape.now(), _known(currency))
 
     def wallet_row(self, account_no: int, currency: str = "XBt") -> Row:
         return self._wallets.row(account_no, _known(currency))
@@ -209,9 +209,7 @@ class Treasury:
     def deleverage(self, account_no: int, symbol: str, qty: int) -> None:
         """Close *qty* contracts of a position against the market at the mark."""
         desk = self._desk(symbol)
-        self._liquidator.deleverage(
-            account_no, desk.spec.symbol, abs(qty), desk.display.mark_price
-        )
+        self._liquidator.deleverage(account_no, desk.spec.symbol, abs(qty), desk.display.mark_price)
         self._flush()
 
     def imbalance_sat(self, currency: str = "XBt") -> int:
@@ -230,7 +228,7 @@ class Treasury:
         self._ledger.open(account_no)
         for currency, amount in balances.items():
             if amount:
-                self._wallets.deposit(account_no, _known(currency), amount)
+                self._wallets.open(account_no, _known(currency), amount)
 
     def _flush(self) -> None:
         for desk in list(self._desks.values()):

@@ -27,6 +27,11 @@ class Wallets:
         """Keep a transaction of a run before; what it did to the ledger is there already."""
         self._made.setdefault(transaction.account, []).append(transaction)
 
+    def open(self, account_no: int, currency: str, amount: int) -> None:
+        """The play money of a new account; nobody listens yet."""
+        self._ledger.deposit(account_no, currency, amount)
+        self.take_in(self._made_of(account_no, currency, "Deposit", amount, "Completed"))
+
     def deposit(self, account_no: int, currency: str, amount: int, text: str = "") -> Transaction:
         """Play money from the house."""
         self._ledger.deposit(account_no, currency, amount)
@@ -92,13 +97,19 @@ class Wallets:
         self, account_no: int, currency: str, kind: str, amount: int, status: str,
         address: str = "", text: str = "", fee: int = 0,
     ) -> Transaction:  # fmt: skip
-        transaction = Transaction(
-            self._tape.new_id(), account_no, currency, kind, amount, fee, status, address, text,
-            self._tape.now(), self._ledger.amount(account_no, currency),
-        )  # fmt: skip
+        transaction = self._made_of(account_no, currency, kind, amount, status, address, text, fee)
         self.take_in(transaction)
         self._tell(transaction)
         return transaction
+
+    def _made_of(
+        self, account_no: int, currency: str, kind: str, amount: int, status: str,
+        address: str = "", text: str = "", fee: int = 0,
+    ) -> Transaction:  # fmt: skip
+        return Transaction(
+            self._tape.new_id(), account_no, currency, kind, amount, fee, status, address, text,
+            self._tape.now(), self._ledger.amount(account_no, currency),
+        )  # fmt: skip
 
     def _tell(self, transaction: Transaction, *, is_first: bool = True) -> None:
         now_s, account_no = self._tape.now(), transaction.account

@@ -413,8 +413,8 @@ def test_every_market_table_answers_for_a_symbol_and_for_all(desk: Desk) -> None
     for path in ("/instrument", "/quote", "/trade"):
         assert {row["symbol"] for row in desk.call("GET", path, symbol="XBT").body} == {"XBTUSD"}
         assert desk.call("GET", path, symbol="NOSUCH").body == []
-    assert len(desk.call("GET", "/instrument").body) == 2
-    assert len(desk.call("GET", "/instrument/active").body) == 2
+    assert len(desk.call("GET", "/instrument").body) == 4
+    assert len(desk.call("GET", "/instrument/active").body) == 4
     assert desk.call("GET", "/quote", reverse="true", count=1).body[0]["bidSize"] == 100
     assert desk.call("GET", "/trade").body[0]["size"] == 100
 

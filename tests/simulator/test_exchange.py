@@ -200,7 +200,7 @@ def test_a_signed_quantity_gives_the_side_only_where_none_is_named(
 @pytest.mark.parametrize("tick", [0.5, 0.1, 0.01, 0.0001, 1e-5, 1e-8])
 def test_every_tick_size_trades(tick: float) -> None:
     start = 120_000 * tick
-    venue = Venue(XBTUSD.with_tick(tick, start))
+    venue = Venue(replace(XBTUSD.with_tick(tick, start), risk_limit=10**18))
     price = venue.engine.grid("XBTUSD").price(120_003)
     venue.engine.place(venue.us, {"symbol": "XBTUSD", "orderQty": -100, "price": price})
     order = venue.engine.place(venue.them, {"symbol": "XBTUSD", "orderQty": 100, "price": price})
@@ -288,7 +288,7 @@ def test_too_little_money_is_refused_with_the_amount(venue: Venue) -> None:
     poor = venue.engine.open_account(20_000).number
     with pytest.raises(Refused) as refused:
         venue.place(poor, 100_000, 60000.0)
-    needed = 1_916_671  # 1.15 % of 1000 lots at 166667, halves up
+    needed = 1_666_670 + 125_000 + 126_251  # initial margin, fee in, fee out at bankruptcy
     text = f"Account has insufficient Available Balance, {needed} XBt required"
     assert refused.value.message == text
     venue.place(poor, 1000, 60000.0)
@@ -379,7 +379,7 @@ def test_amends_are_refused_with_the_exchanges_words(venue: Venue) -> None:
         venue.engine.amend(venue.us, {"origClOrdID": "a", "clOrdID": "b"})
     poor = venue.engine.open_account(20_000).number
     small = venue.place(poor, 100, 60000.0)
-    with pytest.raises(Refused, match="insufficient Available Balance, 115000 XBt required"):
+    with pytest.raises(Refused, match="insufficient Available Balance, 115075 XBt required"):
         venue.engine.amend(poor, {"orderID": small.order_id, "orderQty": 6100})
     venue.place(venue.them, -200, 60000.0)
     with pytest.raises(Refused) as refused:
@@ -433,7 +433,7 @@ def test_the_dead_mans_switch_cancels_unless_renewed(venue: Venue) -> None:
     assert venue.engine.cancel_all_after(venue.them, 0) is None
     venue.clock.sleep(2)
     assert kept.ord_status == "New"
-    assert venue.engine.next_event_time() is None
+    assert venue.engine.next_event_time() == 1_600_002_000.0  # 13:00, the exchange's own hour
 
 
 def test_one_price_and_size_change_is_told_once_per_operation(venue: Venue) -> None:

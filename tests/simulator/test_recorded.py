@@ -224,7 +224,7 @@ def test_speed_shrinks_time_and_the_end_is_quiet(tmp_path: Path) -> None:
     assert replay.level(100.0) == 60
     replay.until(2.5)
     assert replay.level(100.0) == 70
-    assert replay.engine.next_event_time() is None
+    assert replay.market.next_time() is None
     count = len(replay.events)
     replay.until(3600)
     assert len(replay.events) == count
@@ -299,7 +299,7 @@ def test_a_file_that_breaks_off_says_where_and_ends_the_market(
     (line,) = caplog.messages
     assert "quotes.csv: line 402 cannot be used" in line
     assert "The recording ends here" in line
-    assert replay.engine.next_event_time() is None
+    assert replay.market.next_time() is None
     assert replay.level(100.0) == 400
 
 
