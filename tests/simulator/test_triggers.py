@@ -248,7 +248,7 @@ def test_a_day_order_ends_at_midnight_utc(venue: Venue) -> None:
     assert order.text == "Canceled: Order had timeInForce of Day\nSubmitted via API."
     assert (stop.ord_status, kept.ord_status) == ("Canceled", "New")
     later = venue.place(venue.us, 100, 50000.0, timeInForce="Day")
-    assert venue.engine.next_event_time() == 19_001 * DAY_S
+    assert venue.engine.next_event_time() == 19_000 * DAY_S + 4 * 3600  # funding comes first
     assert later.ord_status == "New"
 
 
