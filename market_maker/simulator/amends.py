@@ -18,6 +18,7 @@ from market_maker.simulator.entry import (
 )
 from market_maker.simulator.events import Order
 from market_maker.simulator.instruments import Instrument
+from market_maker.simulator.pegs import is_trailing
 from market_maker.simulator.tape import Shelf
 
 REVIVAL_S = 60.0  # a filled order can be amended to live again for so long
@@ -34,6 +35,7 @@ class Change:
     cl_ord_id: str
     text: str
     revives: bool = False
+    peg_offset: float | None = None  # of a trailing stop, where it changes
 
 
 def find_order(shelf: Shelf, fields: Mapping[str, Any]) -> Order:
@@ -80,6 +82,11 @@ def read_change(
         if price_ticks is None:
             raise Refused("Invalid price")  # a market order has none
         price_ticks = read_price(fields["price"], spec, grid)
+    peg_offset = fields.get("pegOffsetValue")
+    if peg_offset is not None:
+        if not is_waiting(order) or not is_trailing(order):
+            raise Refused("Invalid pegOffsetValue for pegPriceType")
+        named.append("pegOffsetValue")
     if price_ticks != order.price_ticks:
         named.append("price")
     if stop_ticks != order.stop_ticks:
@@ -94,7 +101,7 @@ def read_change(
         raise Refused("Invalid amend: orderQty, leavesQty, price, stopPx unchanged")
     note = str(fields.get("text") or order.text.rsplit("\n", 1)[-1])
     text = f"Amended {' '.join(named)}\n{note}"
-    return Change(order, qty, price_ticks, stop_ticks, cl_ord_id, text, revives)
+    return Change(order, qty, price_ticks, stop_ticks, cl_ord_id, text, revives, peg_offset)
 
 
 def _can_revive(order: Order, fields: Mapping[str, Any], now_s: float) -> bool:

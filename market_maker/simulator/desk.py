@@ -16,10 +16,11 @@ from market_maker.simulator.entry import (
 from market_maker.simulator.events import Order
 from market_maker.simulator.indices import Index
 from market_maker.simulator.instruments import Instrument
+from market_maker.simulator.pegs import Trails, is_trailing, peg_limit, peg_stop
 from market_maker.simulator.pit import Pit, not_reducible, note
 from market_maker.simulator.positions import Claim, Position
 from market_maker.simulator.tape import Shelf, Tape
-from market_maker.simulator.triggers import Triggers
+from market_maker.simulator.triggers import Triggers, price_of
 
 MAX_OPEN_ORDERS = 200  # of one account on one symbol
 MAX_STOP_ORDERS = 10
@@ -39,6 +40,7 @@ class Desk(Pit):
     ) -> None:
         super().__init__(spec, ledger, tape, id_base, index)
         self.triggers = Triggers()
+        self._trails = Trails()
 
     # -- checks -------------------------------------------------------------------------------
 
@@ -50,6 +52,8 @@ class Desk(Pit):
         orders: list[Order] = []
         for fields in rows:
             order = read_order(fields, self.spec, self.grid, account_no, position.qty)
+            if "pegPriceType" in order.extra:
+                self._peg(order)
             if order.cl_ord_id:
                 check_unique(order.cl_ord_id, shelf)
                 if any(order.cl_ord_id == other.cl_ord_id for other in orders):
@@ -79,6 +83,9 @@ class Desk(Pit):
         for change in changes:
             order = change.order
             if is_waiting(order):
+                if change.peg_offset is not None:
+                    market = self._market_of(order)
+                    change.stop_ticks = peg_stop(order, change.peg_offset, market, self.grid)
                 continue
             leaves = change.order_qty - order.cum_qty
             now = self._claim(position, order.side, leaves, change.price_ticks)
@@ -86,6 +93,19 @@ class Desk(Pit):
             extra.append(now.less(was))
         self._check_funds(account_no, position, extra)
         return changes
+
+    def _peg(self, order: Order) -> None:
+        """Set the price or stopPx that an order gives by its distance from the market."""
+        if is_trailing(order):
+            offset, market = order.extra["pegOffsetValue"], self._market_of(order)
+            order.stop_ticks = peg_stop(order, offset, market, self.grid)
+        else:
+            quote = self.display.quote()
+            peg_limit(order, quote.bid_ticks, quote.ask_ticks, self.grid)
+
+    def _market_of(self, order: Order) -> float:
+        """The price that triggers the order, as it is now."""
+        return self.display.price_named(price_of(order))
 
     def _check_open(self) -> None:
         if not self.is_open:
@@ -122,7 +142,7 @@ class Desk(Pit):
         self._tape.count_quote(order.account)
         if order.stop_ticks is not None:
             self._tape.order_event(order, "New", is_first=True)
-            self.triggers.add(order)
+            self._wait(order)
             return
         reason = self._stillborn(order, position)
         if reason:
@@ -152,7 +172,7 @@ class Desk(Pit):
             self._tape.shelf(order.account).revive(order)
             order.ord_status, order.working = "PartiallyFilled", True
         elif waits:
-            self.triggers.remove(order)
+            self._stop_waiting(order)
         else:
             self._unrest(order, order.leaves_qty - leaves if keeps_place else order.leaves_qty)
         if change.order_qty != order.order_qty:
@@ -164,7 +184,9 @@ class Desk(Pit):
             self._tape.shelf(order.account).rename(order, change.cl_ord_id)
         self._tape.touch(order.account, self.spec.symbol)
         if waits:
-            self.triggers.add(order)
+            if change.peg_offset is not None:
+                order.extra = {**order.extra, "pegOffsetValue": change.peg_offset}
+            self._wait(order)
             self._tape.order_event(order, "Replaced")
             return
         reason = "" if keeps_place else self._stillborn(order, self._position(order.account))
@@ -178,7 +200,7 @@ class Desk(Pit):
     def cancel(self, order: Order, reason: str) -> None:
         """Take an open order out, wherever it stands."""
         if is_waiting(order):
-            self.triggers.remove(order)
+            self._stop_waiting(order)
         else:
             self._unrest(order, order.leaves_qty)
         self._tape.touch(order.account, self.spec.symbol)
@@ -191,8 +213,30 @@ class Desk(Pit):
 
     def wake(self) -> None:
         """Fire what the prices of now set off; each may move the last price for the next."""
-        while self.triggers and self.is_open and (order := self._due()):
+        if not self.triggers or not self.is_open:
+            return
+        while order := self._due():
             self._fire(order)
+        if self._trails:
+            self._trail()
+
+    def _trail(self) -> None:
+        """Let trailing stops follow the market."""
+        for order, ticks in self._trails.moved(self._market_of, self._tape.now(), self.grid):
+            self.triggers.remove(order)
+            order.stop_ticks = ticks
+            self.triggers.add(order)
+            self._tape.order_event(order, "Replaced")
+
+    def _wait(self, order: Order) -> None:
+        """Let the order wait for its trigger price."""
+        self.triggers.add(order)
+        if is_trailing(order):
+            self._trails.add(order, self._market_of(order), self._tape.now())
+
+    def _stop_waiting(self, order: Order) -> None:
+        self.triggers.remove(order)
+        self._trails.discard(order)
 
     def _due(self) -> Order | None:
         display = self.display
@@ -200,7 +244,7 @@ class Desk(Pit):
 
     def _fire(self, order: Order) -> None:
         """A waiting order becomes a market or limit order, if the account can carry it."""
-        self.triggers.remove(order)
+        self._stop_waiting(order)
         position = self._position(order.account)
         order.triggered = "StopOrderTriggered"
         order.text = f"Triggered: Order stopPx reached\n{note(order)}"

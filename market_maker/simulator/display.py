@@ -67,6 +67,12 @@ class Display:
     def last_price(self) -> float:
         return self._spec.grid().price(self._state.last_ticks)
 
+    def price_named(self, name: str) -> float:
+        """The price that an execInst of MarkPrice, IndexPrice or LastPrice names."""
+        if name == "LastPrice":
+            return self.last_price
+        return self._state.index_price if name == "IndexPrice" else self._state.mark_price
+
     def trigger_prices(self) -> dict[str, Price]:
         """The prices that trigger orders, by the execInst that names them."""
         grid, state = self._spec.grid(), self._state

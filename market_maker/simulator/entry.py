@@ -13,6 +13,7 @@ from market_maker.simulator.events import Order
 from market_maker.simulator.instruments import Instrument
 
 LIMIT_TYPES = frozenset({"Limit", "StopLimit", "LimitIfTouched"})
+PRICED_TYPES = LIMIT_TYPES | {"Pegged"}  # those that can rest in the book
 STOP_TYPES = frozenset({"Stop", "StopLimit", "MarketIfTouched", "LimitIfTouched"})
 RESTING_LIFETIMES = frozenset({"GoodTillCancel", "Day"})
 TRIGGERS = frozenset({"MarkPrice", "LastPrice", "IndexPrice"})
@@ -21,6 +22,7 @@ _SUBMITTED = "Submitted via API."
 _LIFETIMES = RESTING_LIFETIMES | {"ImmediateOrCancel", "FillOrKill"}
 _REDUCING = frozenset({"ReduceOnly", "Close"})
 _INSTRUCTIONS = TRIGGERS | _REDUCING | {POST_ONLY, "LastWithinMark", "Fixed"}
+_PEGS = frozenset({"PrimaryPeg", "MarketPeg", "TrailingStopPeg"})
 _CLIENT_ID_MAX = 36
 
 
@@ -52,19 +54,23 @@ def read_order(
 ) -> Order:
     """An order from the fields of POST /order, not yet entered anywhere."""
     order_type = _order_type(fields)
-    stop_ticks = _stop_price(fields.get("stopPx"), order_type, spec, grid)
+    extra = _read_peg(fields, order_type)
+    stop_ticks = None
+    if not extra or order_type == "Pegged":  # a trailing stop gets its stopPx from the market
+        stop_ticks = _stop_price(fields.get("stopPx"), order_type, spec, grid)
     lifetime = fields.get("timeInForce")
     if not lifetime:
         lifetime = "ImmediateOrCancel" if order_type == "Market" else "GoodTillCancel"
     if lifetime not in _LIFETIMES:
         raise Refused("Unsupported timeInForce")
     instructions = _read_instructions(str(fields.get("execInst") or ""))
-    if instructions:
+    if instructions or order_type == "Pegged":
         _check_instructions(instructions, order_type, lifetime)
     if fields.get("contingencyType"):
         raise Refused("Unsupported contingencyType")
     side, qty, is_whole = _side_and_qty(fields, spec, instructions, position_qty, order_type)
-    extra: dict[str, object] = {"closes_all": True} if is_whole else {}
+    if is_whole:
+        extra["closes_all"] = True
     if link := fields.get("clOrdLinkID"):
         extra["clOrdLinkID"] = str(link)
     is_limit = order_type in LIMIT_TYPES
@@ -79,18 +85,34 @@ def read_order(
 
 def _order_type(fields: Mapping[str, Any]) -> str:
     """The named type or, without one, what price and stopPx make of it."""
-    if fields.get("pegPriceType") or fields.get("pegOffsetValue") is not None:
-        raise Refused("Unsupported pegPriceType")
     named = fields.get("ordType")
     if named:
         if named == "Limit":
             return "Limit"
-        if named != "Market" and named not in LIMIT_TYPES and named not in STOP_TYPES:
+        if named != "Market" and named not in PRICED_TYPES and named not in STOP_TYPES:
             raise Refused("Unsupported ordType")
         return str(named)
+    if fields.get("pegPriceType"):
+        return "Pegged"
     if fields.get("stopPx") is None:
         return "Market" if fields.get("price") is None else "Limit"
     return "Stop" if fields.get("price") is None else "StopLimit"
+
+
+def _read_peg(fields: Mapping[str, Any], order_type: str) -> dict[str, object]:
+    """pegPriceType and pegOffsetValue, where the type of the order goes with them."""
+    name, offset = fields.get("pegPriceType"), fields.get("pegOffsetValue")
+    if not name:
+        if order_type == "Pegged":
+            raise Refused("Invalid pegPriceType for ordType")
+        if offset is not None:
+            raise Refused("Invalid pegOffsetValue for pegPriceType")
+        return {}
+    if name not in _PEGS:
+        raise Refused("Unsupported pegPriceType")
+    if order_type not in (STOP_TYPES if name == "TrailingStopPeg" else ("Pegged",)):
+        raise Refused("Invalid pegPriceType for ordType")
+    return {"pegPriceType": name, "pegOffsetValue": offset}
 
 
 def _stop_price(given: Any, order_type: str, spec: Instrument, grid: PriceGrid) -> int | None:
@@ -103,7 +125,7 @@ def _stop_price(given: Any, order_type: str, spec: Instrument, grid: PriceGrid) 
 
 def read_stop_price(given: Any, spec: Instrument, grid: PriceGrid) -> int:
     """A trigger price in ticks."""
-    price = _number(given, "Invalid stopPx for ordType")
+    price = read_number(given, "Invalid stopPx for ordType")
     if not 0 < price <= spec.max_price:
         raise Refused("Invalid stopPx for ordType")
     ticks = grid.exact(price)
@@ -126,14 +148,16 @@ def _read_instructions(text: str) -> tuple[str, ...]:
 
 def _check_instructions(names: tuple[str, ...], order_type: str, lifetime: str) -> None:
     """What goes with which type of order, as POST /order documents it."""
-    if POST_ONLY in names and (order_type not in LIMIT_TYPES or lifetime not in RESTING_LIFETIMES):
+    if POST_ONLY in names and (order_type not in PRICED_TYPES or lifetime not in RESTING_LIFETIMES):
         raise Refused("Invalid ordType or timeInForce for execInst")
     if order_type not in STOP_TYPES and not TRIGGERS.isdisjoint(names):
         raise Refused("Invalid ordType for execInst")
     if "LastWithinMark" in names and order_type not in ("Stop", "StopLimit"):
         raise Refused("Invalid ordType for execInst")
-    if "Fixed" in names:  # of pegged orders only
+    if "Fixed" in names and order_type != "Pegged":
         raise Refused("Invalid ordType for execInst")
+    if order_type == "Pegged" and "Fixed" not in names:
+        raise Refused("Invalid execInst")
 
 
 def _side_and_qty(
@@ -173,14 +197,14 @@ def _display_qty(given: Any, spec: Instrument, order_type: str) -> int | None:
     if given is None:
         return None
     qty = read_integer(given, "Invalid displayQty")
-    if qty < 0 or qty % spec.lot_size or order_type not in LIMIT_TYPES:
+    if qty < 0 or qty % spec.lot_size or order_type not in PRICED_TYPES:
         raise Refused("Invalid displayQty")
     return qty
 
 
 def read_price(given: Any, spec: Instrument, grid: PriceGrid) -> int:
     """A limit price in ticks."""
-    price = given if type(given) is float else _number(given, "Invalid price")
+    price = given if type(given) is float else read_number(given, "Invalid price")
     if not 0 < price <= spec.max_price:
         raise Refused("Invalid price")
     ticks = grid.exact(price)
@@ -193,7 +217,7 @@ def read_integer(given: Any, message: str) -> int:
     """A whole number; refused with *message* if it is none."""
     if type(given) is int:
         return given
-    number = _number(given, message)
+    number = read_number(given, message)
     if not number.is_integer():
         raise Refused(message)
     return int(number)
@@ -207,7 +231,8 @@ def read_client_id(given: Any) -> str:
     return text
 
 
-def _number(given: Any, message: str) -> float:
+def read_number(given: Any, message: str) -> float:
+    """A number; refused with *message* if it is none."""
     try:
         return float(given)
     except (TypeError, ValueError, OverflowError):

@@ -135,6 +135,24 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"stopPx": 2_000_000}, "Invalid stopPx for ordType"),
     ({"stopPx": 50000.3}, "Invalid stopPx tickSize"),
     ({"pegPriceType": "LastPeg"}, "Unsupported pegPriceType"),
+    ({"ordType": "Pegged", "execInst": "Fixed"}, "Invalid pegPriceType for ordType"),
+    ({"pegPriceType": "PrimaryPeg", "ordType": "Limit"}, "Invalid pegPriceType for ordType"),
+    ({"pegPriceType": "TrailingStopPeg"}, "Invalid pegPriceType for ordType"),
+    ({"pegPriceType": "PrimaryPeg"}, "Invalid execInst"),
+    ({"pegPriceType": "PrimaryPeg", "execInst": "Fixed"}, "Invalid price"),  # nobody is there
+    ({"pegOffsetValue": 1}, "Invalid pegOffsetValue for pegPriceType"),
+    (
+        {"pegPriceType": "TrailingStopPeg", "ordType": "Stop"},
+        "Invalid pegOffsetValue for pegPriceType",
+    ),
+    (
+        {"pegPriceType": "TrailingStopPeg", "ordType": "Stop", "pegOffsetValue": -100},
+        "Invalid pegOffsetValue for pegPriceType",
+    ),
+    (
+        {"pegPriceType": "TrailingStopPeg", "ordType": "Stop", "pegOffsetValue": 100.3},
+        "Invalid pegOffsetValue tickSize",
+    ),
     ({"timeInForce": "GoodTillDate"}, "Unsupported timeInForce"),
     ({"execInst": "AllOrNone"}, "Unsupported execInst"),
     ({"execInst": "MarkPrice"}, "Invalid ordType for execInst"),

@@ -321,6 +321,61 @@ def test_a_hidden_order_pays_as_a_taker(venue: Venue) -> None:
     assert venue.engine.imbalance_sat() == 0
 
 
+@pytest.mark.parametrize(
+    ("peg", "side", "offset", "price"),
+    [
+        ("PrimaryPeg", "Buy", -1.0, 59989.0),
+        ("PrimaryPeg", "Sell", None, 60010.0),
+        ("MarketPeg", "Buy", -5.0, 60005.0),
+        ("MarketPeg", "Sell", 0.5, 59990.5),
+    ],
+)
+def test_a_pegged_order_takes_its_price_from_the_touch_once(
+    venue: Venue, peg: str, side: str, offset: float | None, price: float
+) -> None:
+    venue.place(venue.them, 100, 59990.0)
+    venue.place(venue.them, -100, 60010.0)
+    order = venue.place(
+        venue.us, 100, side=side, pegPriceType=peg, pegOffsetValue=offset, execInst="Fixed"
+    )
+    assert (order.ord_type, order.working) == ("Pegged", True)
+    assert order.price_ticks == int(price * 2)
+    venue.place(venue.them, 100, 59995.0)
+    venue.set_index(50000.0)
+    assert order.price_ticks == int(price * 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "side", "sign"),
+    [("Stop", "Sell", -1), ("Stop", "Buy", 1), ("MarketIfTouched", "Sell", 1)],
+)
+def test_a_trailing_stop_follows_the_market_away_and_waits_for_its_return(
+    venue: Venue, kind: str, side: str, sign: int
+) -> None:
+    order = venue.place(
+        venue.us, 100, side=side, ordType=kind,
+        pegPriceType="TrailingStopPeg", pegOffsetValue=sign * 100.0,
+    )  # fmt: skip
+
+    def stop_after(seconds: float, away: float) -> float:
+        venue.clock.sleep(seconds)
+        venue.set_index(60000.0 - sign * away)
+        assert order.stop_ticks is not None
+        return (order.stop_ticks / 2 - 60000.0) * -sign
+
+    assert stop_after(0, 0.0) == -100.0
+    assert stop_after(2, 59.0) == -100.0, "no more than 0.1 %"
+    assert stop_after(2, 61.0) == -39.0
+    assert stop_after(0.5, 200.0) == -39.0, "less than a second later"
+    assert stop_after(0.6, 200.0) == 100.0
+    assert stop_after(2, 130.0) == 100.0, "it does not come back"
+    venue.amend(order, pegOffsetValue=sign * 50.0)
+    assert stop_after(2, 130.0) == 80.0
+    assert order.triggered == ""
+    stop_after(2, 80.0)
+    assert order.triggered == "StopOrderTriggered"
+
+
 def test_waiting_orders_stand_in_the_order_in_which_they_fire() -> None:
     triggers, orders = Triggers(), {}
     for name, side, stop in [("b", "Buy", 110), ("a", "Buy", 105), ("c", "Buy", 105),
