@@ -5,6 +5,7 @@ from typing import Any
 
 from requests.exceptions import HTTPError
 
+from market_maker import runner
 from market_maker.exchanges.flatten import flatten
 from market_maker.utils.errors import AuthenticationError, BotError
 
@@ -76,3 +77,19 @@ def _flatten(manager: Any) -> None:
 def _fail(manager: Any, line: str, *args: object) -> None:
     logger.error(line, *args)
     manager.exit_code = 1
+
+
+def restart(manager: Any) -> None:
+    """Become a new process of the same command line, with the orders cancelled first."""
+    logger.info("Restarting the market maker...")
+    gateway = manager.exchange.desk.gateway
+    gateway.stop()
+    try:
+        manager.exchange.cancel_all_orders()
+    except HTTPError as error:
+        logger.error("Not restarting, the orders cannot be cancelled: %s", error)
+        gateway.go_on()
+        return
+    manager._call_hooks()  # the next process takes these fills for history
+    manager.exchange.desk.before_exec()
+    runner.re_exec()

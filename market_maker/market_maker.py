@@ -257,9 +257,9 @@ class OrderManager:
 
     def converge_orders(self, buy_orders: list[Row], sell_orders: list[Row]) -> None:
         """Turn the orders we have into those we want, with as few changes as possible."""
-        self._refuse_nonsense([*buy_orders, *sell_orders])
+        wanted = self._checked([*buy_orders, *sell_orders])
         if self.exchange.dry_run:
-            self._show_plan([*buy_orders, *sell_orders])
+            self._show_plan(wanted)
             return
         working, digits = self._working_orders(), self.instrument["tickLog"]
         rules = Rules(
@@ -268,7 +268,7 @@ class OrderManager:
             self.settings.TOPUP_BELOW,
             keep_sizes=self.settings.RANDOM_ORDER_SIZE is True,
         )
-        plan = converge(working, [*buy_orders, *sell_orders], rules)
+        plan = converge(working, wanted, rules)
         if plan.cancel:
             status.log_orders("Canceling %d orders:", plan.cancel, digits)
             self.exchange.cancel_bulk_orders(plan.cancel)
@@ -279,13 +279,16 @@ class OrderManager:
             status.log_orders("Creating %d orders:", plan.create, digits)
             self.exchange.create_bulk_orders(plan.create)
 
-    def _refuse_nonsense(self, orders: list[Row]) -> None:
+    def _checked(self, orders: list[Row]) -> list[Row]:
+        """What is wanted, if it can be meant, behind prices that have just proved to take."""
+        gateway = self.exchange.desk.gateway
         lots, most = LotGrid.of(self.instrument.get("lotSize") or 1), self.settings.MAX_OPEN_ORDERS
         nonsense = find_nonsense(orders, self._grid(), lots, most)
         if nonsense:
             reason = f"the strategy asks for {nonsense}"
-            self.exchange.desk.gateway.pull(reason)  # at once: a strategy may catch what we raise
+            gateway.pull(reason)  # at once: a strategy may catch what we raise
             raise errors.StrategyFault(reason)
+        return gateway.hold.step_back(orders, self._grid(), self.clock.monotonic())
 
     def _amend(self, changes: list[Row]) -> None:
         """Send amends; an order that is refused twice cannot follow the market, and goes."""
@@ -416,18 +419,7 @@ class OrderManager:
 
     def restart(self) -> None:
         """Start anew in this process, with the orders cancelled so that none is unmanaged."""
-        logger.info("Restarting the market maker...")
-        gateway = self.exchange.desk.gateway
-        gateway.stop()
-        try:
-            self.exchange.cancel_all_orders()
-        except requests.exceptions.HTTPError as error:
-            logger.error("Not restarting, the orders cannot be cancelled: %s", error)
-            gateway.go_on()
-            return
-        self._call_hooks()  # the next process takes these fills for history
-        self.exchange.desk.before_exec()
-        runner.re_exec()
+        ending.restart(self)
 
     # -- within -------------------------------------------------------------------------
 

@@ -51,6 +51,14 @@ def log_status(manager: Any) -> None:
         logger.info("Avg Entry Price: %.*f", digits, position.get("avgEntryPrice") or 0)
     logger.info("Contracts Traded This Run: %d", manager.running_qty - manager.starting_qty)
     logger.info("Total Contract Delta: %.4f XBT", exchange.calc_delta()["spot"])
+    log_quotes(exchange.desk)
+
+
+def log_quotes(desk: Any) -> None:
+    """How many of our quotes were filled: exchanges warn, then ban, those with too few."""
+    sent, filled = desk.gateway.quotes_sent, desk.state.orders.filled_orders
+    if sent:
+        logger.info("Quotes This Run: %d, Filled: %d (%.2f%%)", sent, filled, 100 * filled / sent)
 
 
 def log_ticker(instrument: Row, ticker: Ticker, starts: Starts) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from market_maker.market_maker import OrderManager, XBt_to_XBT, cost, margin
 from market_maker.model.rows import POST_ONLY, Row
-from market_maker.model.wire import Answer, Disconnected, Message
+from market_maker.model.wire import Answer, Disconnected, Message, Request
 from market_maker.simulator.events import MarginEvent, OrderEvent
 from market_maker.utils.errors import MarketEmptyError
 from tests.doubles import StillMarket, Wire, refusal
@@ -839,3 +839,34 @@ def test_own_quotes_never_meet_when_the_market_leaps(profile: str, leap: float) 
         # What our quotes were in the way of has traded; what is tested is what we do next.
         world.run(bot, 3)
     assert len(resting(world)) == 12
+
+
+# -- post-only orders that would take ---------------------------------------------------
+
+
+def test_a_post_only_order_that_was_refused_is_not_sent_at_the_same_price_again(
+    still: World, market: StillMarket, caplog: pytest.LogCaptureFixture
+) -> None:
+    wire = Wire()
+    bot = still.bot(wrap=wire, ORDER_PAIRS=2, MIN_SPREAD=0.0, INTERVAL=1e-5, POST_ONLY=True)
+
+    def market_moves_before_the_order_arrives(request: Request) -> None:
+        if request.path.startswith("/order/bulk"):
+            market._show(59_999.5, 60_000.0)  # down to our first bid, which would take
+            wire.script = lambda request: None
+
+    wire.script = market_moves_before_the_order_arrives
+    bot.start()
+    (refused,) = {row["price"] for row in wire.orders() if row["side"] == "Buy"} - {
+        order.price_ticks / 2 for order in still.open_orders() if order.side == "Buy"
+    }
+    market.show(60_000.0, 60_000.5)
+    sent = len(wire.orders())
+    still.run(bot, 3)
+    later = [row["price"] for row in wire.orders()[sent:] if row["side"] == "Buy"]
+    assert later
+    assert refused not in later
+    assert max(prices(still, "Buy")) == refused - 0.5
+    still.run(bot, 10)
+    assert max(prices(still, "Buy")) == refused, "the market allows it by now"
+    assert "Quotes This Run: " in caplog.text

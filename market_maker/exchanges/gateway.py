@@ -24,6 +24,7 @@ from market_maker.exchanges.throttle import RateBudget
 from market_maker.journal import Journal
 from market_maker.model.rows import LATE_AMEND, Row
 from market_maker.quoting.limits import Approved, Refused, is_reducing
+from market_maker.quoting.passive import PassiveHold
 from market_maker.quoting.phases import amend_phases
 from market_maker.utils.errors import StopTrading
 
@@ -62,6 +63,8 @@ class Gateway:
         self.budget = budget
         self.burst = RateBudget(clock, _PER_SECOND, _PER_SECOND)
         self.dry_run = dry_run
+        self.hold = PassiveHold()
+        self.quotes_sent = 0  # creates and amends that the exchange took
         self.pulled = ""  # why the quotes are out of the market, while they are
         self.hurry = threading.Event()  # the user waits: verify, but wait for nothing any more
         self._pulled_for = ""  # the reason said last, until quotes go out again
@@ -277,13 +280,21 @@ class Gateway:
             results.update((i, Result(Status.NOT_SENT, {}, unarmed)) for i in sendable)
         elif sendable:
             batch = [_wire(verdicts[i].order) for i in sendable]
-            results.update(zip(sendable, send(batch), strict=True))
+            answers = send(batch)
+            self._learn(answers)
+            results.update(zip(sendable, answers, strict=True))
             if self._pulled_for:
                 self._pulled_for = ""
                 logger.info("Quoting again.")
         ordered = [results[i] for i in range(len(verdicts))]
         self._say(send.__name__, ordered)
         return ordered
+
+    def _learn(self, answers: Sequence[Result]) -> None:
+        """Count the quotes that went out, and note those that were refused for taking."""
+        for answer in answers:
+            self.quotes_sent += answer.status is Status.OK
+            self.hold.learn(answer.row, answer.text, self._clock.monotonic())
 
     def _affordable(self, count: int) -> int:
         """Pay for as many of *count* orders as both layers of the rate limit let go now."""

@@ -61,6 +61,7 @@ class OrderStore:
         self.symbol = symbol
         self.is_ours = is_ours
         self.filled_qty = 0.0  # signed contracts filled by any order we saw; never reset
+        self.filled_orders = 0  # orders of ours that were filled, in part at least
         self._live: dict[str, Tracked] = {}  # orderID -> order; clOrdID while that is unknown
         self._order_ids: dict[str, str] = {}  # clOrdID -> orderID, of live orders
         self._done: OrderedDict[str, float] = OrderedDict()  # orderIDs of finished orders
@@ -185,6 +186,8 @@ class OrderStore:
             return
         more = cum - self._seen_cum.get(order_id, 0)
         if more > 0:
+            if not self._seen_cum.get(order_id) and self.is_ours(str(row.get("clOrdID") or "")):
+                self.filled_orders += 1
             self._seen_cum[order_id] = cum
             self.filled_qty += more if row.get("side") == "Buy" else -more
             self._trim(self._seen_cum)
