@@ -1,5 +1,6 @@
 """The one door to the exchange, with the exchange itself behind it and a wire that may fail."""
 
+import logging
 import math
 from collections.abc import Callable
 from typing import Any
@@ -672,6 +673,7 @@ def test_no_more_orders_than_allowed_and_what_is_in_doubt_counts() -> None:
 
 
 def test_each_reason_is_said_once_until_it_has_passed(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "root")
     door = Door(MAX_ORDER_SIZE=500, PRICE_BAND=0.1)
     bad = [(59_000, 600), (40_000, 100), (59_000, 700)]
     for _ in range(3):
