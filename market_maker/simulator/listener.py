@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import socket
 import socketserver
 import sys
@@ -29,13 +30,14 @@ class Server(socketserver.ThreadingTCPServer):
 
     daemon_threads = True
     block_on_close = False
-    allow_reuse_address = True
+    allow_reuse_address = os.name != "nt"  # there it would let two servers share a port
     request_queue_size = 128
 
     def __init__(self, hub: Hub, host: str = LOOPBACK, port: int = 0) -> None:
         """Bind to *port*, or any free one for 0; raises OSError when it is taken."""
         self.hub = hub
-        self._host = host
+        self._host = f"[{host}]" if ":" in host else host
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._connections: set[socket.socket] = set()
         self._stopping = threading.Event()
         self._is_open = threading.Event()  # to new connections

@@ -17,6 +17,7 @@ import pytest
 import websocket
 
 from market_maker.clock import Clock, ManualClock
+from market_maker.simulator import listener as listener_module
 from market_maker.simulator import server as server_module
 from market_maker.simulator import websocket as socket_module
 from market_maker.simulator.auth import NAMES, signature
@@ -495,6 +496,32 @@ def test_a_timer_fires_without_any_request(exchange: Exchange) -> None:
         client.send('{"op":"cancelAllAfter","args":50}')
         cancelled = read_until(client, lambda m: m.get("action") == "update")
         assert cancelled["data"][0]["ordStatus"] == "Canceled"
+
+
+def test_it_listens_on_the_loopback_of_the_newer_protocol_too() -> None:
+    engine = Engine(Clock(), seed=1)
+    try:
+        server = serve(engine, Dialect(engine), "::1")
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with closing(server):
+        assert server.base_url == f"http://[::1]:{server.server_port}/api/v1/"
+        with closing(websocket.create_connection(server.ws_url, timeout=TIMEOUT_S)) as client:
+            assert "Welcome" in read(client)["info"]
+        connection = http.client.HTTPConnection("::1", server.server_port, timeout=TIMEOUT_S)
+        connection.request("GET", "/api/v1")
+        assert connection.getresponse().read()
+        connection.close()
+
+
+def test_more_connections_than_it_bears_are_closed_at_once(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert exchange.raw("GET", "/api/v1", b"", {})[0] == 200
+    monkeypatch.setattr(listener_module, "MAX_CONNECTIONS", 1)
+    with socket.create_connection(("127.0.0.1", exchange.port), TIMEOUT_S) as line:
+        assert line.recv(1) == b""
+    assert exchange.raw("GET", "/api/v1", b"", {})[0] == 200
 
 
 def test_closing_the_server_ends_every_connection() -> None:
