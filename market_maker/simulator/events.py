@@ -190,6 +190,12 @@ class LiquidationEvent(NamedTuple):
     action: str  # insert | update | delete
 
 
+class TickEvent(NamedTuple):
+    """The clock reached a moment that a listener had asked to hear of."""
+
+    time_s: float
+
+
 Event = (
     OrderEvent
     | BookEvent
@@ -203,4 +209,5 @@ Event = (
     | FundingEvent
     | SettlementEvent
     | LiquidationEvent
+    | TickEvent
 )

@@ -25,7 +25,7 @@ from market_maker.simulator.accounts import PLAY_MONEY
 from market_maker.simulator.amends import find_order
 from market_maker.simulator.desk import Desk
 from market_maker.simulator.entry import Refused
-from market_maker.simulator.events import Event, Order
+from market_maker.simulator.events import Event, Order, TickEvent
 from market_maker.simulator.instruments import Instrument
 from market_maker.simulator.keys import ORDER_PERMISSIONS, Account, KeyRing
 from market_maker.simulator.liquidity import Liquidity
@@ -120,6 +120,10 @@ class Engine(Records):
         """Let *action* happen at *time_s* (Unix seconds); what is past happens next."""
         heappush(self._agenda, (max(time_s, self.now()), next(self._agenda_order), action))
 
+    def tell_at(self, time_s: float) -> None:
+        """Send the listeners a TickEvent at *time_s* (Unix seconds)."""
+        self.call_at(time_s, lambda: self._tape.emit(TickEvent(time_s)))
+
     @property
     def listeners(self) -> list[Callable[[Event], None]]:
         """Called with each event in turn; append to it."""
@@ -152,6 +156,10 @@ class Engine(Records):
     def disable_key(self, key: str) -> None:
         """From now on *key* opens nothing."""
         self._keys.disable(key)
+
+    def keys_of(self, account_no: int) -> list[Account]:
+        """The account's keys, oldest first."""
+        return [key for key in self._keys.keys() if key.number == account_no]  # noqa: SIM118
 
     def account_by_key(self, key: str) -> Account | None:
         return self._keys.find(key)

@@ -10,17 +10,16 @@ from typing import Any
 from market_maker.model.wire import Answer, Request
 from market_maker.simulator.auth import NAMES, NONCE, identify
 from market_maker.simulator.dialects.bitmex import Dialect
+from market_maker.simulator.dialects.bitmex_call import find_symbol
 from market_maker.simulator.dialects.bitmex_feed import Message, Scope
-from market_maker.simulator.dialects.bitmex_orders import find_symbol
-from market_maker.simulator.dialects.bitmex_tables import PRIVATE, TABLES
+from market_maker.simulator.dialects.bitmex_help import DOCS, websocket_help
+from market_maker.simulator.dialects.bitmex_tables import PRIVATE, TABLES, WITHOUT_SYMBOL
 from market_maker.simulator.exchange import Account, Refused
 from market_maker.simulator.instruments import iso_time
 
-DOCS = "https://www.bitmex.com/app/wsAPI"
 REALTIME = "/realtime"
 STREAMS = (REALTIME, "/realtimePlatform")  # one stream under both paths; both sign the first
 SEE_DOCS = f" Please see the documentation at {DOCS}."
-OPS = ("subscribe", "unsubscribe", "authKeyExpires", "cancelAllAfter", "help")
 MAX_ERRORS = 20  # of one connection; BitMEX disconnected after "many" and named no number
 CLASSIC_VERSION = "2018-06-29T18:05:14.000Z"
 CLASSIC_CONNECTS = 40  # per hour, which the classic welcome tells
@@ -74,7 +73,7 @@ class Session:
     def receive(self, message: Any) -> list[Message]:
         """The answer to one decoded frame of the client."""
         if message == "help":
-            return [self._help()]
+            return [websocket_help()]
         if not isinstance(message, Mapping):
             return self.counted([decode_error("not an object")])
         request = {"op": message.get("op"), "args": message.get("args")}
@@ -97,7 +96,7 @@ class Session:
             case "cancelAllAfter":
                 return self._cancel_all_after(arguments, request)
             case "help":
-                return [self._help()]
+                return [websocket_help()]
         return [_error(400, f"Unknown command: {op}.{SEE_DOCS}", request)]
 
     def counted(self, answers: list[Message]) -> list[Message]:
@@ -146,7 +145,7 @@ class Session:
             return name, None, _locked()
         if table is None:
             return name, None, _error(400, f"Unknown table: {name}")
-        if not asked or name == "margin":
+        if not asked or name in WITHOUT_SYMBOL:
             return name, None, None
         symbol = find_symbol(self.dialect.feed, asked)
         if symbol is None:
@@ -190,18 +189,6 @@ class Session:
         if "retry-after" in answer.headers:
             frame["meta"] = {"retryAfter": int(answer.headers["retry-after"])}
         return [frame]
-
-    def _help(self) -> Message:
-        return {
-            "info": f"See {DOCS} for more information.",
-            "usage": 'Send a message in the format: {"op": string, "args": Array<string>}',
-            "ops": list(OPS),
-            "subscribe": "To subscribe, send: {op: 'subscribe', args: [subscriptionTopic, ...]}.",
-            "subscriptionSubjects": {
-                "authenticationRequired": [name for name in TABLES if name in PRIVATE],
-                "public": [name for name in TABLES if name not in PRIVATE],
-            },
-        }
 
 
 def decode_error(reason: str) -> Message:

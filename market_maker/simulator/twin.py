@@ -18,7 +18,6 @@ from market_maker.model.wire import (
     StreamEvent,
 )
 from market_maker.simulator.dialects.bitmex_feed import Scoped
-from market_maker.simulator.dialects.bitmex_tables import TABLES
 from market_maker.simulator.events import Event
 from market_maker.simulator.exchange import Account, Engine
 from market_maker.simulator.faults import (
@@ -34,7 +33,16 @@ from market_maker.simulator.session import Session
 
 Sink = Callable[[StreamEvent], None]
 
-TOPICS = tuple(name for name in TABLES if name != "orderBookL2_25")
+TOPICS = (
+    "instrument",
+    "orderBookL2",
+    "quote",
+    "trade",
+    "order",
+    "execution",
+    "position",
+    "margin",
+)  # what the bot follows
 
 
 PATIENCE_S = 7.0  # how long a client waits for an answer

@@ -13,7 +13,7 @@ from market_maker.model.wire import Answer, Request
 from market_maker.simulator.auth import identify, signature
 from market_maker.simulator.dialects import bitmex_rows, bitmex_tables
 from market_maker.simulator.dialects.bitmex import Dialect
-from market_maker.simulator.dialects.bitmex_tables import BadParameter, select
+from market_maker.simulator.dialects.bitmex_select import BadParameter, select
 from market_maker.simulator.exchange import Account, Engine, Refused
 
 SWAGGER = Path(__file__).parents[3] / "shared/protocol/bitmex/swagger.json"
@@ -413,8 +413,13 @@ def test_every_market_table_answers_for_a_symbol_and_for_all(desk: Desk) -> None
     for path in ("/instrument", "/quote", "/trade"):
         assert {row["symbol"] for row in desk.call("GET", path, symbol="XBT").body} == {"XBTUSD"}
         assert desk.call("GET", path, symbol="NOSUCH").body == []
-    assert len(desk.call("GET", "/instrument").body) == 4
-    assert len(desk.call("GET", "/instrument/active").body) == 4
+    active = {row["symbol"] for row in desk.call("GET", "/instrument/active").body}
+    indices = {row["symbol"] for row in desk.call("GET", "/instrument/indices").body}
+    both = [row["symbol"] for row in desk.call("GET", "/instrument").body]
+    assert {"XBTUSD", "ETHUSD"} <= active
+    assert {".BXBT", ".BETH"} <= indices
+    assert set(both) == active | indices
+    assert [r["symbol"] for r in desk.call("GET", "/instrument/activeAndIndices").body] == both
     assert desk.call("GET", "/quote", reverse="true", count=1).body[0]["bidSize"] == 100
     assert desk.call("GET", "/trade").body[0]["size"] == 100
 
@@ -458,15 +463,21 @@ def test_private_tables_show_the_own_account_only(desk: Desk) -> None:
 def test_margin_is_one_object_or_a_list_for_all(desk: Desk) -> None:
     one = desk.call("GET", "/user/margin").body
     assert one["walletBalance"] == 100_000_000
-    assert desk.call("GET", "/user/margin", currency="all").body == [one]
-    assert desk.call("GET", "/user/margin", currency="USDt").status == 400
+    every = desk.call("GET", "/user/margin", currency="all").body
+    assert every[0] == one
+    assert [row["currency"] for row in every] == ["XBt", "USDt"]
+    assert desk.call("GET", "/user/margin", currency="USDt").body == every[1]
+    assert desk.call("GET", "/user/margin", currency="DOGE").status == 400
 
 
 def test_classic_keeps_nulls_and_last_leaves_them_out() -> None:
     classic, last = Desk("classic").place("Buy", 100, 59000), Desk("last").place("Buy", 100, 59000)
     assert classic["stopPx"] is None
     assert classic["clOrdID"] == ""
-    assert {name: value for name, value in classic.items() if value not in (None, "")} == last
+    said = {name: value for name, value in classic.items() if value not in (None, "")}
+    assert said.keys() - last.keys() == {"exDestination", "multiLegReportingType"}
+    assert last.keys() - said.keys() == {"strategy"}
+    assert None not in last.values()
 
 
 def test_trades_make_bins_that_open_at_the_close_before(desk: Desk) -> None:
@@ -544,22 +555,20 @@ def test_a_crossing_post_only_order_is_one_insert_already_cancelled(desk: Desk) 
     assert [r["execType"] for _, r in desk.of("execution")] == ["New", "Canceled"]
 
 
-def test_a_market_table_nobody_asked_for_is_not_rendered() -> None:
+def test_a_table_nobody_asked_for_is_not_rendered() -> None:
     desk = Desk()
     desk.dialect = Dialect(desk.engine)
     desk.place("Buy", 100, 59000)
-    assert {message["table"] for message in desk.messages} == {
-        "order",
-        "execution",
-        "position",
-        "margin",
-    }
+    assert desk.messages == []
+    desk.dialect.partial("order", None, desk.other.number)
+    desk.dialect.partial("position", None, desk.mine.number)
     desk.dialect.partial("quote", "ETHUSD", None)
     desk.dialect.partial("trade", "XBTUSD", None)
     desk.messages.clear()
     desk.fill(desk.place("Buy", 100, 59000), 100)
-    assert {message["table"] for message in desk.messages} >= {"trade"}
-    assert not {message["table"] for message in desk.messages} & {"quote", "instrument"}
+    assert {message["table"] for message in desk.messages} == {"trade", "order", "position"}
+    assert {row["account"] for _, row in desk.of("order")} == {desk.other.number}
+    assert {row["account"] for _, row in desk.of("position")} == {desk.mine.number}
 
 
 def test_inserts_omit_nulls_in_last_only() -> None:
@@ -649,8 +658,11 @@ def test_an_image_and_its_deltas_make_the_exchanges_rows(before: Any, after: Any
         assert untimed(store["position"][number, row["symbol"], "XBt"]) == untimed(row)
 
 
+UNTOLD = ("timestamp", "transactTime", "currentTimestamp")  # alone they make no update
+
+
 def untimed(row: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in row.items() if k not in ("timestamp", "transactTime")}
+    return {k: v for k, v in row.items() if k not in UNTOLD}
 
 
 def play(desk: Desk, actions: Any) -> None:
@@ -695,14 +707,14 @@ def test_rows_have_the_columns_of_the_specification(
 
 def test_rows_hold_exactly_the_announced_columns(desk: Desk) -> None:
     desk.fill(desk.place("Buy", 200, 59000), 100)
-    listing = desk.dialect.feed.listing("XBTUSD")
+    listing, tables = desk.dialect.feed.listings["XBTUSD"], desk.dialect.feed.tables
     events = desk.engine.executions(desk.mine.number)
     order = desk.engine.orders(desk.mine.number)[0]
     trade = desk.engine.trades("XBTUSD")[0]
-    assert set(bitmex_rows.order_row(order, listing)) == set(bitmex_tables.ORDER_COLUMNS)
+    assert set(bitmex_rows.order_row(order, listing)) == set(tables["order"].columns)
     for event in events:
         row = bitmex_rows.execution_row(event, listing)
-        assert set(row) == set(bitmex_tables.EXECUTION_COLUMNS)
+        assert set(row) == set(tables["execution"].columns)
     assert set(bitmex_rows.trade_row(trade, listing)) == set(bitmex_tables.TRADE_COLUMNS)
     quote = bitmex_rows.quote_row(desk.engine.quote("XBTUSD"), listing)
     assert set(quote) == set(bitmex_tables.QUOTE_COLUMNS)

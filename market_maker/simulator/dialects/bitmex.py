@@ -8,12 +8,12 @@ the original market maker was written for) and `last` (mid 2026: nulls omitted, 
 from collections.abc import Mapping
 from typing import Any
 
-from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, Request
+from market_maker.simulator.dialects.bitmex_ages import NULL_STAYS
+from market_maker.simulator.dialects.bitmex_call import Call
 from market_maker.simulator.dialects.bitmex_feed import Feed, Message, Scoped
-from market_maker.simulator.dialects.bitmex_orders import Call
 from market_maker.simulator.dialects.bitmex_rest import ROUTES
-from market_maker.simulator.dialects.bitmex_tables import BadParameter, without_nulls
+from market_maker.simulator.dialects.bitmex_select import BadParameter
 from market_maker.simulator.events import Event
 from market_maker.simulator.exchange import Account, Engine, Refused
 
@@ -78,7 +78,13 @@ def error_answer(status: int, message: str, name: str = "HTTPError") -> Answer:
     return Answer(status, {"error": {"message": message, "name": name}}, {})
 
 
-def _omit_nulls(found: Row | list[Row]) -> Row | list[Row]:
+def _omit_nulls(found: Any) -> Any:
     if isinstance(found, list):
-        return [without_nulls(row) for row in found]
-    return without_nulls(found)
+        return [_omit_nulls(row) for row in found]
+    if not isinstance(found, dict):
+        return found
+    return {
+        name: value
+        for name, value in found.items()
+        if (value is not None and value != "") or name in NULL_STAYS
+    }

@@ -1,13 +1,15 @@
-"""BitMEX's order endpoints over the engine, and the call every endpoint takes."""
+"""BitMEX's order endpoints over the engine."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 from market_maker import jsonx
 from market_maker.model.rows import TERMINAL, Row
+from market_maker.simulator.dialects.bitmex_call import Call, find_symbol
 from market_maker.simulator.dialects.bitmex_feed import Feed
-from market_maker.simulator.dialects.bitmex_tables import TABLES, parse_filter, select
-from market_maker.simulator.exchange import Account, CancelRow, Engine, Refused
+from market_maker.simulator.dialects.bitmex_select import parse_filter, select
+from market_maker.simulator.events import Order
+from market_maker.simulator.exchange import CancelRow, Refused
 from market_maker.simulator.instruments import iso_time
 
 MAX_BULK = 100
@@ -15,74 +17,27 @@ WHOLE = ("orderQty", "leavesQty", "displayQty")  # order parameters that are who
 DECIMAL = ("price", "stopPx", "pegOffsetValue")
 
 
-class Call(NamedTuple):
-    """One request on its way through an endpoint: parameters of body and query together."""
-
-    feed: Feed
-    params: Mapping[str, Any]
-    account: Account | None
-
-    @property
-    def engine(self) -> Engine:
-        return self.feed.engine
-
-    @property
-    def owner(self) -> int:
-        """The number of the account; only asked for behind authentication."""
-        if self.account is None:
-            raise Refused("Authorization Required", 401)
-        return self.account.number
-
-    def symbols(self) -> list[str]:
-        """The asked symbol or, without one, all of them. An unknown one selects nothing."""
-        asked = self.params.get("symbol")
-        if not asked:
-            return list(self.engine.symbols())
-        found = find_symbol(self.feed, asked)
-        return [found] if found else []
-
-    def rows(
-        self, table: Iterable[Row], keys: Iterable[str] = (), max_count: int = 500
-    ) -> list[Row]:
-        return select(table, self.params, keys, max_count=max_count)
-
-
-def find_symbol(feed: Feed, asked: Any) -> str | None:
-    """Our symbol for *asked*: any case, or a root such as XBT or XBT:perpetual."""
-    name = str(asked).strip().upper()
-    if name in feed.engine.symbols():
-        return name
-    root = name.split(":")[0]
-    for symbol in feed.engine.symbols():
-        if feed.listing(symbol).spec.root_symbol == root:
-            return symbol
-    return None
-
-
 def get_orders(call: Call) -> list[Row]:
-    orders = [call.feed.order_row(order) for order in call.engine.orders(call.owner)]
-    if call.params.get("symbol"):
-        wanted = call.symbols()
-        orders = [row for row in orders if row["symbol"] in wanted]
-    return call.rows(orders, TABLES["order"].keys)
+    orders = [_row(call, order) for order in call.engine.orders(call.owner)]
+    return call.table("order", call.of_symbol(orders))
 
 
 def place_order(call: Call) -> Row:
-    return call.feed.order_row(call.engine.place(call.owner, order_fields(call.feed, call.params)))
+    return _row(call, call.engine.place(call.owner, order_fields(call.feed, call.params)))
 
 
 def amend_order(call: Call) -> Row:
-    return call.feed.order_row(call.engine.amend(call.owner, order_fields(call.feed, call.params)))
+    return _row(call, call.engine.amend(call.owner, order_fields(call.feed, call.params)))
 
 
 def place_bulk(call: Call) -> list[Row]:
     orders = call.engine.place_many(call.owner, _bulk(call))
-    return [call.feed.order_row(order) for order in orders]
+    return [_row(call, order) for order in orders]
 
 
 def amend_bulk(call: Call) -> list[Row]:
     orders = call.engine.amend_many(call.owner, _bulk(call))
-    return [call.feed.order_row(order) for order in orders]
+    return [_row(call, order) for order in orders]
 
 
 def _bulk(call: Call) -> list[dict[str, Any]]:
@@ -105,13 +60,14 @@ def order_fields(feed: Feed, params: Mapping[str, Any]) -> dict[str, Any]:
             fields[name] = whole(fields[name], name)
     for name in DECIMAL:
         if name in fields:
-            fields[name] = _number(fields[name], name)
+            fields[name] = number(fields[name], name)
     if "symbol" in fields:
         fields["symbol"] = find_symbol(feed, fields["symbol"]) or str(fields["symbol"])
     return fields
 
 
-def _number(value: Any, name: str) -> float:
+def number(value: Any, name: str) -> float:
+    """A parameter that must be a number; raises Refused."""
     try:
         return float(value)
     except (TypeError, ValueError):
@@ -119,10 +75,22 @@ def _number(value: Any, name: str) -> float:
 
 
 def whole(value: Any, name: str) -> int:
-    number = _number(value, name)
-    if not number.is_integer():
+    """A parameter that must be a whole number; raises Refused."""
+    found = number(value, name)
+    if not found.is_integer():
         raise Refused(f"Invalid {name}", name="ValidationError")
-    return int(number)
+    return int(found)
+
+
+def close_position(call: Call) -> Row:
+    """Close what is held, at *price* or at the market."""
+    asked = call.params.get("price")
+    price = None if asked in (None, "") else number(asked, "price")
+    return _row(call, call.engine.close_position(call.owner, call.symbol(), price))
+
+
+def _row(call: Call, order: Order) -> Row:
+    return call.feed.private.order_row(order)
 
 
 def cancel_orders(call: Call) -> list[Row]:
@@ -138,7 +106,7 @@ def cancel_orders(call: Call) -> list[Row]:
 
 def _cancel_row(call: Call, cancelled: CancelRow, is_client_id: bool) -> Row:
     if cancelled.order is not None:
-        row = call.feed.order_row(cancelled.order)
+        row = _row(call, cancelled.order)
     else:
         now = iso_time(call.engine.now())
         row = {
@@ -156,15 +124,16 @@ def _cancel_row(call: Call, cancelled: CancelRow, is_client_id: bool) -> Row:
 def cancel_all(call: Call) -> list[Row]:
     symbols = call.symbols() if call.params.get("symbol") else None
     wanted = parse_filter(call.params.get("filter"))
+    text = str(call.params.get("text") or "") or None
     if symbols is None and not wanted:
-        return [call.feed.order_row(order) for order in call.engine.cancel_all(call.owner, None)]
+        return [_row(call, order) for order in call.engine.cancel_all(call.owner, None, text)]
     resting = [
-        call.feed.order_row(order)
+        _row(call, order)
         for order in call.engine.orders(call.owner)
         if order.ord_status not in TERMINAL and (symbols is None or order.symbol in symbols)
     ]
     chosen = [row["orderID"] for row in select(resting, {"filter": wanted, "count": len(resting)})]
-    cancelled = call.engine.cancel(call.owner, chosen)
+    cancelled = call.engine.cancel(call.owner, chosen, (), text)
     return [_cancel_row(call, row, False) for row in cancelled]
 
 

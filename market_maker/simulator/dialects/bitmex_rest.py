@@ -1,115 +1,13 @@
-"""BitMEX's account and market endpoints, and the table of all routes."""
+"""The table of all REST routes, and the permissions that each needs."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from market_maker.model.rows import Row
+from market_maker.simulator.dialects import bitmex_account as account
+from market_maker.simulator.dialects import bitmex_help as help_
+from market_maker.simulator.dialects import bitmex_market as market
 from market_maker.simulator.dialects import bitmex_orders as orders
-from market_maker.simulator.dialects import bitmex_rows as rows
-from market_maker.simulator.dialects.bitmex_orders import Call, whole
-from market_maker.simulator.dialects.bitmex_tables import TABLES, parse_bool
-from market_maker.simulator.exchange import Refused
-
-VERSION = "1.2.0"
-BALANCE_TYPES = frozenset({"Trade", "Funding", "Settlement"})  # what tradeHistory shows
-
-
-def get_executions(call: Call) -> list[Row]:
-    return _executions(call, None)
-
-
-def get_trade_history(call: Call) -> list[Row]:
-    return _executions(call, BALANCE_TYPES)
-
-
-def _executions(call: Call, kinds: frozenset[str] | None) -> list[Row]:
-    symbols = call.symbols()
-    found = [
-        rows.execution_row(event, call.feed.listing(event.order.symbol))
-        for event in call.engine.executions(call.owner)
-        if event.order.symbol in symbols and (kinds is None or event.exec_type in kinds)
-    ]
-    return call.rows(found, TABLES["execution"].keys)
-
-
-def get_positions(call: Call) -> list[Row]:
-    symbols = call.symbols()
-    held = [name for name in call.engine.position_symbols(call.owner) if name in symbols]
-    found = [dict(call.engine.position_row(call.owner, symbol)) for symbol in held]
-    return call.rows(found, TABLES["position"].keys)
-
-
-def get_margin(call: Call) -> Row | list[Row]:
-    currency = str(call.params.get("currency") or "XBt")
-    row = dict(call.engine.margin_row(call.owner))
-    if currency == "all":
-        return [row]
-    if currency != row["currency"]:
-        raise Refused("Invalid currency", name="ValidationError")
-    return row
-
-
-# -- market
-
-
-def get_instruments(call: Call) -> list[Row]:
-    found = [dict(call.engine.instrument_row(symbol)) for symbol in call.symbols()]
-    return call.rows(found, TABLES["instrument"].keys)
-
-
-def get_active_instruments(call: Call) -> list[Row]:
-    found = [dict(call.engine.instrument_row(symbol)) for symbol in call.engine.symbols()]
-    return [row for row in found if row.get("state") == "Open"]
-
-
-def get_book(call: Call) -> list[Row]:
-    if not call.params.get("symbol"):
-        raise Refused("'symbol' is a required arg.", name="ValidationError")
-    depth = whole(call.params.get("depth", 25), "depth")
-    return [row for symbol in call.symbols() for row in call.feed.book_rows(symbol, depth)]
-
-
-def get_quotes(call: Call) -> list[Row]:
-    found: list[Row] = []
-    for symbol in call.symbols():
-        recent = call.feed.quotes.get(symbol)
-        if recent:
-            found += [rows.quote_row(quote, call.feed.listing(symbol)) for quote in recent]
-        else:
-            found += call.feed.image("quote", symbol, None)
-    return call.rows(_by_time(found), ("timestamp", "symbol"))
-
-
-def get_trades(call: Call) -> list[Row]:
-    found: list[Row] = []
-    for symbol in call.symbols():
-        listing = call.feed.listing(symbol)
-        found += [rows.trade_row(trade, listing) for trade in call.engine.trades(symbol)]
-    return call.rows(_by_time(found), ("timestamp", "symbol"), 1000)
-
-
-def get_trade_bins(call: Call) -> list[Row]:
-    bin_s = rows.BIN_SECONDS.get(str(call.params.get("binSize") or "1m"))
-    if bin_s is None:
-        raise Refused("Invalid binSize: must be 1m, 5m, 1h or 1d", name="ValidationError")
-    is_partial = parse_bool(call.params.get("partial"))
-    found: list[Row] = []
-    for symbol in call.symbols():
-        trades, now_s = call.engine.trades(symbol), call.engine.now()
-        found += rows.bin_rows(trades, call.feed.listing(symbol), bin_s, now_s, is_partial)
-    return call.rows(_by_time(found), ("timestamp", "symbol"), 1000)
-
-
-def _by_time(found: list[Row]) -> list[Row]:
-    return sorted(found, key=lambda row: str(row["timestamp"]))
-
-
-def get_root(call: Call) -> Row:
-    return {
-        "name": "BitMEX API",
-        "version": VERSION,
-        "timestamp": round(call.engine.now() * 1000),
-    }
+from market_maker.simulator.dialects.bitmex_call import Call
 
 
 class Route(NamedTuple):
@@ -120,13 +18,16 @@ class Route(NamedTuple):
     is_bulk: bool = False
 
 
-PUBLIC: None = None
 READ: frozenset[str] = frozenset()
 TRADE = frozenset({"order"})
 CANCEL = frozenset({"order", "orderCancel"})
+WITHDRAW = frozenset({"withdraw"})
 
 ROUTES = {
-    ("GET", ""): Route(get_root),
+    ("GET", ""): Route(help_.get_root),
+    ("GET", "/schema"): Route(help_.get_schema),
+    ("GET", "/schema/websocketHelp"): Route(help_.get_websocket_help),
+    # orders
     ("GET", "/order"): Route(orders.get_orders, READ),
     ("POST", "/order"): Route(orders.place_order, TRADE),
     ("PUT", "/order"): Route(orders.amend_order, TRADE),
@@ -135,14 +36,49 @@ ROUTES = {
     ("PUT", "/order/bulk"): Route(orders.amend_bulk, TRADE, is_bulk=True),
     ("DELETE", "/order/all"): Route(orders.cancel_all, CANCEL),
     ("POST", "/order/cancelAllAfter"): Route(orders.cancel_all_after, CANCEL),
-    ("GET", "/execution"): Route(get_executions, READ),
-    ("GET", "/execution/tradeHistory"): Route(get_trade_history, READ),
-    ("GET", "/position"): Route(get_positions, READ),
-    ("GET", "/user/margin"): Route(get_margin, READ),
-    ("GET", "/instrument"): Route(get_instruments),
-    ("GET", "/instrument/active"): Route(get_active_instruments),
-    ("GET", "/orderBook/L2"): Route(get_book),
-    ("GET", "/quote"): Route(get_quotes),
-    ("GET", "/trade"): Route(get_trades),
-    ("GET", "/trade/bucketed"): Route(get_trade_bins),
+    ("POST", "/order/closePosition"): Route(orders.close_position, TRADE),
+    # the account
+    ("GET", "/execution"): Route(account.get_executions, READ),
+    ("GET", "/execution/tradeHistory"): Route(account.get_trade_history, READ),
+    ("GET", "/position"): Route(account.get_positions, READ),
+    ("POST", "/position/leverage"): Route(account.set_leverage, TRADE),
+    ("POST", "/position/isolate"): Route(account.isolate, TRADE),
+    ("POST", "/position/riskLimit"): Route(account.set_risk_limit, TRADE),
+    ("POST", "/position/transferMargin"): Route(account.transfer_margin, TRADE),
+    ("GET", "/user"): Route(account.get_user, READ),
+    ("GET", "/user/margin"): Route(account.get_margin, READ),
+    ("GET", "/user/wallet"): Route(account.get_wallet, READ),
+    ("GET", "/user/walletHistory"): Route(account.get_wallet_history, READ),
+    ("GET", "/user/walletSummary"): Route(account.get_wallet_summary, READ),
+    ("GET", "/user/commission"): Route(account.get_commission, READ),
+    ("GET", "/user/quoteFillRatio"): Route(account.get_quote_fill_ratio, READ),
+    ("POST", "/user/requestWithdrawal"): Route(account.request_withdrawal, WITHDRAW),
+    ("POST", "/user/logout"): Route(account.log_out),
+    ("GET", "/apiKey"): Route(account.get_keys, READ),
+    ("GET", "/address"): Route(account.get_nothing, READ),
+    ("GET", "/userEvent"): Route(account.get_nothing, READ),
+    # the market
+    ("GET", "/instrument"): Route(market.get_instruments),
+    ("GET", "/instrument/active"): Route(market.get_active),
+    ("GET", "/instrument/activeAndIndices"): Route(market.get_active_and_indices),
+    ("GET", "/instrument/activeIntervals"): Route(market.get_intervals),
+    ("GET", "/instrument/compositeIndex"): Route(market.get_composite),
+    ("GET", "/instrument/indices"): Route(market.get_indices),
+    ("GET", "/orderBook/L2"): Route(market.get_book),
+    ("GET", "/quote"): Route(market.get_quotes),
+    ("GET", "/quote/bucketed"): Route(market.get_quote_bins),
+    ("GET", "/trade"): Route(market.get_trades),
+    ("GET", "/trade/bucketed"): Route(market.get_trade_bins),
+    ("GET", "/funding"): Route(market.get_funding),
+    ("GET", "/liquidation"): Route(market.get_liquidations),
+    ("GET", "/settlement"): Route(market.get_settlements),
+    ("GET", "/insurance"): Route(market.get_insurance),
+    ("GET", "/stats"): Route(market.get_stats),
+    ("GET", "/wallet/assets"): Route(account.get_assets),
+    ("GET", "/wallet/networks"): Route(account.get_networks),
+    # the site, where nobody writes
+    ("GET", "/announcement"): Route(account.get_nothing),
+    ("GET", "/announcement/urgent"): Route(account.get_nothing),
+    ("GET", "/chat"): Route(account.get_nothing),
+    ("GET", "/globalNotification"): Route(account.get_nothing),
 }

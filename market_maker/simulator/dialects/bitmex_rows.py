@@ -3,42 +3,70 @@
 Every function answers a fresh dict with every column; the profile decides whether nulls go out.
 """
 
-from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple, Self
 
 from market_maker.model.rows import Row
 from market_maker.model.ticks import PriceGrid
-from market_maker.simulator.events import Order, OrderEvent, QuoteEvent, TradeEvent
+from market_maker.simulator.dialects.bitmex_tables import (
+    EXECUTION_EXTRA,
+    ORDER_EXTRA,
+    TRADE_COLUMNS,
+)
+from market_maker.simulator.events import (
+    FundingEvent,
+    LiquidationEvent,
+    Order,
+    OrderEvent,
+    QuoteEvent,
+    SettlementEvent,
+    TradeEvent,
+    Transaction,
+)
+from market_maker.simulator.exchange import Engine
 from market_maker.simulator.instruments import Instrument, iso_time
+
+_YEAR_2000_S = 946_684_800
 
 iso = lru_cache(maxsize=256)(iso_time)  # events come in bunches of one time
 
-NO_MATCH = "00000000-0000-0000-0000-000000000000"  # trdMatchID of an execution without a trade
-
-BIN_SECONDS = {"1m": 60, "5m": 300, "1h": 3600, "1d": 86400}
-MAX_BINS = 10_000  # how far back an instrument without trades is filled up with empty bins
+NO_ID = "00000000-0000-0000-0000-000000000000"  # of an order nobody sent, a match nobody made
 
 
 class Listing(NamedTuple):
-    """What rows of one symbol need to know of its instrument."""
+    """What rows of one symbol need to know of its instrument and of the protocol's age."""
 
     spec: Instrument
     grid: PriceGrid
+    is_classic: bool
 
     @classmethod
-    def of(cls, spec: Instrument) -> Self:
-        return cls(spec, spec.grid())
+    def of(cls, spec: Instrument, is_classic: bool) -> Self:
+        return cls(spec, spec.grid(), is_classic)
 
     def price(self, ticks: int | None) -> float | None:
         return None if ticks is None else self.grid.price(ticks)
 
 
+class Listings(dict[str, Listing]):
+    """Listings by symbol, made when first asked for."""
+
+    def __init__(self, engine: Engine, is_classic: bool) -> None:
+        super().__init__()
+        self.is_classic = is_classic
+        self._engine = engine
+
+    def __missing__(self, symbol: str) -> Listing:
+        found = self[symbol] = Listing.of(self._engine.instrument(symbol), self.is_classic)
+        return found
+
+
 def order_row(order: Order, listing: Listing) -> Row:
+    extra = order.extra
     return {
         "orderID": order.order_id,
         "clOrdID": order.cl_ord_id,
-        "clOrdLinkID": order.extra.get("clOrdLinkID", ""),
+        "clOrdLinkID": extra.get("clOrdLinkID", ""),
         "account": order.account,
         "symbol": order.symbol,
         "side": order.side,
@@ -46,14 +74,14 @@ def order_row(order: Order, listing: Listing) -> Row:
         "price": listing.price(order.price_ticks),
         "displayQty": order.display_qty,
         "stopPx": listing.price(order.stop_ticks),
-        "pegOffsetValue": order.extra.get("pegOffsetValue"),
-        "pegPriceType": order.extra.get("pegPriceType", ""),
+        "pegOffsetValue": extra.get("pegOffsetValue"),
+        "pegPriceType": extra.get("pegPriceType", ""),
         "currency": listing.spec.quote_currency,
         "settlCurrency": listing.spec.settle_currency,
         "ordType": order.ord_type,
         "timeInForce": order.time_in_force,
         "execInst": order.exec_inst,
-        "contingencyType": "",
+        "contingencyType": extra.get("contingencyType", ""),
         "ordStatus": order.ord_status,
         "triggered": order.triggered,
         "workingIndicator": order.working,
@@ -64,6 +92,7 @@ def order_row(order: Order, listing: Listing) -> Row:
         "text": order.text,
         "transactTime": iso(order.transact_time),
         "timestamp": iso(order.timestamp),
+        **ORDER_EXTRA[listing.is_classic],
     }
 
 
@@ -80,16 +109,17 @@ def execution_row(event: OrderEvent, listing: Listing) -> Row:
         "commission": None,
         "feeType": "",
         "tradePublishIndicator": "",
-        "trdMatchID": NO_MATCH,
+        "trdMatchID": NO_ID,
         "execCost": None,
         "execComm": None,
         "homeNotional": None,
         "foreignNotional": None,
         "timestamp": iso(event.time_s),
         "transactTime": iso(event.time_s),
+        **EXECUTION_EXTRA[listing.is_classic],
     }
     if fill is not None:
-        price = listing.grid.price(fill.price_ticks)
+        price = listing.grid.price(fill.price_ticks) if fill.price is None else fill.price
         _, home, foreign = listing.spec.notionals(fill.qty, price)
         sign = 1 if event.order.side == "Buy" else -1
         extra |= {
@@ -105,6 +135,10 @@ def execution_row(event: OrderEvent, listing: Listing) -> Row:
             "homeNotional": sign * home,
             "foreignNotional": -sign * foreign,
         }
+        if listing.is_classic:
+            extra["lastMkt"] = "XBME"
+        else:
+            extra["realisedPnl"], extra["trdType"] = fill.realised_sat, "Regular"
     return row | extra
 
 
@@ -156,72 +190,72 @@ def level_row(
     return row
 
 
-def bin_rows(
-    trades: Iterable[TradeEvent], listing: Listing, bin_s: int, now_s: float, partial: bool
-) -> list[Row]:
-    """Trades, oldest first, as bins of *bin_s*; a bin is stamped with its end.
-
-    A bin opens at the close of the one before, and a bin without trades repeats that price.
-    With *partial* the running bin comes too.
-    """
-    rows: list[Row] = []
-    close: float | None = None
-    for end_s, inside in _bins(trades, bin_s, now_s):
-        if end_s > now_s and not partial:
-            break
-        row = _bin_row(inside, listing, end_s, close)
-        close = row["close"]
-        rows.append(row)
-    return rows
-
-
-def _bins(
-    trades: Iterable[TradeEvent], bin_s: int, now_s: float
-) -> Iterator[tuple[int, list[TradeEvent]]]:
-    inside: list[TradeEvent] = []
-    end_s = 0
-    for trade in trades:
-        if not end_s:
-            end_s = (int(trade.time_s) // bin_s + 1) * bin_s
-        while trade.time_s >= end_s:
-            yield end_s, inside
-            inside = []
-            end_s += bin_s
-        inside.append(trade)
-    for _ in range(MAX_BINS if end_s else 0):
-        yield end_s, inside
-        inside = []
-        end_s += bin_s
-        if end_s - bin_s > now_s:
-            break
-
-
-def _bin_row(
-    trades: list[TradeEvent], listing: Listing, end_s: int, previous_close: float | None
-) -> Row:
-    prices = [listing.grid.price(trade.price_ticks) for trade in trades]
-    opened = previous_close if previous_close is not None else prices[0]
-    prices_seen = prices or [opened]
-    volume = turnover = 0
-    home = foreign = 0.0
-    for trade, price in zip(trades, prices, strict=True):
-        value, trade_home, trade_foreign = listing.spec.notionals(trade.qty, price)
-        volume += trade.qty
-        turnover += value
-        home += trade_home
-        foreign += trade_foreign
+def index_print(symbol: str, price: float, direction: str, time_s: float) -> Row:
+    """An index's print in the trade table: nothing was traded."""
     return {
-        "timestamp": iso(end_s),
-        "symbol": listing.spec.symbol,
-        "open": opened,
-        "high": max(prices_seen),
-        "low": min(prices_seen),
-        "close": prices_seen[-1],
-        "trades": len(trades),
-        "volume": volume,
-        "vwap": round(foreign / home, 4) if home else None,
-        "lastSize": trades[-1].qty if trades else None,
-        "turnover": turnover,
-        "homeNotional": home,
-        "foreignNotional": foreign,
+        **dict.fromkeys(TRADE_COLUMNS),
+        "timestamp": iso(time_s),
+        "symbol": symbol,
+        "side": "Buy",
+        "size": 0,
+        "price": price,
+        "tickDirection": direction,
+        "trdType": "Referential",
+    }
+
+
+def funding_row(event: FundingEvent) -> Row:
+    return {
+        "timestamp": iso(event.time_s),
+        "symbol": event.symbol,
+        "fundingInterval": timespan(event.interval_s),
+        "fundingRate": event.rate,
+        "fundingRateDaily": event.rate * (86400 / event.interval_s),
+    }
+
+
+def timespan(seconds: float) -> str:
+    """A length of time as the protocol wrote it: counted from the year 2000."""
+    return iso(_YEAR_2000_S + seconds)
+
+
+def settlement_row(event: SettlementEvent) -> Row:
+    return {
+        "timestamp": iso(event.time_s),
+        "symbol": event.symbol,
+        "settlementType": event.kind,
+        "settledPrice": event.price,
+        **dict.fromkeys(
+            ("optionStrikePrice", "optionUnderlyingPrice", "bankrupt", "taxBase", "taxRate")
+        ),
+    }
+
+
+def liquidation_row(event: LiquidationEvent | Order, listing: Listing) -> Row:
+    return {
+        "orderID": event.order_id,
+        "symbol": event.symbol,
+        "side": event.side,
+        "price": listing.price(event.price_ticks),
+        "leavesQty": event.leaves_qty,
+    }
+
+
+def transaction_row(transaction: Transaction) -> Row:
+    time = iso(transaction.time_s)
+    return {
+        "transactID": transaction.transact_id,
+        "account": transaction.account,
+        "currency": transaction.currency,
+        "network": transaction.currency.lower() if transaction.address else "",
+        "transactType": transaction.kind,
+        "amount": transaction.amount,
+        "fee": transaction.fee,
+        "transactStatus": transaction.status,
+        "address": transaction.address,
+        "tx": "",
+        "text": transaction.text,
+        "transactTime": time,
+        "timestamp": time,
+        "walletBalance": transaction.wallet_balance,
     }

@@ -1,15 +1,19 @@
-"""BitMEX's tables: their columns, types and keys, and how a request selects rows from them.
+"""BitMEX's WebSocket tables: their columns, types and keys, per profile.
 
-Names and types are facts of the protocol (swagger definitions and captured partials).
+Names and types are facts of the protocol: swagger definitions, partials captured in 2018 and
+2021 (`classic`) and in 2024 and 2025 (`last`).
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
 
-from market_maker import jsonx
-from market_maker.model.rows import TERMINAL, Row
+from market_maker.model.rows import Row
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Column names from a readable list."""
+    return tuple(text.split())
+
 
 PRIVATE = (
     "account",
@@ -23,9 +27,116 @@ PRIVATE = (
     "wallet",
 )  # account-locked tables, in the order the error frame names them
 
+WITHOUT_SYMBOL = frozenset(
+    words(
+        "account affiliate announcement chat connected insurance margin privateNotifications "
+        "publicNotifications transact wallet"
+    )
+)  # a topic of these takes no symbol
 
-class BadParameter(Exception):
-    """A table parameter that cannot be read; its text goes to the client."""
+BIN_SECONDS = {"1m": 60, "5m": 300, "1h": 3600, "1d": 86400}
+
+_FIRST = "orderID clOrdID clOrdLinkID account symbol side"
+_SIZE = "orderQty price displayQty stopPx pegOffsetValue pegPriceType currency settlCurrency"
+_KIND = "ordType timeInForce execInst contingencyType"
+_STATE = "ordStatus triggered workingIndicator ordRejReason leavesQty cumQty avgPx"
+_FILL = "lastQty lastPx lastLiquidityInd execType commission feeType tradePublishIndicator"
+_COST = "trdMatchID execCost execComm homeNotional foreignNotional"
+
+ORDER_COLUMNS = tuple(f"{_FIRST} {_SIZE} {_KIND} {_STATE} text transactTime timestamp".split())
+EXECUTION_COLUMNS = ("execID", *ORDER_COLUMNS, *f"{_FILL} {_COST}".split())
+
+# What one age of the protocol adds to every order row and every execution row.
+ORDER_EXTRA: dict[bool, Row] = {
+    True: {
+        "simpleOrderQty": None,
+        "exDestination": "XBME",
+        "simpleLeavesQty": None,
+        "simpleCumQty": None,
+        "multiLegReportingType": "SingleSecurity",
+    },
+    False: {"strategy": "OneWay"},
+}
+EXECUTION_EXTRA: dict[bool, Row] = {
+    True: {"underlyingLastPx": None, "lastMkt": ""},
+    False: {
+        "brokerCommission": None,
+        "brokerExecComm": None,
+        "realisedPnl": None,
+        "trdType": "",
+    },
+}
+
+QUOTE_COLUMNS = ("timestamp", "symbol", "bidSize", "bidPrice", "askPrice", "askSize")
+TRADE_COLUMNS = words(
+    "timestamp symbol side size price tickDirection trdMatchID grossValue homeNotional "
+    "foreignNotional trdType"
+)
+BIN_COLUMNS = words(
+    "timestamp symbol open high low close trades volume vwap lastSize turnover homeNotional "
+    "foreignNotional"
+)
+LEVEL_COLUMNS = ("symbol", "id", "side", "size", "price", "timestamp", "transactTime")
+WALLET_COLUMNS = words(
+    "account currency deposited withdrawn transferIn transferOut amount pendingCredit "
+    "pendingDebit confirmedDebit timestamp"
+)
+TRANSACT_COLUMNS = words(
+    "transactID account currency network transactType amount fee transactStatus address tx text "
+    "transactTime timestamp walletBalance"
+)
+
+_MARGIN_LAST = (
+    "account currency riskLimit state amount prevRealisedPnl grossComm grossOpenCost "
+    "grossOpenPremium grossExecCost grossMarkValue riskValue initMargin maintMargin "
+    "targetExcessMargin realisedPnl unrealisedPnl walletBalance marginBalance marginLeverage "
+    "marginUsedPcnt excessMargin availableMargin withdrawableMargin systemWithdrawableMargin "
+    "makerFeeDiscount takerFeeDiscount timestamp foreignMarginBalance foreignRequirement"
+)
+_MARGIN_CLASSIC = (
+    "account currency riskLimit prevState state action amount pendingCredit pendingDebit "
+    "confirmedDebit prevRealisedPnl prevUnrealisedPnl grossComm grossOpenCost grossOpenPremium "
+    "grossExecCost grossMarkValue riskValue taxableMargin initMargin maintMargin sessionMargin "
+    "targetExcessMargin varMargin realisedPnl unrealisedPnl indicativeTax unrealisedProfit "
+    "syntheticMargin walletBalance marginBalance marginBalancePcnt marginLeverage "
+    "marginUsedPcnt excessMargin excessMarginPcnt availableMargin withdrawableMargin timestamp "
+    "grossLastValue commission"
+)
+_POSITION_LAST = (
+    "account symbol strategy currency underlying quoteCurrency commission initMarginReq "
+    "maintMarginReq riskLimit leverage crossMargin deleveragePercentile rebalancedPnl "
+    "prevRealisedPnl prevUnrealisedPnl openingQty openOrderBuyQty openOrderBuyCost "
+    "openOrderBuyPremium openOrderSellQty openOrderSellCost openOrderSellPremium currentQty "
+    "currentCost currentComm realisedCost unrealisedCost grossOpenPremium isOpen markPrice "
+    "markValue riskValue homeNotional foreignNotional posState posCost posCross posComm posLoss "
+    "posMargin posMaint posInit initMargin maintMargin realisedPnl unrealisedPnl "
+    "unrealisedPnlPcnt unrealisedRoePcnt avgCostPrice avgEntryPrice breakEvenPrice "
+    "marginCallPrice liquidationPrice bankruptPrice timestamp"
+)
+_POSITION_CLASSIC = (
+    "account symbol currency underlying quoteCurrency commission initMarginReq maintMarginReq "
+    "riskLimit leverage crossMargin deleveragePercentile rebalancedPnl prevRealisedPnl "
+    "prevUnrealisedPnl prevClosePrice openingTimestamp openingQty openingCost openingComm "
+    "openOrderBuyQty openOrderBuyCost openOrderBuyPremium openOrderSellQty openOrderSellCost "
+    "openOrderSellPremium execBuyQty execBuyCost execSellQty execSellCost execQty execCost "
+    "execComm currentTimestamp currentQty currentCost currentComm realisedCost unrealisedCost "
+    "grossOpenCost grossOpenPremium grossExecCost isOpen markPrice markValue riskValue "
+    "homeNotional foreignNotional posState posCost posCost2 posCross posInit posComm posLoss "
+    "posMargin posMaint posAllowance taxableMargin initMargin maintMargin sessionMargin "
+    "targetExcessMargin varMargin realisedGrossPnl realisedTax realisedPnl unrealisedGrossPnl "
+    "longBankrupt shortBankrupt taxBase indicativeTaxRate indicativeTax unrealisedTax "
+    "unrealisedPnl unrealisedPnlPcnt unrealisedRoePcnt simpleQty simpleCost simpleValue "
+    "simplePnl simplePnlPcnt avgCostPrice avgEntryPrice breakEvenPrice marginCallPrice "
+    "liquidationPrice bankruptPrice timestamp lastPrice lastValue"
+)
+MARGIN_COLUMNS = {True: tuple(_MARGIN_CLASSIC.split()), False: tuple(_MARGIN_LAST.split())}
+POSITION_COLUMNS = {True: tuple(_POSITION_CLASSIC.split()), False: tuple(_POSITION_LAST.split())}
+
+_OF_SYMBOL = {"symbol": "instrument"}
+_OF_SIDE = {"symbol": "instrument", "side": "side"}
+_OF_STATUS = {**_OF_SIDE, "ordStatus": "ordStatus"}
+_SERIES = {"timestamp": "sorted", "symbol": "grouped"}
+_BOOK = (_OF_SIDE, {"symbol": "parted", "id": "sorted"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,116 +158,102 @@ class Table:
         return {name: column_type(self.name, name) for name in columns}
 
 
-_ORDER_HEAD = "orderID clOrdID clOrdLinkID account symbol side"
-_ORDER_SIZE = "orderQty price displayQty stopPx pegOffsetValue pegPriceType currency settlCurrency"
-_ORDER_KIND = "ordType timeInForce execInst contingencyType"
-_ORDER_STATE = "ordStatus triggered workingIndicator ordRejReason leavesQty cumQty avgPx"
+def _trading_tables(is_classic: bool) -> list[Table]:
+    orders = (*ORDER_COLUMNS, *ORDER_EXTRA[is_classic])
+    executions = (*EXECUTION_COLUMNS, *ORDER_EXTRA[is_classic], *EXECUTION_EXTRA[is_classic])
+    grouped = dict.fromkeys(("orderID", "account", "ordStatus", "workingIndicator"), "grouped")
+    told = {**dict.fromkeys(("execID", "account", "execType"), "grouped"), "transactTime": "sorted"}
+    held = {
+        "account": "sorted",
+        **dict.fromkeys(("symbol", "currency", "underlying", "quoteCurrency"), "grouped"),
+    }
+    money = {"account": "sorted", "currency": "grouped"}
+    # strategy came with hedged positions; the key of executions went in between
+    position_keys = ("account", "symbol", "currency" if is_classic else "strategy")
+    return [
+        Table("order", ("orderID",), orders, _OF_STATUS, grouped),
+        Table("execution", ("execID",) if is_classic else (), executions, _OF_STATUS, told),
+        Table("position", position_keys, POSITION_COLUMNS[is_classic], _OF_SYMBOL, held),
+        Table("margin", ("account", "currency"), MARGIN_COLUMNS[is_classic], {}, money),
+        Table("wallet", ("account", "currency"), WALLET_COLUMNS, {}, money),
+        Table("transact", ("transactID",), TRANSACT_COLUMNS, {}, {"transactID": "grouped"}),
+    ]
 
-ORDER_COLUMNS = tuple(
-    f"{_ORDER_HEAD} {_ORDER_SIZE} {_ORDER_KIND} {_ORDER_STATE} text transactTime timestamp".split()
-)
-EXECUTION_COLUMNS = tuple(
-    f"execID {_ORDER_HEAD} lastQty lastPx lastLiquidityInd {_ORDER_SIZE} execType {_ORDER_KIND} "
-    f"{_ORDER_STATE} commission feeType tradePublishIndicator text trdMatchID execCost execComm "
-    "homeNotional foreignNotional transactTime timestamp".split()
-)
-QUOTE_COLUMNS = ("timestamp", "symbol", "bidSize", "bidPrice", "askPrice", "askSize")
-TRADE_COLUMNS = (
-    "timestamp",
-    "symbol",
-    "side",
-    "size",
-    "price",
-    "tickDirection",
-    "trdMatchID",
-    "grossValue",
-    "homeNotional",
-    "foreignNotional",
-    "trdType",
-)
-LEVEL_COLUMNS = ("symbol", "id", "side", "size", "price", "timestamp", "transactTime")
 
-_BOOK_ATTRIBUTES = {"symbol": "parted", "id": "sorted"}
-
-TABLES = {
-    table.name: table
-    for table in (
+def _market_tables() -> list[Table]:
+    symbols = ("timestamp", "symbol")
+    funding = (*symbols, "fundingInterval", "fundingRate", "fundingRateDaily")
+    liquidation = ("orderID", "symbol", "side", "price", "leavesQty")
+    settlement = "settlementType settledPrice optionStrikePrice optionUnderlyingPrice bankrupt"
+    bins = [
+        Table(f"{kind}Bin{size}", (), columns, _OF_SYMBOL, _SERIES)
+        for kind, columns in (("trade", BIN_COLUMNS), ("quote", QUOTE_COLUMNS))
+        for size in BIN_SECONDS
+    ]
+    return [
         Table("instrument", ("symbol",), (), {}, {"symbol": "unique"}),
+        Table("orderBookL2", ("symbol", "id", "side"), LEVEL_COLUMNS, *_BOOK),
+        Table("orderBookL2_25", ("symbol", "id", "side"), LEVEL_COLUMNS, *_BOOK),
         Table(
-            "orderBookL2",
-            ("symbol", "id", "side"),
-            LEVEL_COLUMNS,
-            {"symbol": "instrument", "side": "side"},
-            _BOOK_ATTRIBUTES,
+            "orderBook10",
+            ("symbol",),
+            ("symbol", "bids", "asks", "timestamp"),
+            _OF_SYMBOL,
+            {"symbol": "sorted"},
         ),
+        Table("quote", (), QUOTE_COLUMNS, _OF_SYMBOL, _SERIES),
+        Table("trade", (), TRADE_COLUMNS, _OF_SIDE, _SERIES),
+        *bins,
+        Table("funding", symbols, funding, _OF_SYMBOL, _SERIES),
+        Table("liquidation", ("orderID",), liquidation, _OF_SIDE, {"orderID": "unique"}),
         Table(
-            "orderBookL2_25",
-            ("symbol", "id", "side"),
-            LEVEL_COLUMNS,
-            {"symbol": "instrument", "side": "side"},
-            _BOOK_ATTRIBUTES,
+            "settlement",
+            symbols,
+            (*symbols, *settlement.split(), "taxBase", "taxRate"),
+            _OF_SYMBOL,
+            _SERIES,
         ),
+        Table("insurance", ("currency", "timestamp"), ("currency", "timestamp", "walletBalance")),
+    ]
+
+
+def _platform_tables() -> list[Table]:
+    """Tables about the site and not about its markets. Nobody writes in them here."""
+    notice = words("id date title body ttl type closable persist waitForVisibility sound")
+    return [
+        Table("announcement", ("id",), ("id", "link", "title", "content", "date")),
+        Table("chat", ("id",), ("id", "date", "user", "message", "html", "channelID")),
+        Table("connected", (), ("users", "bots")),
+        Table("publicNotifications", ("id",), notice),
+        Table("privateNotifications", ("id",), notice),
         Table(
-            "quote",
-            (),
-            QUOTE_COLUMNS,
-            {"symbol": "instrument"},
-            {"timestamp": "sorted", "symbol": "grouped"},
-        ),
-        Table(
-            "trade",
-            (),
-            TRADE_COLUMNS,
-            {"symbol": "instrument", "side": "side"},
-            {"timestamp": "sorted", "symbol": "grouped"},
-        ),
-        Table(
-            "order",
-            ("orderID",),
-            ORDER_COLUMNS,
-            {"symbol": "instrument", "side": "side", "ordStatus": "ordStatus"},
-            {
-                "orderID": "grouped",
-                "account": "grouped",
-                "ordStatus": "grouped",
-                "workingIndicator": "grouped",
-            },
-        ),
-        Table(
-            "execution",
-            ("execID",),
-            EXECUTION_COLUMNS,
-            {"symbol": "instrument", "side": "side", "ordStatus": "ordStatus"},
-            {
-                "execID": "grouped",
-                "account": "grouped",
-                "execType": "grouped",
-                "transactTime": "sorted",
-            },
-        ),
-        Table(
-            "position",
-            ("account", "symbol", "currency"),
-            (),
-            {"symbol": "instrument"},
-            {"account": "sorted", "symbol": "grouped", "currency": "grouped"},
-        ),
-        Table(
-            "margin",
+            "affiliate",
             ("account", "currency"),
-            (),
-            {},
-            {"account": "sorted", "currency": "grouped"},
+            words(
+                "account currency prevPayout prevTurnover prevComm prevTimestamp execTurnover "
+                "execComm totalReferrals totalTurnover totalComm payoutPcnt pendingPayout "
+                "timestamp referrerAccount referralDiscount affiliatePayout"
+            ),
         ),
-    )
-}
+        Table("account", ("account",), ("account",)),
+    ]
+
+
+def tables_of(is_classic: bool) -> dict[str, Table]:
+    """All tables of one profile, by name."""
+    found = [*_market_tables(), *_trading_tables(is_classic), *_platform_tables()]
+    return {table.name: table for table in found}
+
+
+TABLES = tables_of(is_classic=False)
 
 _TYPES = {
-    "guid": "orderID execID trdMatchID",
+    "guid": "orderID execID trdMatchID transactID",
     "boolean": "isQuanto isInverse capped taxed deleverage hasLiquidity instantPnl "
-    "workingIndicator crossMargin isOpen",
-    "timestamp": "timestamp transactTime listing front expiry settle listedSettle "
-    "fundingTimestamp rebalanceTimestamp openingTimestamp closingTimestamp currentTimestamp",
+    "workingIndicator crossMargin isOpen closable persist waitForVisibility",
+    "timestamp": "timestamp transactTime listing front expiry settle listedSettle date "
+    "fundingTimestamp rebalanceTimestamp openingTimestamp closingTimestamp currentTimestamp "
+    "prevTimestamp",
     "timespan": "calcInterval publishInterval publishTime fundingInterval rebalanceInterval "
     "relistInterval sessionInterval",
     "symbol": "symbol side currency settlCurrency underlying quoteCurrency positionCurrency "
@@ -164,19 +261,29 @@ _TYPES = {
     "fundingQuoteSymbol fundingPremiumSymbol tickDirection lastTickDirection fairMethod "
     "markMethod clOrdID clOrdLinkID pegPriceType ordType timeInForce execInst contingencyType "
     "inverseLeg sellLeg buyLeg ordStatus triggered ordRejReason text lastLiquidityInd execType "
-    "feeType tradePublishIndicator posState trdType",
+    "feeType tradePublishIndicator posState trdType exDestination multiLegReportingType lastMkt "
+    "strategy prevState action settlementType network transactType transactStatus address tx "
+    "link title content user message html body type sound",
+    "list": "bids asks",
     "long": "account id size bidSize askSize orderQty displayQty leavesQty cumQty lastQty "
-    "execCost execComm grossValue maxOrderQty lotSize multiplier "
+    "execCost execComm grossValue maxOrderQty lotSize multiplier lastSize trades "
     "underlyingToPositionMultiplier underlyingToSettleMultiplier quoteToSettleMultiplier "
     "riskLimit riskStep prevTotalVolume totalVolume volume volume24h prevTotalTurnover "
     "totalTurnover turnover turnover24h openInterest openValue amount prevRealisedPnl "
     "prevUnrealisedPnl grossComm grossOpenCost grossOpenPremium grossExecCost grossMarkValue "
     "riskValue initMargin maintMargin targetExcessMargin realisedPnl unrealisedPnl "
     "walletBalance marginBalance excessMargin availableMargin withdrawableMargin "
-    "foreignMarginBalance foreignRequirement rebalancedPnl openingQty openOrderBuyQty "
-    "openOrderBuyCost openOrderBuyPremium openOrderSellQty openOrderSellCost "
+    "systemWithdrawableMargin foreignMarginBalance foreignRequirement rebalancedPnl openingQty "
+    "openOrderBuyQty openOrderBuyCost openOrderBuyPremium openOrderSellQty openOrderSellCost "
     "openOrderSellPremium currentQty currentCost currentComm realisedCost unrealisedCost "
-    "markValue posCost posCost2 posCross posInit posComm posLoss posMargin posMaint",
+    "markValue posCost posCost2 posCross posInit posComm posLoss posMargin posMaint "
+    "openingCost openingComm execBuyQty execBuyCost execSellQty execSellCost execQty "
+    "posAllowance taxableMargin sessionMargin varMargin realisedGrossPnl realisedTax "
+    "unrealisedGrossPnl longBankrupt shortBankrupt taxBase indicativeTax unrealisedTax "
+    "lastValue pendingCredit pendingDebit confirmedDebit unrealisedProfit syntheticMargin "
+    "grossLastValue brokerExecComm bankrupt deposited withdrawn transferIn transferOut fee "
+    "users bots ttl instrumentID prevPayout prevTurnover prevComm execTurnover totalReferrals "
+    "totalTurnover totalComm pendingPayout",
 }
 _TYPE_OF = {column: kind for kind, names in _TYPES.items() for column in names.split()}
 
@@ -191,106 +298,3 @@ def column_type(table: str, column: str) -> str:
 def without_nulls(row: Row) -> Row:
     """*row* as the last API sent it: nulls and empty strings left out."""
     return {name: value for name, value in row.items() if value is not None and value != ""}
-
-
-# -- selection: filter, columns, count, start, reverse, startTime, endTime
-
-
-def select(
-    rows: Iterable[Row],
-    query: Mapping[str, Any],
-    keys: Iterable[str] = (),
-    *,
-    max_count: int = 500,
-) -> list[Row]:
-    """The rows, given oldest first, that *query* asks for; raises BadParameter."""
-    wanted = parse_filter(query.get("filter"))
-    start_time = query.get("startTime", wanted.pop("startTime", None))
-    end_time = query.get("endTime", wanted.pop("endTime", None))
-    found = [row for row in rows if _matches(row, wanted)]
-    if start_time:
-        first = parse_time(start_time, "startTime")
-        found = [row for row in found if parse_time(row["timestamp"]) >= first]
-    if end_time:
-        last = parse_time(end_time, "endTime")
-        found = [row for row in found if parse_time(row["timestamp"]) <= last]
-    if parse_bool(query.get("reverse")):
-        found.reverse()
-    start = parse_int(query.get("start"), "start", 0)
-    count = min(parse_int(query.get("count"), "count", 100), max_count)
-    return pick_columns(found[start : start + count], query.get("columns"), keys)
-
-
-def parse_filter(value: Any) -> dict[str, Any]:
-    """A filter given as an object or as its JSON text."""
-    if value in (None, ""):
-        return {}
-    parsed = _json(value, "filter")
-    if not isinstance(parsed, dict):
-        raise BadParameter("Invalid filter: must be a JSON object")
-    return dict(parsed)
-
-
-def pick_columns(rows: list[Row], columns: Any, keys: Iterable[str]) -> list[Row]:
-    """Only the asked columns of *rows*; key columns always stay."""
-    if columns in (None, "", []):
-        return rows
-    if isinstance(columns, str):
-        text = columns.strip()
-        columns = _json(text, "columns") if text[:1] == "[" else text.split(",")
-    if not isinstance(columns, list):
-        raise BadParameter("Invalid columns: must be a JSON array")
-    asked = {*keys, *(str(column).strip() for column in columns)}
-    return [{name: row[name] for name in row if name in asked} for row in rows]
-
-
-def _matches(row: Row, wanted: Mapping[str, Any]) -> bool:
-    return all(_column_matches(row, name, value) for name, value in wanted.items())
-
-
-def _column_matches(row: Row, name: str, value: Any) -> bool:
-    if name == "open":
-        return (row.get("ordStatus") not in TERMINAL) is parse_bool(value)
-    if name == "ordStatus.isTerminated":
-        return (row.get("ordStatus") in TERMINAL) is parse_bool(value)
-    have = row.get(name)
-    options = value if isinstance(value, list) else [value]
-    if name == "symbol":
-        return str(have).upper() in {str(option).upper() for option in options}
-    if name.startswith("timestamp"):
-        return any(str(have).startswith(str(option).rstrip("Z")) for option in options)
-    return any(have == option or str(have) == str(option) for option in options)
-
-
-def _json(value: Any, name: str) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return jsonx.loads(value)
-    except ValueError:
-        raise BadParameter(f"Invalid {name}: not readable as JSON") from None
-
-
-def parse_bool(value: Any) -> bool:
-    return str(value).lower() in ("true", "1") if value is not None else False
-
-
-def parse_int(value: Any, name: str, default: int) -> int:
-    if value in (None, ""):
-        return default
-    try:
-        number = int(value)
-    except (TypeError, ValueError):
-        raise BadParameter(f"Invalid {name}: must be a whole number") from None
-    if number < 0:
-        raise BadParameter(f"Invalid {name}: must not be negative")
-    return number
-
-
-def parse_time(value: Any, name: str = "timestamp") -> float:
-    """Unix seconds of an ISO time; one without a zone is UTC."""
-    try:
-        moment = datetime.fromisoformat(str(value))
-    except ValueError:
-        raise BadParameter(f"Invalid {name}: must be an ISO 8601 time") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
