@@ -1,6 +1,7 @@
 """The synthetic market: the same flow for everyone, and fills within seconds."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -10,16 +11,25 @@ from market_maker.simulator.events import OrderEvent, QuoteEvent, TradeEvent
 from market_maker.simulator.exchange import Engine, Refused
 from market_maker.simulator.instruments import ETHUSD, XBTUSD, Instrument
 from market_maker.simulator.liquidity import Liquidity
-from market_maker.simulator.market.synthetic import SyntheticMarket
+from market_maker.simulator.market.presets import DEFAULT, PRESETS, preset
+from market_maker.simulator.market.statistics import measure
+from market_maker.simulator.market.synthetic import DEFAULT_FLOW, Flow, SyntheticMarket
+from market_maker.utils.errors import SettingsError
 
-TICKS = [XBTUSD, ETHUSD, XBTUSD.with_tick(0.1), XBTUSD.with_tick(0.0001, 12.0)]
+TICKS = [
+    XBTUSD,
+    ETHUSD,
+    XBTUSD.with_tick(0.1),
+    XBTUSD.with_tick(0.0001, 12.0),
+    XBTUSD.with_tick(1e-8, 0.00001814),
+]
 
 
 def opened(
-    seed: int, specs: Sequence[Instrument] = (XBTUSD,)
+    seed: int, specs: Sequence[Instrument] = (XBTUSD,), flow: Flow = DEFAULT_FLOW
 ) -> tuple[ManualClock, Engine, list[object]]:
     clock = ManualClock(1_600_000_000.0)
-    engine = Engine(clock, specs, market=SyntheticMarket(seed), seed=seed)
+    engine = Engine(clock, specs, market=SyntheticMarket(seed, flow), seed=seed)
     clock.attach(engine)
     events: list[object] = []
     engine.listeners.append(events.append)
@@ -176,3 +186,130 @@ def test_a_new_tick_size_finds_the_market_at_the_same_price(tick: float) -> None
     assert abs(grid.price(quote.bid_ticks) / 60_000 - 1) < 0.01
     bids, asks = engine.book("XBTUSD")
     assert len(bids) < 60 and len(asks) < 60, "the old ladder is gone"
+
+
+# -- presets: the table of docs/markets.md, within what an hour of another seed may differ
+
+FUTURE = replace(XBTUSD, symbol="XBTZ26", start_price=60_600.0)
+LINEAR = replace(XBTUSD, symbol="XBTUSDT", tick_size=0.1)
+
+
+def test_there_are_presets_and_the_usual_one_is_for_practice() -> None:
+    assert set(PRESETS) == {"practice", "calm", "busy", "trending", "crash"}
+    assert preset(DEFAULT) == DEFAULT_FLOW == Flow()
+    with pytest.raises(SettingsError, match="market 'wild': choose one of practice, calm, busy"):
+        preset("wild")
+
+
+@pytest.mark.parametrize(
+    ("name", "per_second_bps", "per_minute_bps", "trades_per_s", "touch"),
+    [
+        ("calm", (0.5, 1.0), (3, 8), (4, 6), (300_000, 700_000)),
+        ("busy", (1.2, 2.2), (10, 20), (10, 14), (500_000, 1_000_000)),
+        ("trending", (0.9, 1.8), (8, 18), (9, 12), (300_000, 700_000)),
+        ("crash", (10, 20), (80, 180), (30, 60), (20_000, 150_000)),
+    ],
+)
+def test_a_preset_looks_like_its_name(
+    name: str,
+    per_second_bps: tuple[float, float],
+    per_minute_bps: tuple[float, float],
+    trades_per_s: tuple[float, float],
+    touch: tuple[float, float],
+) -> None:
+    found = measure(SyntheticMarket(2, preset(name)), XBTUSD, 900)
+    print(name, found)
+    assert per_second_bps[0] < (found.volatility_1s_bps or 0) < per_second_bps[1]
+    assert per_minute_bps[0] < (found.volatility_1m_bps or 0) < per_minute_bps[1]
+    assert trades_per_s[0] < found.trades_per_s < trades_per_s[1]
+    assert touch[0] < (found.depth[1] or 0) < touch[1]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("spec", TICKS, ids=lambda spec: f"{spec.symbol} {spec.tick_size}")
+def test_every_preset_works_on_every_tick(name: str, spec: Instrument) -> None:
+    clock, engine, events = opened(4, (spec,), preset(name))
+    for _ in range(40):
+        clock.sleep(1.3)
+        bids, asks = engine.book(spec.symbol)
+        assert len(bids) >= 5
+        assert len(asks) >= 5
+        assert bids[0].price_ticks < asks[0].price_ticks
+    assert any(isinstance(event, TradeEvent) for event in events)
+
+
+@pytest.mark.parametrize("name", ["practice", "crash"])
+def test_one_fair_price_leads_all_instruments_of_an_underlying(name: str) -> None:
+    clock, engine, _ = opened(3, (XBTUSD, ETHUSD, LINEAR, FUTURE), preset(name))
+    mids = []
+    for _ in range(60):
+        clock.sleep(2)
+        quotes = [engine.quote(symbol) for symbol in ("XBTUSD", "XBTUSDT", "XBTZ26")]
+        mids.append([engine.grid(q.symbol).price(q.bid_ticks or 0) for q in quotes])
+    leader = [perpetual for perpetual, _, _ in mids]
+    assert max(leader) - min(leader) > 5
+    slack = 8 + 4 * preset(name).move_ticks  # they move at moments of their own
+    for perpetual, linear, future in mids:
+        assert abs(linear - perpetual) < slack
+        assert abs(future - 1.01 * perpetual) < slack
+
+
+def test_more_instruments_do_not_change_the_leader() -> None:
+    runs = []
+    for specs in ((XBTUSD,), (XBTUSD, ETHUSD, LINEAR, FUTURE)):
+        clock, _, events = opened(5, specs)
+        clock.sleep(60)
+        runs.append([e for e in events if isinstance(e, QuoteEvent) and e.symbol == "XBTUSD"])
+    assert runs[0] == runs[1]
+
+
+def test_trends_run_and_turn() -> None:
+    flow = DEFAULT_FLOW._replace(trend_ticks_per_s=20.0, trend_for_s=60.0)
+    clock, engine, _ = opened(6, (XBTUSD,), flow)
+    mids = []
+    for _ in range(60):
+        clock.sleep(10)
+        mids.append(engine.quote("XBTUSD").bid_ticks or 0)
+    steps = [b - a for a, b in pairwise(mids)]
+    assert any(step > 100 for step in steps)
+    assert any(step < -100 for step in steps)
+
+
+def test_the_statistics_of_a_known_market_are_right() -> None:
+    class Steps:
+        """A touch of 100 at 60,000 that moves up two ticks each second, and a trade of 7."""
+
+        def bind(self, engine: Engine) -> None:
+            self.market, self.now_s, self.bid = engine.liquidity("XBTUSD"), engine.now(), 120_000
+            self.show()
+
+        def show(self) -> None:
+            self.market.resize("Buy", self.bid, 100)
+            self.market.resize("Sell", self.bid + 3, 100)
+
+        def next_time(self) -> float:
+            return self.now_s + 0.5
+
+        def step(self) -> None:
+            self.now_s += 1.0
+            self.market.take("Buy", 7, self.bid + 3)
+            self.market.resize("Buy", self.bid, 0)
+            self.market.resize("Sell", self.bid + 3, 0)
+            self.bid += 2
+            self.show()
+
+    found = measure(Steps(), XBTUSD, 600)
+    assert found.spread_ticks == pytest.approx(3)
+    assert found.one_tick_share == 0
+    assert (found.depth[1], found.depth[2]) == (100, None)
+    assert (found.trades_per_s, found.trade_size_median) == (1.0, 7)
+    assert found.volatility_1s_bps == pytest.approx(1e4 * 2 / 120_600, rel=0.01)
+    assert found.volatility_1m_bps == pytest.approx(60 * 1e4 * 2 / 120_600, rel=0.01)
+
+
+def test_a_small_trade_has_the_sizes_of_real_ones() -> None:
+    clock, _, events = opened(8, (XBTUSD,), preset("busy"))
+    clock.sleep(300)
+    sizes = sorted(event.qty for event in events if isinstance(event, TradeEvent))
+    assert sizes[len(sizes) // 2] <= 300
+    assert sizes[-len(sizes) // 100] > 20_000

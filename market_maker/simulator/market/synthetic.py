@@ -3,38 +3,31 @@
 Every random number is drawn for the market's own reasons and at the market's own times, never
 because of what customers do. So two bots meet the same flow, and a bot can be run again.
 
-The shape is made for practice, not taken from any exchange: the fair price wanders a few ticks
-a second, the touch is one tick wide but for the moments after a sweep, small takers nibble at
-the touch, and every second or two a larger one sweeps several levels, after which the book
-closes again around the fair price. A maker some dollars off the mid is filled within seconds.
+A fair price wanders, small takers nibble at the touch, and now and then a larger one sweeps
+several levels, after which the book closes again around the fair price. How much of each, says
+the flow; the usual one is made for practice and taken from no exchange: a maker some dollars off
+the mid is filled within seconds.
+
+There is one fair price for each underlying. The first instrument listed of it leads; the others
+follow in proportion, each with a small wandering basis of its own and takers of its own.
 """
 
 from collections.abc import Sequence
 from heapq import heapify, heapreplace
+from math import log
 from random import Random
-from typing import NamedTuple
 
 from market_maker.model.rows import Side
 from market_maker.simulator.exchange import Engine
 from market_maker.simulator.liquidity import Liquidity
+from market_maker.simulator.market.presets import DEFAULT, PRESETS, Flow
 
+__all__ = ["DEFAULT_FLOW", "Flow", "SyntheticMarket"]
 
-class Flow(NamedTuple):
-    """How a synthetic market behaves. Times are means in seconds, distances ticks."""
-
-    levels: int = 40  # price levels on each side
-    move_every_s: float = 0.5  # the fair price moves
-    move_ticks: float = 2.0  # standard deviation of one move
-    nibble_every_s: float = 1.0  # a small trade at the touch
-    sweep_every_s: float = 1.5  # a large trade through several levels
-    sweep_levels: float = 14.0  # how many levels it takes
-    refill_after_s: float = 0.04  # the book closes again after a sweep
-    touch_lots: int = 60  # size at the touch; deeper levels hold up to three times as much
-    index_every_s: float = 1.0  # the index follows the fair price
-    restore_every_s: float = 5.0  # what takers took from the ladder is filled up again
-
-
-DEFAULT_FLOW = Flow()
+DEFAULT_FLOW = PRESETS[DEFAULT]
+_BASIS_TICKS = 0.5  # one step of a follower's basis
+_BASIS_MEMORY = 0.98  # what a step leaves of the basis before
+_SIZE_SIGMA = 2.5  # of the logarithm of trade sizes: few large ones make most of the volume
 
 
 class SyntheticMarket:
@@ -48,9 +41,13 @@ class SyntheticMarket:
     def bind(self, engine: Engine) -> None:
         """Open the books of all the engine's instruments."""
         self._agenda = []
+        leaders: dict[str, _Traders] = {}  # underlying -> who has its fair price
         for number, symbol in enumerate(engine.symbols()):
             rng = Random(self._rng.getrandbits(64))
-            traders = _Traders(engine.liquidity(symbol), rng, self._flow, engine.now())
+            market = engine.liquidity(symbol)
+            leader = leaders.get(market.spec.underlying)
+            traders = _Traders(market, rng, self._flow, engine.now(), leader)
+            leaders.setdefault(market.spec.underlying, traders)
             self._agenda.append((traders.next_time(), number, traders))
         heapify(self._agenda)
 
@@ -66,12 +63,22 @@ class SyntheticMarket:
 class _Traders:
     """The other side of one instrument."""
 
-    def __init__(self, market: Liquidity, rng: Random, flow: Flow, now_s: float) -> None:
+    def __init__(
+        self,
+        market: Liquidity,
+        rng: Random,
+        flow: Flow,
+        now_s: float,
+        leader: "_Traders | None" = None,
+    ) -> None:
         self._market, self._rng, self._flow = market, rng, flow
         self._lot, self._grid = market.spec.lot_size, market.grid
         self._fair = market.grid.nearest(market.spec.start_price) + 0.5  # ticks
         self._home = self._fair
+        self._leader, self._basis = leader, 0.0  # ticks
+        self._trend, self._trend_until_s, self._moved_s = 0.0, now_s, now_s
         self._sizes: dict[Side, dict[int, int]] = {"Buy": {}, "Sell": {}}  # what we mean to show
+        self._best: dict[Side, int] = {}
         self._due = {
             "move": now_s + self._wait(flow.move_every_s),
             "nibble": now_s + self._wait(flow.nibble_every_s),
@@ -92,10 +99,10 @@ class _Traders:
         now_s = self._due[what]
         flow = self._flow
         if what == "move":
-            self._move()
+            self._move(now_s)
             self._due[what] = now_s + self._wait(flow.move_every_s)
         elif what == "nibble":
-            self._trade(1, self._rng.randint(1, max(1, flow.touch_lots // 4)))
+            self._trade(1, self._small_size())
             self._due[what] = now_s + self._wait(flow.nibble_every_s)
         elif what == "sweep":
             levels = min(flow.levels - 10, 1 + int(self._rng.expovariate(1 / flow.sweep_levels)))
@@ -126,18 +133,46 @@ class _Traders:
         self._fair, self._home = self._fair * ratio, self._home * ratio
         self._refill()
 
-    def _move(self) -> None:
-        # a weak pull home keeps a run of many hours within a sane range of prices
-        pull = (self._home - self._fair) * 1e-4
-        self._fair += pull + self._rng.gauss(0.0, self._flow.move_ticks)
+    def _move(self, now_s: float) -> None:
+        if self._leader is None:
+            # a weak pull home keeps a run of many hours within a sane range of prices
+            pull = (self._home - self._fair) * 1e-4
+            self._fair += pull + self._rng.gauss(0.0, self._flow.move_ticks) + self._run(now_s)
+        else:
+            self._basis = _BASIS_MEMORY * self._basis + self._rng.gauss(0.0, _BASIS_TICKS)
+            self._fair = self._home * self._leader.progress() + self._basis
         self._fair = max(self._fair, 2.0 * self._flow.levels)
         self._refill()
 
+    def progress(self) -> float:
+        """The fair price as a multiple of where it started."""
+        return self._fair / self._home
+
+    def _run(self, now_s: float) -> float:
+        """How far the trend carries the fair price since the last move."""
+        flow = self._flow
+        if not flow.trend_ticks_per_s:
+            return 0.0
+        elapsed_s, self._moved_s = now_s - self._moved_s, now_s
+        if now_s >= self._trend_until_s:
+            self._trend_until_s = now_s + self._wait(flow.trend_for_s)
+            is_up = self._rng.random() < flow.trend_up_share
+            self._trend = flow.trend_ticks_per_s if is_up else -flow.trend_ticks_per_s
+        return self._trend * elapsed_s
+
+    def _small_size(self) -> int:
+        """The lots of a small trade."""
+        flow = self._flow
+        if not flow.median_lots:
+            return self._rng.randint(1, max(1, flow.touch_lots // 4))
+        return max(1, round(self._rng.lognormvariate(log(flow.median_lots), _SIZE_SIGMA)))
+
     def _refill(self) -> None:
         """Show the whole ladder around the fair price again."""
-        bid = int(self._fair)
-        self._show("Buy", range(bid, bid - self._flow.levels, -1))
-        self._show("Sell", range(bid + 1, bid + 1 + self._flow.levels))
+        levels, spread = self._flow.levels, self._flow.spread_ticks
+        bid = int(self._fair) - (spread - 1) // 2
+        self._show("Buy", range(bid, bid - levels, -1))
+        self._show("Sell", range(bid + spread, bid + spread + levels))
 
     def _show(self, side: Side, prices: range) -> None:
         """Show these prices, best first, and no others; the touch is drawn anew each time."""
@@ -146,11 +181,16 @@ class _Traders:
             del shown[price_ticks]
             self._market.resize(side, price_ticks, 0)
         shown.pop(prices[0], None)
+        if flow.deep_factor < 1:  # what was the touch is a thin level now
+            shown.pop(self._best.get(side, prices[0]), None)
+            self._best[side] = prices[0]
+        near = prices[:2] if flow.deep_factor >= 1 else prices[:1]
         missing: Sequence[int] = prices[:1]
         if len(shown) < len(prices) - 1:
             missing = [price for price in prices if price not in shown]
         for price_ticks in missing:
-            most = flow.touch_lots * (1 if price_ticks in prices[:2] else 3)
+            is_deep = price_ticks not in near
+            most = max(1, int(flow.touch_lots * (flow.deep_factor if is_deep else 1)))
             shown[price_ticks] = self._rng.randint(max(1, most // 4), most) * self._lot
             self._market.resize(side, price_ticks, shown[price_ticks])
 
