@@ -79,7 +79,7 @@ def test_a_recorded_run_plays_again_with_the_same_quotes_and_trades(
     assert set(again.indices(symbol)) <= set(run.indices(symbol))
     assert len(again.indices(symbol)) > 30
     again.clock.sleep(60)
-    assert again.engine.next_event_time() is None
+    assert market.next_time() is None
 
 
 def test_the_instrument_comes_with_the_recording(tmp_path: Path) -> None:
