@@ -192,8 +192,15 @@ class Ledger:
         if abs(position.mark_value) + gross > position.risk_limit:
             return "Value of position and orders exceeds position Risk Limit"
         currency = position.spec.settle_currency
-        if needed <= self.funds(account_no, currency).available:
+        free = self.funds(account_no, currency).available
+        if needed <= free:
             return ""
+        # a trade far through the mark costs its premium at once: more than initial margin can
+        # bear beyond the maintenance it must leave
+        premium = sum(claim.premium for claim in claims)
+        cushion = share(position.init_e8 - position.maint_e8, sum(c.cost for c in claims))
+        if needed - premium <= free and needed > free + cushion:
+            return "Executing at order price would lead to immediate liquidation"
         return f"Account has insufficient Available Balance, {needed} {currency} required"
 
     def total(self, currency: str = "XBt") -> int:

@@ -19,6 +19,7 @@ from market_maker.simulator.instruments import Instrument
 from market_maker.simulator.pegs import Trails, is_trailing, peg_limit, peg_stop
 from market_maker.simulator.pit import Pit, not_reducible, note
 from market_maker.simulator.positions import Claim, Position
+from market_maker.simulator.statements import liquidation_price
 from market_maker.simulator.tape import Shelf, Tape
 from market_maker.simulator.triggers import Triggers, price_of
 
@@ -60,6 +61,8 @@ class Desk(Pit):
                     raise Refused("Duplicate clOrdID")
             orders.append(order)
         self._check_caps(shelf, orders)
+        for order in orders:
+            self._check_exit(position, order.account, order.side, order.price_ticks)
         # stops take no margin before they trigger
         extra = [
             self._claim(position, order.side, order.order_qty, order.price_ticks)
@@ -87,6 +90,7 @@ class Desk(Pit):
                     market = self._market_of(order)
                     change.stop_ticks = peg_stop(order, change.peg_offset, market, self.grid)
                 continue
+            self._check_exit(position, account_no, order.side, change.price_ticks)
             leaves = change.order_qty - order.cum_qty
             now = self._claim(position, order.side, leaves, change.price_ticks)
             was = self._claim(position, order.side, order.leaves_qty, order.price_ticks)
@@ -125,6 +129,21 @@ class Desk(Pit):
         reason = self._ledger.refusal(account_no, position, extra)
         if reason:
             raise Refused(reason)
+
+    def _check_exit(
+        self, position: Position, account_no: int, side: str, price_ticks: int | None
+    ) -> None:
+        """Refuse what a liquidation would forestall: an exit beyond the liquidation price."""
+        if not position.qty or price_ticks is None or (position.qty > 0) == (side == "Buy"):
+            return
+        price, mark = self.grid.price(price_ticks), self.display.mark_price
+        if (price > mark) == (side == "Sell"):
+            return
+        limit = liquidation_price(self._ledger, account_no, position)
+        if side == "Sell" and price < limit:
+            raise Refused("Order price is below the liquidation price of current long position")
+        if side == "Buy" and price > limit:
+            raise Refused("Order price is above the liquidation price of current short position")
 
     def _claim(self, position: Position, side: str, qty: int, price_ticks: int | None) -> Claim:
         mark = self.display.mark_price

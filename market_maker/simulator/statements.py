@@ -136,8 +136,7 @@ def _limit_columns(ledger: Ledger, account_no: int, position: Position) -> Row:
     liquidation = bankrupt = None
     if position.qty:
         bankrupt = bankruptcy_price(ledger, account_no, position)
-        loss = ledger.backing(account_no, position) - position.maintenance()
-        liquidation = _liquidation_price(position, loss)
+        liquidation = liquidation_price(ledger, account_no, position)
     return {
         "marginCallPrice": liquidation,
         "liquidationPrice": liquidation,
@@ -145,7 +144,9 @@ def _limit_columns(ledger: Ledger, account_no: int, position: Position) -> Row:
     }
 
 
-def _liquidation_price(position: Position, loss: int) -> float:
+def liquidation_price(ledger: Ledger, account_no: int, position: Position) -> float:
+    """The mark price at which what is held would be taken over."""
+    loss = ledger.backing(account_no, position) - position.maintenance()
     sign = -1 if _gains_with_value(position) else 1
     price = price_of_cost(position, abs(position.cost) + sign * loss)
     if price is None or price > _NEVER_ABOVE:

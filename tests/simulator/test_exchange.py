@@ -690,3 +690,38 @@ def test_orders_that_fit_the_new_grid_keep_their_price_and_place(
     with pytest.raises(Refused):
         venue.place(venue.us, lot // 2, 59000.0)
     assert engine.imbalance_sat() == 0
+
+
+@pytest.mark.parametrize(
+    ("sign", "text"),
+    [
+        (1, "Order price is below the liquidation price of current long position"),
+        (-1, "Order price is above the liquidation price of current short position"),
+    ],
+)
+def test_nobody_leaves_beyond_the_liquidation_price(sign: int, text: str) -> None:
+    venue = Venue(XBTUSD)
+    poor = venue.engine.open_account(2_500_000).number
+    venue.place(venue.them, -sign * 100_000, 60000.0)
+    venue.place(poor, sign * 100_000, 60000.0)
+    limit = venue.engine.position_row(poor, "XBTUSD")["liquidationPrice"]
+    beyond, within = limit - sign * 1.0, limit + sign * 1.0
+    for inst in ("", "ReduceOnly"):
+        with pytest.raises(Refused, match=text):
+            venue.place(poor, -sign * 100, beyond, execInst=inst)
+    order = venue.place(poor, -sign * 100, within)
+    assert order.working
+    with pytest.raises(Refused, match=text):
+        venue.engine.amend(poor, {"orderID": order.order_id, "price": beyond})
+
+
+def test_a_price_too_far_through_the_mark_would_be_liquidated_at_once(venue: Venue) -> None:
+    poor = venue.engine.open_account(2_500_000).number
+    text = "Executing at order price would lead to immediate liquidation"
+    with pytest.raises(Refused, match=text):
+        venue.place(poor, 100_000, 63000.0)
+    with pytest.raises(Refused, match=text):
+        venue.place(poor, -100_000, 57000.0)
+    assert venue.place(poor, 100_000, 59000.0).working
+    with pytest.raises(Refused, match="insufficient Available Balance"):
+        venue.place(poor, 1_000_000, 63000.0)
