@@ -9,7 +9,8 @@ from market_maker.simulator import http1
 from market_maker.simulator.dialects.bitmex import error_answer, route_path
 from market_maker.simulator.http1 import BadRequest, Head
 from market_maker.simulator.hub import Call, Hub
-from market_maker.simulator.session import STREAMS
+from market_maker.simulator.multiplex import Multiplexer
+from market_maker.simulator.session import MULTIPLEXED, STREAMS
 from market_maker.simulator.websocket import SocketClient, accept_token, hear_out
 
 IDLE_S = 300.0  # how long a connection may be silent between two requests
@@ -134,4 +135,9 @@ class Connection:
         with contextlib.suppress(OSError):
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._socket.settimeout(None)
-        SocketClient(self._hub, session, self._socket, self._buffer).run(topics)
+        hub = Multiplexer(self._hub) if _path(head) == MULTIPLEXED else self._hub
+        SocketClient(hub, session, self._socket, self._buffer).run(topics)
+
+
+def _path(head: Head) -> str:
+    return route_path(head.target.partition("?")[0])

@@ -18,7 +18,8 @@ from market_maker.simulator.exchange import Account, Refused
 from market_maker.simulator.instruments import iso_time
 
 REALTIME = "/realtime"
-STREAMS = (REALTIME, "/realtimePlatform")  # one stream under both paths; both sign the first
+MULTIPLEXED = "/realtimemd"
+STREAMS = (REALTIME, "/realtimePlatform", MULTIPLEXED)  # all sign the first of these paths
 SEE_DOCS = f" Please see the documentation at {DOCS}."
 MAX_ERRORS = 20  # of one connection; BitMEX disconnected after "many" and named no number
 CLASSIC_VERSION = "2018-06-29T18:05:14.000Z"
@@ -46,6 +47,10 @@ class Session:
         self._errors = 0
         self._topics: dict[str, tuple[str, str | None]] = {}  # as sent -> (table, symbol)
         self._follows: set[tuple[str, str | None]] = set()  # the same without their spelling
+
+    def sibling(self) -> "Session":
+        """A fresh session of the same client."""
+        return Session(self.dialect, self.account, self._handle, self._connects_left)
 
     def welcome(self) -> Message:
         """The first frame of a connection."""

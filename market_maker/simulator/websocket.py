@@ -23,6 +23,7 @@ from wsproto.events import (
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from market_maker.simulator.hub import Hub
+from market_maker.simulator.multiplex import Multiplexer
 from market_maker.simulator.session import Session
 
 QUEUE_SIZE = 10_000  # frames; about a minute of a busy market
@@ -64,7 +65,11 @@ class SocketClient:
     """A connection after its handshake."""
 
     def __init__(
-        self, hub: Hub, session: Session, connection: socket.socket, sent_ahead: bytes = b""
+        self,
+        hub: Hub | Multiplexer,
+        session: Session,
+        connection: socket.socket,
+        sent_ahead: bytes = b"",
     ) -> None:
         self.session = session
         self._hub = hub
@@ -83,8 +88,8 @@ class SocketClient:
         """Serve the connection until it ends."""
         writer = threading.Thread(target=self._write, name="simulator-writer", daemon=True)
         writer.start()
-        self._hub.join(self, topics)
         try:
+            self._hub.join(self, topics)
             self._read()
         except (OSError, RemoteProtocolError):
             pass

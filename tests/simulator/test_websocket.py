@@ -380,6 +380,67 @@ def test_many_errors_end_the_connection(last: Exchange, text: str) -> None:
         assert end_of(client) == (1008, "too many errors")
 
 
+# -- several streams over one socket
+
+
+def test_one_socket_carries_several_streams_each_with_its_own_account(last: Exchange) -> None:
+    signed = signed_with(last.account)
+    arguments = [signed["api-key"], int(signed["api-expires"]), signed["api-signature"]]
+    url = last.server.ws_url + "md"
+    with closing(websocket.create_connection(url, timeout=TIMEOUT_S)) as client:
+        send(client, 1, "a", "mine")
+        assert read(client)[3]["info"] == "Welcome to the BitMEX Realtime API."
+        send(client, 1, "b", "public")
+        assert read(client)[:3] == [0, "b", "public"]
+        send(client, 0, "a", "mine", {"op": "authKeyExpires", "args": arguments})
+        assert read(client)[:3] == [0, "a", "mine"]
+        send(client, 0, "b", "public", {"op": "subscribe", "args": "order"})
+        assert read(client)[3]["status"] == 401
+        send(client, 0, "a", "mine", {"op": "subscribe", "args": ["order"]})
+        assert read(client)[3]["subscribe"] == "order"
+        assert read(client)[3]["action"] == "partial"
+        placed = last.place()
+        _, name, _, message = read(client)
+        assert (name, message["data"][0]["orderID"]) == ("a", placed["orderID"])
+        send(client, 0, "b", "public", "ping")
+        assert read(client) == [0, "b", "public", "pong"]
+        client.send("ping")
+        assert client.recv() == "pong"
+        assert last.server.hub.streams == 2
+        send(client, 2, "a", "mine")
+        assert read(client) == [2, "a", "mine"]
+        send(client, 0, "a", "mine", "ping")
+        assert read(client) == [2, "a", "mine"]  # it is closed
+        send(client, 0, "b", "public", {"op": "authKeyExpires", "args": ["x", 99999999999, "00"]})
+        assert read(client)[3]["status"] == 401
+        assert read(client) == [2, "b", "public"]
+    wait_for(lambda: not last.server.hub.streams)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "[9,1,2]", "[0,[],1]", "[0,1,2,3,4]", '{"op":"help"}'])
+def test_a_frame_of_another_form_is_an_error_on_a_multiplexed_socket(
+    last: Exchange, text: str
+) -> None:
+    url = last.server.ws_url + "md"
+    with closing(websocket.create_connection(url, timeout=TIMEOUT_S)) as client:
+        client.send(text)
+        assert "[type, id, topic, payload]" in read(client)["error"]
+
+
+def test_a_socket_carries_only_so_many_streams(last: Exchange) -> None:
+    url = last.server.ws_url + "md"
+    with closing(websocket.create_connection(url, timeout=TIMEOUT_S)) as client:
+        for number in range(20):
+            send(client, 1, str(number), "t")
+            assert read(client)[0] == 0
+        send(client, 1, "20", "t")
+        assert read(client) == [2, "20", "t"]
+
+
+def send(client: websocket.WebSocket, *frame: Any) -> None:
+    client.send(json.dumps(frame))
+
+
 # -- who does not read
 
 
