@@ -14,6 +14,7 @@ FOLDER = Path(__file__).parent
 SCRIPTS = (
     "bitmex_market_maker.py",
     "bitmex_ws.py",
+    "ccxt_bitmex.py",
     "nautilus_bitmex.py",
 )
 
