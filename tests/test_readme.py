@@ -173,7 +173,7 @@ SAYING = {  # functions that return or yield texts for the user
     "exchanges/symbols.py": {"unknown_symbol"},
     "exchanges/transport.py": {"_classify"},
 }
-HEARD = ("child", "listener", "server", "market/")
+HEARD = ("child", "listener", "server", "state_file", "market/")
 HEARD_OF_THE_SIMULATOR = tuple(f"simulator/{name}" for name in HEARD)
 FRAGMENTS = {f"{ANY}: did you mean {ANY}?", f"{ANY} Exiting."}  # ends of texts listed elsewhere
 PLACEHOLDER = re.compile(r"%[-+ #0]*(?:\*|\d+)?(?:\.(?:\*|\d+))?[sdrfgx]")

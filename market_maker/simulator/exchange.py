@@ -85,11 +85,16 @@ class Engine(Records):
         self.skew_s = 0.0  # how far the clock that clients see is ahead of the true one
         self._agenda: list[tuple[float, int, Callable[[], object]]] = []
         self._agenda_order = count()
-        self._market = market
+        self._market: MarketSource | None = None
         self.call_at(self._clearing.next_time(), self._clear)
         if market is not None:
-            market.bind(self)
-            self._flush()
+            self.open_market(market)
+
+    def open_market(self, market: MarketSource) -> None:
+        """Let *market* be the other side from now on; it meets what rests already."""
+        self._market = market
+        market.bind(self)
+        self._flush()
 
     # -- time ---------------------------------------------------------------------------------
 

@@ -104,6 +104,7 @@ def _add_accounts(group: Any) -> None:
         metavar="XBT",
         help="per account (default 1)",
     )
+    add("--state", metavar="FILE", help="keep accounts and orders in FILE over restarts")
     add(
         "--permissions",
         type=_permissions,

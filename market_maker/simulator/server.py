@@ -5,44 +5,49 @@ as a child with `--parent-pipe`.
 """
 
 import argparse
+import logging
 import os
 import secrets
 import signal
 import sys
 import threading
 from collections.abc import Sequence
-from typing import Any
 
 from market_maker.clock import Clock
 from market_maker.simulator.console import StatusLine, announcement
-from market_maker.simulator.exchange import Engine
+from market_maker.simulator.exchange import Engine, MarketSource
+from market_maker.simulator.fault_kinds import BadFault
 from market_maker.simulator.faults import Faults
 from market_maker.simulator.faulty_hub import FaultyHub
+from market_maker.simulator.instruments import Instrument
 from market_maker.simulator.limits import RateLimits
 from market_maker.simulator.listener import Server, serve
+from market_maker.simulator.listings import all_instruments
 from market_maker.simulator.options import read_options
+from market_maker.simulator.state_file import StateFile
 from market_maker.utils.errors import SettingsError
 
 __all__ = ["Server", "main", "serve"]
 
-_LOOK_S = 1.0  # how often the status line is written
+_LOOK_S = 1.0  # how often the status line and the state are written
+
+logger = logging.getLogger("root")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the exchange until Ctrl-C, SIGTERM, or the end of the parent. Answers the exit code."""
     options = read_options(argv)
     try:
-        hub = _build(options)
+        file = StateFile(options.state) if options.state else None
+        hub = _build(options, file)
         server = _open_port(hub, options)
-    except SettingsError as error:
+        _open_accounts(hub.engine, options)
+        _save(hub, file)
+        for fault in options.fault:
+            hub.faults.add(fault)
+    except (SettingsError, BadFault) as error:
         print(error, file=sys.stderr)
         return 2
-    accounts = [
-        hub.engine.open_account(round(options.balance * 1e8), options.permissions)
-        for _ in range(options.accounts)
-    ]
-    for fault in options.fault:
-        hub.faults.add(fault)
     ended = threading.Event()
     if options.parent_pipe:
         threading.Thread(target=_await_parent, args=(ended,), daemon=True).start()
@@ -52,35 +57,70 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     try:
         server.start()
-        print(announcement(server, hub.control.token, accounts, options), flush=True)
-        _run(hub, ended, options)
+        text = announcement(server, hub.control.token, hub.engine.accounts(), options)
+        print(text, flush=True)
+        _run(hub, file, ended, None if options.json else StatusLine(sys.stdout, hub))
         server.close()
+        _try_to_save(hub, file)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        if file is not None:
+            file.close()
     return 0
 
 
-def _run(hub: FaultyHub, ended: threading.Event, options: argparse.Namespace) -> None:
-    line = None if options.json else StatusLine(sys.stdout, hub)
+def _run(
+    hub: FaultyHub, file: StateFile | None, ended: threading.Event, line: StatusLine | None
+) -> None:
     while not ended.wait(_LOOK_S):  # in slices: Windows delivers no signal to an endless wait
+        _try_to_save(hub, file)
         if line is not None:
             line.show()
     if line is not None:
         line.end()
 
 
-def _build(options: argparse.Namespace) -> FaultyHub:
+def _save(hub: FaultyHub, file: StateFile | None) -> None:
+    """Write what changed since the last time, if anything did; raises SettingsError."""
+    if file is not None:
+        with hub.lock:
+            text = file.render(hub.engine, hub.actions)
+        if text is not None:
+            file.write(text)
+
+
+def _try_to_save(hub: FaultyHub, file: StateFile | None) -> None:
+    try:
+        _save(hub, file)
+    except SettingsError as error:
+        logger.error("%s", error)
+
+
+def _build(options: argparse.Namespace, file: StateFile | None) -> FaultyHub:
     """The exchange the options ask for; raises SettingsError."""
     clock = Clock()
+    market, instruments = _market(options)
+    if file is not None and file.state is not None and not options.data:
+        instruments = file.state.over(instruments)
     # The seed is the market's: accounts, keys and executions are never the same twice.
-    engine = Engine(clock, **_market(options))
+    engine = Engine(clock, instruments)
+    if file is not None:
+        file.restore(engine)
     limits = None
     if not options.no_rate_limit:
         limits = RateLimits(options.profile, size=options.rate_limit, bulk_cost=options.bulk_cost)
     faults = Faults(engine, options.seed)
     token = secrets.token_urlsafe(18)
-    return FaultyHub(engine, options.profile, clock, limits, faults=faults, token=token)
+    hub = FaultyHub(engine, options.profile, clock, limits, faults=faults, token=token)
+    engine.open_market(market)
+    return hub
+
+
+def _open_accounts(engine: Engine, options: argparse.Namespace) -> None:
+    """As many as were asked for, those of a run before among them."""
+    for _ in range(options.accounts - len(engine.accounts())):
+        engine.open_account(round(options.balance * 1e8), options.permissions)
 
 
 def _open_port(hub: FaultyHub, options: argparse.Namespace) -> Server:
@@ -91,16 +131,16 @@ def _open_port(hub: FaultyHub, options: argparse.Namespace) -> Server:
         raise SettingsError([f"{fault} Choose another --port, or 0 for any free one."]) from None
 
 
-def _market(options: argparse.Namespace) -> dict[str, Any]:
-    """The engine's arguments for the market the options ask for; raises SettingsError."""
+def _market(options: argparse.Namespace) -> tuple[MarketSource, Sequence[Instrument]]:
+    """The market the options ask for and what is traded there; raises SettingsError."""
     if options.data:
         from market_maker.simulator.market.recorded import RecordedMarket
 
         recorded = RecordedMarket(options.data, options.symbol.upper(), speed=options.speed)
-        return {"market": recorded, "instruments": [recorded.instrument]}
+        return recorded, [recorded.instrument]
     from market_maker.simulator.market.synthetic import SyntheticMarket
 
-    return {"market": SyntheticMarket(seed=options.seed)}
+    return SyntheticMarket(seed=options.seed), all_instruments(Clock().now())
 
 
 def _await_parent(ended: threading.Event) -> None:

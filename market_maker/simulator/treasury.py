@@ -42,7 +42,9 @@ class Treasury:
     # -- instruments --------------------------------------------------------------------------
 
     def list_new(self, spec: Instrument) -> Desk:
-        """Open a book for an instrument."""
+        """Open a book for an instrument, unless there is one."""
+        if spec.symbol in self._desks:
+            return self._desks[spec.symbol]
         index = self._indices.get(spec.underlying)
         if index is None:
             index = Index(spec.underlying, spec.start_price, self._tape)

@@ -111,7 +111,7 @@ def test_the_options_reach_the_exchange(monkeypatch: pytest.MonkeyPatch) -> None
     built: list[Any] = []
     build = server_module._build
     monkeypatch.setattr(
-        server_module, "_build", lambda options: built.append(build(options)) or built[0]
+        server_module, "_build", lambda *given: built.append(build(*given)) or built[0]
     )
     monkeypatch.setattr(server_module, "_await_parent", lambda ended: ended.set())
     argv = ["--permissions", "orderCancel", "--fault", "503", "--fault", "skip:p=0.5"]
