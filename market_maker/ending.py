@@ -16,9 +16,13 @@ def shut_down(manager: Any) -> None:
     """End the run of *manager*: its `exit_code` is not 0 when something could not be verified."""
     desk, settings = manager.exchange.desk, manager.settings
     try:
+        manager.is_in_on_stop = True
         manager.on_stop()
-    except (Exception, KeyboardInterrupt):  # it must not keep its orders in the book
+    except KeyboardInterrupt:
+        logger.warning("on_stop was interrupted.")
+    except Exception:  # it must not keep its orders in the book
         logger.exception("on_stop failed.")
+    manager.is_in_on_stop = False
     desk.gateway.stop()
     if manager.exchange.dry_run:
         logger.info("Shutting down. Dry run: nothing was sent.")

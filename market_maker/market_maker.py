@@ -63,7 +63,7 @@ class OrderManager:
         self.settings = global_settings if settings is None else settings
         or_exit(lambda: check(self.settings))
         logger.setLevel(self.settings.LOG_LEVEL)
-        self.is_running, self.exit_code = False, 0
+        self.is_running, self.exit_code, self.is_in_on_stop = False, 0, False
         try:
             self.exchange = exchange or ExchangeInterface(
                 bool(self.settings.DRY_RUN), settings=settings, clock=clock, rng=rng
@@ -416,6 +416,11 @@ class OrderManager:
         self._call_hooks()
         status.log_last_words(self, self._fills, self.start_XBt)
         self.exchange.desk.close()
+
+    def _hurry(self) -> bool:
+        """The user asks again to end: wait for nothing any more, least of all for `on_stop`."""
+        self.exchange.desk.gateway.hurry.set()
+        return self.is_in_on_stop
 
     def restart(self) -> None:
         """Start anew in this process, with the orders cancelled so that none is unmanaged."""

@@ -66,8 +66,13 @@ class Interrupts:
     fate nobody has read.
     """
 
-    def __init__(self, busy_thread: Callable[[], int | None]) -> None:
+    def __init__(
+        self,
+        busy_thread: Callable[[], int | None],
+        hurry: Callable[[], bool] = lambda: False,  # True: what runs now is not worth waiting for
+    ) -> None:
         self._busy_thread = busy_thread
+        self._hurry = hurry
         self._old: dict[int, Any] = {}
         self._is_ending = False
         self._pending: int | None = None
@@ -87,7 +92,7 @@ class Interrupts:
         self._old.clear()
 
     def begin_ending(self) -> None:
-        """From here on further signals are answered by a line, for clean-up is under way."""
+        """From here on further signals only hurry the clean-up that is under way."""
         self._is_ending = True
 
     def raise_pending(self) -> None:
@@ -99,9 +104,12 @@ class Interrupts:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         del frame
+        is_busy = self._busy_thread() == threading.get_ident()  # handlers run on the main thread
         if self._is_ending:
             logger.warning("Cancelling orders; this takes a few seconds at most.")
-        elif self._busy_thread() == threading.get_ident():  # handlers run on the main thread
+            if self._hurry() and not is_busy:
+                raise KeyboardInterrupt
+        elif is_busy:
             self._pending = number
         else:
             self._raise(number)
@@ -124,7 +132,7 @@ def managed(run_loop: Callable[..., Any]) -> Callable[..., Any]:
         if self.is_running:
             return run_loop(self, *args, **kwargs)
         outbox = self.exchange.desk.gateway.outbox
-        interrupts = Interrupts(lambda: outbox.busy_thread)
+        interrupts = Interrupts(lambda: outbox.busy_thread, self._hurry)
         interrupts.install()
         outbox.after_action = interrupts.raise_pending
         try:

@@ -41,6 +41,19 @@ class Hanging(OrderManager):
 
 Hanging().run_loop()
 """
+LINGERING = """\
+import time
+from market_maker.market_maker import OrderManager
+
+
+class Lingering(OrderManager):
+    def on_stop(self):
+        print("lingering now", flush=True)
+        time.sleep(60)
+
+
+Lingering().run_loop()
+"""
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals work otherwise on Windows")
 
@@ -245,3 +258,17 @@ def test_a_hung_strategy_lets_the_exchange_cancel_its_orders(
         bot.signal(signal.SIGINT)
         assert bot.end() == 0, bot.text
     assert "cancels every order of the account, also those placed by hand" in bot.text
+
+
+def test_a_second_signal_interrupts_a_hung_on_stop_and_the_orders_are_cancelled(
+    exchange: Exchange, tmp_path: Path
+) -> None:
+    (tmp_path / "my_strategy.py").write_text(LINGERING)
+    with running(["my_strategy.py", "XBTUSD"], tmp_path, exchange.env(tmp_path)) as bot:
+        until(lambda: len(exchange.open_orders()) >= 10)
+        bot.signal(signal.SIGINT)
+        bot.wait_for("lingering now")
+        bot.signal(signal.SIGINT)
+        assert bot.end() == 0, bot.text
+    assert "on_stop was interrupted" in bot.text
+    assert exchange.open_orders() == []

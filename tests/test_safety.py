@@ -11,11 +11,18 @@ import pytest
 from market_maker.exchanges.base import ExchangeError
 from market_maker.market_maker import OrderManager
 from market_maker.model.rows import Row
-from market_maker.model.wire import Disconnected, Request
+from market_maker.model.wire import Answer, Disconnected, Request
 from market_maker.runner import Interrupts
 from market_maker.utils.errors import NotSupported
 from tests.doubles import StillMarket, Wire, refusal
 from tests.world import World
+
+LOST = Answer(0, None, {}, error="timed out")
+
+
+def lose_creates(request: Request) -> Answer | None:
+    return LOST if request.verb == "POST" and request.path in ("/order", "/order/bulk") else None
+
 
 # -- ways out ---------------------------------------------------------------------------
 
@@ -143,6 +150,37 @@ def test_a_signal_is_never_raised_on_a_strategys_own_thread() -> None:
     assert raised == []
     with pytest.raises(SystemExit):
         interrupts.raise_pending()
+
+
+def test_a_hurried_end_cancels_reports_what_it_cannot_verify_and_leaves_the_switch_armed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world, wire = World(StillMarket()), Wire()
+    bot = world.bot(wrap=wire, ORDER_PAIRS=2)
+    world.run(bot, 2)
+    wire.script = lose_creates
+    bot.exchange.create_bulk_orders([{"price": 59_000.0, "orderQty": 100, "side": "Buy"}])
+    asked_s = world.clock.now()
+    bot._hurry()
+    bot.shut_down()
+    assert world.clock.now() - asked_s < 1
+    assert bot.exit_code == 1
+    assert world.open_orders() == []
+    assert "May still rest: Buy 100 @ 59000.0" in caplog.text
+    late = {"symbol": "XBTUSD", "orderQty": 100, "price": 59_000.0}
+    world.engine.place(world.account.number, late)  # the request arrives after all
+    world.clock.sleep(61)
+    assert world.open_orders() == []
+
+
+def test_without_hurry_the_end_waits_until_the_request_in_doubt_can_arrive_no_more() -> None:
+    world, wire = World(StillMarket()), Wire()
+    bot = world.bot(wrap=wire, ORDER_PAIRS=2)
+    world.run(bot, 2)
+    wire.script = lose_creates
+    bot.exchange.create_bulk_orders([{"price": 59_000.0, "orderQty": 100, "side": "Buy"}])
+    bot.shut_down()
+    assert bot.exit_code == 0
 
 
 # -- quoting blind ----------------------------------------------------------------------
