@@ -109,8 +109,7 @@ def test_a_create_that_lands_only_after_the_restart_is_waited_for_and_cancelled(
 def test_what_a_call_about_the_user_says_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
     bot = World(StillMarket()).bot(LOG_LEVEL=logging.DEBUG)
     body = {"amount": 1, "address": "bc1qsecret", "otpToken": "123456"}
-    with pytest.raises(ExchangeError):
-        bot.exchange.bitmex._curl_bitmex("user/requestWithdrawal", postdict=body, verb="POST")
+    bot.exchange.bitmex._curl_bitmex("user/requestWithdrawal", postdict=body, verb="POST")
     assert "sending req" in caplog.text
     assert "123456" not in caplog.text
     assert "bc1qsecret" not in caplog.text

@@ -83,6 +83,10 @@ class DeadMansSwitch:
             else:
                 logger.info("The dead man's switch stays armed for another bot of the account.")
 
+    def abandon(self) -> None:
+        """Renew it no more: it will fire, which is right for what could not be verified."""
+        self._is_kept = False
+
     def _tend(self) -> float | None:
         """Renew it when due; when to look again, or None when there is nothing to tend."""
         if not self._lock.acquire(blocking=False):

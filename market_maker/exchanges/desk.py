@@ -139,6 +139,7 @@ class Desk:
         """Stop the stream and close what is open. Orders are left as they are."""
         if self.is_open:
             self.is_open = False
+            self.gateway.switch.abandon()
             self.connector.stop()
             self.journal.close()
 
