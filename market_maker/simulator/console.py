@@ -31,7 +31,9 @@ def announcement(
                 "control_token": token,
             }
         )
-    source = f"recorded data at {options.speed:g}x" if options.data else "a synthetic market"
+    source = (
+        f"recorded data at {options.speed:g}x" if options.data else f"the {options.market} market"
+    )
     lines = [
         f"Built-in exchange, play money, {source}, profile {options.profile}.",
         f"REST       {server.base_url}",

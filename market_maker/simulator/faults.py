@@ -150,6 +150,12 @@ class Faults:
             case "hand-trade":
                 for account_no in self._accounts(fault):
                     engine.move_position(account_no, symbol, int(fault.number("qty")))
+            case "liquidation":
+                for account_no in self._accounts(fault):
+                    engine.liquidate(account_no, symbol)
+            case "deleveraging":
+                for account_no in self._accounts(fault):
+                    engine.deleverage(account_no, symbol, int(fault.number("qty")))
             case "tick-size":
                 spec = engine.instrument(symbol)
                 tick_size = fault.number("size") or 2 * spec.tick_size

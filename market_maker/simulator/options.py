@@ -9,6 +9,7 @@ from market_maker.simulator.dialects.bitmex import PROFILES
 from market_maker.simulator.fault_kinds import KINDS, BadFault, help_text, parse
 from market_maker.simulator.keys import ORDER_PERMISSIONS, read_permissions
 from market_maker.simulator.listener import LOOPBACK
+from market_maker.simulator.market.presets import DEFAULT, PRESETS
 
 _EPILOG = """faults (--fault NAME or NAME:key=value,...; '--fault help' explains them):
   {names}
@@ -81,10 +82,17 @@ def _add_wire(group: Any) -> None:
 
 def _add_market(group: Any) -> None:
     add = group.add_argument
+    add(
+        "--market",
+        choices=PRESETS,
+        default=DEFAULT,
+        help=f"how the made-up market behaves (default {DEFAULT})",
+    )
     add("--data", nargs="+", metavar="PATH", help="replay recordings: a folder or files")
     add("--symbol", default="XBTUSD", help="symbol to replay from --data (default XBTUSD)")
     speed = _between(float, 0.01, 1000)
     add("--speed", type=speed, default=1.0, metavar="X", help="replay X times as fast")
+    add("--record", metavar="FILE", help="write the run in a form that --data reads")
     add("--seed", type=int, metavar="N", help="the same market, and the same faults, every time")
 
 

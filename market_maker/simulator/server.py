@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from market_maker.clock import Clock
 from market_maker.simulator.console import StatusLine, announcement
@@ -23,9 +24,13 @@ from market_maker.simulator.instruments import Instrument
 from market_maker.simulator.limits import RateLimits
 from market_maker.simulator.listener import Server, serve
 from market_maker.simulator.listings import all_instruments
+from market_maker.simulator.market.presets import PRESETS
 from market_maker.simulator.options import read_options
 from market_maker.simulator.state_file import StateFile
 from market_maker.utils.errors import SettingsError
+
+if TYPE_CHECKING:
+    from market_maker.simulator.market.recorder import Recorder
 
 __all__ = ["Server", "main", "serve"]
 
@@ -41,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         file = StateFile(options.state) if options.state else None
         hub = _build(options, file)
         server = _open_port(hub, options)
+        recorder = _record(hub.engine, options)
         _open_accounts(hub.engine, options)
         _save(hub, file)
         for fault in options.fault:
@@ -62,6 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         _run(hub, file, ended, None if options.json else StatusLine(sys.stdout, hub))
         server.close()
         _try_to_save(hub, file)
+        if recorder is not None:
+            with hub.lock:
+                recorder.close()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -117,6 +126,14 @@ def _build(options: argparse.Namespace, file: StateFile | None) -> FaultyHub:
     return hub
 
 
+def _record(engine: Engine, options: argparse.Namespace) -> "Recorder | None":
+    if not options.record:
+        return None
+    from market_maker.simulator.market.recorder import Recorder
+
+    return Recorder(options.record, engine)
+
+
 def _open_accounts(engine: Engine, options: argparse.Namespace) -> None:
     """As many as were asked for, those of a run before among them."""
     for _ in range(options.accounts - len(engine.accounts())):
@@ -140,7 +157,7 @@ def _market(options: argparse.Namespace) -> tuple[MarketSource, Sequence[Instrum
         return recorded, [recorded.instrument]
     from market_maker.simulator.market.synthetic import SyntheticMarket
 
-    return SyntheticMarket(seed=options.seed), all_instruments(Clock().now())
+    return SyntheticMarket(options.seed, PRESETS[options.market]), all_instruments(Clock().now())
 
 
 def _await_parent(ended: threading.Event) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,6 +106,20 @@ def test_a_wrong_option_is_one_clear_line(
         read_options(argv)
     assert end.value.code == 2
     assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_recorded_run_plays_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "_await_parent", lambda ended: ended.set())
+    run = str(tmp_path / "run.jsonl")
+    assert main(["--market", "busy", "--record", run, "--parent-pipe"]) == 0
+    assert main(["--data", run, "--parent-pipe"]) == 0
+
+
+def test_a_file_that_cannot_be_recorded_to_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--record", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith("Cannot record to ")
 
 
 def test_the_options_reach_the_exchange(monkeypatch: pytest.MonkeyPatch) -> None:

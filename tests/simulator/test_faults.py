@@ -315,6 +315,20 @@ def test_another_hand_may_trade_on_the_account() -> None:
     assert -300 in heard
 
 
+@pytest.mark.parametrize(("fault", "left"), [("liquidation", 0), ("deleveraging:qty=200", 300)])
+def test_the_exchange_may_take_a_position_away(fault: str, left: int) -> None:
+    bot = Bot(f"{fault},start=5" if ":" in fault else f"{fault}:start=5", market=True)
+    bot.send("POST", "/order", symbol="XBTUSD", side="Buy", orderQty=500)
+    bot.clock.sleep(1)
+    bot.place(50000)
+    assert bot.engine.position_row(bot.account.number, "XBTUSD")["currentQty"] == 500
+    bot.clock.sleep(6)
+    assert bot.engine.position_row(bot.account.number, "XBTUSD")["currentQty"] == left
+    heard = [row.get("currentQty") for _, rows in bot.heard("position") for row in rows]
+    assert left in heard
+    assert bot.engine.imbalance_sat() == 0
+
+
 def test_the_tick_and_the_lot_size_may_change() -> None:
     bot = Bot("tick-size:size=2.5", "lot-size:start=1", market=True)
     lot_size = bot.engine.instrument("XBTUSD").lot_size

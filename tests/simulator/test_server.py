@@ -571,7 +571,7 @@ def test_it_tells_a_person_where_it_is_and_how_it_ends(
     assert signal.getsignal(signal.SIGINT) is before
     said = capsys.readouterr().out.splitlines()
     assert len(said) == lines
-    assert said[0].startswith("Built-in exchange, play money, a synthetic market, profile last.")
+    assert said[0].startswith("Built-in exchange, play money, the practice market, profile last.")
     assert said[1].startswith("REST       http://")
     assert said[2].startswith("WebSocket  ws://")
     assert any(line.startswith("Open beyond this machine") for line in said) is ("--host" in argv)
