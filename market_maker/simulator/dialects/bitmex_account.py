@@ -263,7 +263,7 @@ def get_keys(call: Call) -> list[Row]:
         {
             "id": account.key,
             "secret": "",
-            "name": "",
+            "name": f"account{account.number}",
             "nonce": 0,
             "cidr": "0.0.0.0/0",
             "cidrs": ["0.0.0.0/0"],

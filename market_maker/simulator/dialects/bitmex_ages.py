@@ -40,6 +40,8 @@ RETIRED = frozenset(
         "bankruptLimitDownPrice bankruptLimitUpPrice indicativeTaxRate"
     )
 )  # instrument columns that were gone by 2024
+# per day, of the base and of the quote currency; a third of their difference is the interest
+_FUNDING_RATES = {"fundingBaseRate": 0.0003, "fundingQuoteRate": 0.0006}
 NULL_STAYS = ("limitDownPrice", "limitUpPrice")  # sent as null by REST when all other nulls went
 
 
@@ -71,10 +73,11 @@ def margin_row(row: Row, is_classic: bool) -> Row:
 
 
 def instrument_row(row: Row, is_classic: bool) -> Row:
-    """An engine's instrument row with the columns of its age."""
+    """An engine's instrument row, or some of its columns, with the columns of its age."""
     if is_classic:
         return dict(row)
-    return {name: value for name, value in row.items() if name not in RETIRED}
+    shown = {name: value for name, value in row.items() if name not in RETIRED}
+    return shown | _FUNDING_RATES if row.get("fundingBaseSymbol") else shown
 
 
 def _columns(row: Row, columns: tuple[str, ...]) -> Row:

@@ -31,6 +31,8 @@ _OF_AN_ORDER = frozenset(
     )
 )
 _TIMES = frozenset({"timestamp", "currentTimestamp"})
+# what a position's update repeated in 2018, changed or not
+_REPEATED = ("currentQty", "markPrice", "simpleQty", "liquidationPrice")
 
 
 class Private:
@@ -115,7 +117,9 @@ class Private:
         changed = {name: value for name, value in row.items() if before.get(name) != value}
         if changed.keys() <= _TIMES:
             return []
-        update = {name: row[name] for name in keys} | changed | {"timestamp": row["timestamp"]}
+        repeated = _REPEATED if self._is_classic and table == "position" else ()
+        always = {name: row[name] for name in (*keys, *repeated, "timestamp")}
+        update = always | changed
         return [table_message(Scope(table, symbol, account), "update", update)]
 
     def _insert(self, table: str, row: Row, account: int) -> Scoped:

@@ -14,6 +14,7 @@ from market_maker.simulator.dialects.bitmex_tables import (
     TRADE_COLUMNS,
 )
 from market_maker.simulator.events import (
+    Fill,
     FundingEvent,
     LiquidationEvent,
     Order,
@@ -119,27 +120,40 @@ def execution_row(event: OrderEvent, listing: Listing) -> Row:
         **EXECUTION_EXTRA[listing.is_classic],
     }
     if fill is not None:
-        price = listing.grid.price(fill.price_ticks) if fill.price is None else fill.price
-        _, home, foreign = listing.spec.notionals(fill.qty, price)
-        sign = 1 if event.order.side == "Buy" else -1
-        extra |= {
-            "lastQty": fill.qty,
-            "lastPx": price,
-            "lastLiquidityInd": "AddedLiquidity" if fill.is_maker else "RemovedLiquidity",
-            "commission": fill.commission,
-            "feeType": "Maker" if fill.is_maker else "Taker",
-            "tradePublishIndicator": "PublishTrade",
-            "trdMatchID": fill.match_id,
-            "execCost": fill.cost_sat,
-            "execComm": fill.comm_sat,
-            "homeNotional": sign * home,
-            "foreignNotional": -sign * foreign,
-        }
-        if listing.is_classic:
-            extra["lastMkt"] = "XBME"
-        else:
-            extra["realisedPnl"], extra["trdType"] = fill.realised_sat, "Regular"
+        extra |= _fill_columns(event, fill, listing)
     return row | extra
+
+
+def _fill_columns(event: OrderEvent, fill: Fill, listing: Listing) -> Row:
+    price = listing.grid.price(fill.price_ticks) if fill.price is None else fill.price
+    _, home, foreign = listing.spec.notionals(fill.qty, price)
+    sign = 1 if fill.cost_sat * (-1 if listing.spec.is_inverse else 1) >= 0 else -1
+    is_trade = event.exec_type not in ("Funding", "Settlement")
+    liquidity = "AddedLiquidity" if fill.is_maker else "RemovedLiquidity"
+    found: Row = {
+        "lastQty": fill.qty,
+        "lastPx": price,
+        "lastLiquidityInd": liquidity if is_trade else "",
+        "commission": fill.commission,
+        "feeType": ("Maker" if fill.is_maker else "Taker") if is_trade else event.exec_type,
+        "tradePublishIndicator": _published(event) if is_trade else "",
+        "trdMatchID": fill.match_id,
+        "execCost": fill.cost_sat,
+        "execComm": fill.comm_sat,
+        "homeNotional": sign * home,
+        "foreignNotional": -sign * foreign,
+    }
+    if listing.is_classic:
+        found["lastMkt"] = "XBME"
+    else:
+        found["realisedPnl"], found["trdType"] = fill.realised_sat, "Regular"
+    return found
+
+
+def _published(event: OrderEvent) -> str:
+    # a takeover by the liquidation engine is no trade on the book
+    is_takeover = event.exec_type != "Trade" or event.order.text.startswith("Liquidation")
+    return "DoNotPublishTrade" if is_takeover else "PublishTrade"
 
 
 def trade_row(trade: TradeEvent, listing: Listing) -> Row:

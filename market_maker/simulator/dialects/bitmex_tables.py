@@ -100,7 +100,7 @@ _MARGIN_CLASSIC = (
     "targetExcessMargin varMargin realisedPnl unrealisedPnl indicativeTax unrealisedProfit "
     "syntheticMargin walletBalance marginBalance marginBalancePcnt marginLeverage "
     "marginUsedPcnt excessMargin excessMarginPcnt availableMargin withdrawableMargin timestamp "
-    "grossLastValue commission"
+    "grossLastValue commission makerFeeDiscount takerFeeDiscount"
 )
 _POSITION_LAST = (
     "account symbol strategy currency underlying quoteCurrency commission initMarginReq "
@@ -182,6 +182,7 @@ def _trading_tables(is_classic: bool) -> list[Table]:
 
 def _market_tables() -> list[Table]:
     symbols = ("timestamp", "symbol")
+    legs = dict.fromkeys(("inverseLeg", "sellLeg", "buyLeg"), "instrument")
     funding = (*symbols, "fundingInterval", "fundingRate", "fundingRateDaily")
     liquidation = ("orderID", "symbol", "side", "price", "leavesQty")
     settlement = "settlementType settledPrice optionStrikePrice optionUnderlyingPrice bankrupt"
@@ -191,7 +192,7 @@ def _market_tables() -> list[Table]:
         for size in BIN_SECONDS
     ]
     return [
-        Table("instrument", ("symbol",), (), {}, {"symbol": "unique"}),
+        Table("instrument", ("symbol",), (), legs, {"symbol": "unique"}),
         Table("orderBookL2", ("symbol", "id", "side"), LEVEL_COLUMNS, *_BOOK),
         Table("orderBookL2_25", ("symbol", "id", "side"), LEVEL_COLUMNS, *_BOOK),
         Table(
