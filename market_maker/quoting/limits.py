@@ -94,10 +94,22 @@ def check_position(
 
 
 def order_margin(order: Row, instrument: Row) -> float:
-    """Satoshi that an order ties up: initial margin, and the fees of getting in and out."""
-    ratio = (instrument.get("initMargin") or 0) + 2 * (instrument.get("takerFee") or 0)
-    value = Contract.from_instrument(instrument).value(int(order["orderQty"]), order["price"])
-    return float(ratio * value)
+    """Satoshi that an order ties up: initial margin, the fees of getting in and out, premium.
+
+    The way out is reckoned at the bankruptcy price; the premium is what a trade at the order's
+    price would lose at once against the mark (captured margin rows of 2018-08-16).
+    """
+    initial, fee = instrument.get("initMargin") or 0, instrument.get("takerFee") or 0
+    contract, qty, price = (
+        Contract.from_instrument(instrument),
+        int(order["orderQty"]),
+        order["price"],
+    )
+    value, mark = contract.value(qty, price), instrument.get("markPrice")
+    needed = (initial + fee + fee * (1 + initial)) * value
+    if mark and order.get("side") in ("Buy", "Sell") and (price > mark) == (order["side"] == "Buy"):
+        needed += abs(value - contract.value(qty, mark))
+    return float(needed)
 
 
 def margin_room(side: str, margin: Row, position_qty: float, instrument: Row) -> float | None:

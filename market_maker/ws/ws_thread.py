@@ -84,9 +84,12 @@ class BitMEXWebsocket:
         return {name: grid.price(grid.nearest(price)) for name, price in prices.items()}
 
     def funds(self) -> Row:
-        """The margin row, in satoshi."""
-        rows = self._fresh().tables.rows("margin")
-        return dict(rows[0]) if rows else {}
+        """The margin row of the currency that our instrument settles in, else the first."""
+        state = self._fresh()
+        rows = state.tables.rows("margin")
+        currency = (state.instrument(state.symbol) or {}).get("settlCurrency")
+        ours = [row for row in rows if row.get("currency") == currency] or rows
+        return dict(ours[0]) if ours else {}
 
     def market_depth(self, symbol: str) -> list[Row]:
         """Live rows of the order book: `symbol, id, side, size, price`."""

@@ -25,12 +25,18 @@ XBTUSD = {
 
 
 def test_an_order_ties_up_initial_margin_and_both_fees() -> None:
-    assert order_margin({"orderQty": 1000, "price": 50_000.0}, XBTUSD) == pytest.approx(23_000)
+    assert order_margin({"orderQty": 1000, "price": 50_000.0}, XBTUSD) == pytest.approx(23_015)
+
+
+def test_an_order_beyond_the_mark_ties_up_what_it_would_lose_at_once() -> None:
+    above = {"side": "Buy", "orderQty": 1000, "price": 50_500.0}
+    passive = order_margin({**above, "side": "Sell"}, XBTUSD)
+    assert order_margin(above, XBTUSD) == pytest.approx(passive + 2_000_000 - 1_980_200)
 
 
 @pytest.mark.parametrize(
     ("side", "position", "room"),
-    [("Buy", 0, 1500), ("Sell", 0, 1500), ("Buy", 1000, 1500), ("Sell", 1000, 1500 + 23_000)],
+    [("Buy", 0, 1500), ("Sell", 0, 1500), ("Buy", 1000, 1500), ("Sell", 1000, 1500 + 23_015)],
 )
 def test_what_reduces_the_position_is_free(side: str, position: int, room: float) -> None:
     margin = {"availableMargin": 1000, "initMargin": 500}
