@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from market_maker.clock import ManualClock
 from market_maker.simulator.events import InstrumentEvent, QuoteEvent, TradeEvent
 from market_maker.simulator.exchange import Engine
-from market_maker.simulator.instruments import ETHUSD, XBTUSD, Instrument
+from market_maker.simulator.instruments import DEFAULT_INSTRUMENTS, ETHUSD, XBTUSD, Instrument
 from market_maker.simulator.market.presets import preset
 from market_maker.simulator.market.recorded import RecordedMarket
 from market_maker.simulator.market.recorder import Recorder
@@ -91,6 +92,14 @@ def test_the_instrument_comes_with_the_recording(tmp_path: Path) -> None:
     played = RecordedMarket(tmp_path / "run.log", "XBTUSD").instrument
     assert (played.tick_size, played.lot_size, played.multiplier) == (1e-8, 100, spec.multiplier)
     assert not re.search(r'rice":[0-9.]+e', (tmp_path / "run.log").read_text())
+
+
+@pytest.mark.parametrize("spec", DEFAULT_INSTRUMENTS, ids=lambda spec: spec.symbol)
+def test_a_listed_instrument_plays_as_the_very_same_one(spec: Instrument, tmp_path: Path) -> None:
+    run = Run(SyntheticMarket(3), spec)
+    Recorder(tmp_path / "run.log", run.engine).close()
+    played = RecordedMarket(tmp_path / "run.log", spec.symbol).instrument
+    assert played == replace(spec, start_price=played.start_price)
 
 
 def test_customers_orders_are_recorded_as_the_public_sees_them(tmp_path: Path) -> None:

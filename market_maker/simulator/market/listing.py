@@ -27,14 +27,17 @@ _COLUMNS = {
     "risk_limit": "riskLimit",
     "risk_step": "riskStep",
     "quote_to_settle": "quoteToSettleMultiplier",
+    "underlying_to_position": "underlyingToPositionMultiplier",
     "quote_currency": "quoteCurrency",
     "settle_currency": "settlCurrency",
     "maker_fee": "makerFee",
     "taker_fee": "takerFee",
+    "settlement_fee": "settlementFee",
+    "listing": "listing",
     "max_order_qty": "maxOrderQty",
     "max_price": "maxPrice",
 }
-_OPTIONAL = {"quote_to_settle", "position_currency"}
+_OPTIONAL = {"quote_to_settle", "position_currency", "underlying_to_position"}
 
 
 def instrument_of(
