@@ -147,6 +147,9 @@ STATE_DIR = None
 
 # --- The built-in exchange --------------------------------------------------------------------
 
+# What the made-up market is like: "practice" shows fills at once; "calm", "busy", "trending" and
+# "crash" look like real days (docs/markets.md).
+SIM_MARKET = "practice"
 SIM_DATA = None  # recorded market data to replay (a folder, a file or a list); None: made up
 SIM_SPEED = 1.0  # times faster than life; the replay of recorded data only
 SIM_SEED = None  # a whole number makes the same market each time

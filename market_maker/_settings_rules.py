@@ -143,6 +143,7 @@ RULES: dict[str, Rule] = {
     "LOG_LEVEL": Rule("a level such as logging.INFO", _is_log_level),
     "WATCHED_FILES": _or_none(_NAMES),
     "STATE_DIR": _or_none(_PATH),
+    "SIM_MARKET": _one_of("practice", "calm", "busy", "trending", "crash"),
     "SIM_DATA": _or_none(
         Rule("a path in quotes or a list of them", lambda v: _is_path(v) or (v and _is_names(v)))
     ),

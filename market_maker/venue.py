@@ -114,7 +114,8 @@ def _open(settings: Any, symbol: str, clock: Clock, rng: random.Random) -> _Open
 
 def _child_args(settings: Any, symbol: str) -> list[str]:
     args = ["--profile", settings.SIM_PROFILE, "--balance", str(settings.SIM_BALANCE)]
-    for name, flag in (("SIM_SPEED", "--speed"), ("SIM_SEED", "--seed")):
+    flags = {"SIM_MARKET": "--market", "SIM_SPEED": "--speed", "SIM_SEED": "--seed"}
+    for name, flag in flags.items():
         if settings[name] is not None:
             args += [flag, str(settings[name])]
     faults = settings.SIM_FAULT or []

@@ -298,6 +298,7 @@ def test_a_dry_run_needs_no_key(loaded: Loader) -> None:
         ("CONTRACTS = 'XBTUSD'", "a list of texts"),
         ("SYMBOL = 'xbtusd'", "a symbol in capitals such as 'XBTUSD'"),
         ("SIM_PROFILE = 'new'", "'classic' or 'last'"),
+        ("SIM_MARKET = 'wild'", "'practice' or 'calm' or 'busy' or 'trending' or 'crash'"),
         ("SIM_FAULT = []", "None or a fault in quotes or a list of them"),
         ("SIM_SPEED = 0", "a number from 0.01 to 1000"),
     ],

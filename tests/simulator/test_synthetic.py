@@ -6,7 +6,9 @@ from itertools import pairwise
 
 import pytest
 
+from market_maker._settings_rules import RULES
 from market_maker.clock import ManualClock
+from market_maker.settings import DEFAULTS
 from market_maker.simulator.events import OrderEvent, QuoteEvent, TradeEvent
 from market_maker.simulator.exchange import Engine, Refused
 from market_maker.simulator.instruments import ETHUSD, XBTUSD, Instrument
@@ -196,6 +198,8 @@ LINEAR = replace(XBTUSD, symbol="XBTUSDT", tick_size=0.1)
 
 def test_there_are_presets_and_the_usual_one_is_for_practice() -> None:
     assert set(PRESETS) == {"practice", "calm", "busy", "trending", "crash"}
+    assert all(RULES["SIM_MARKET"].accepts(name) for name in PRESETS)
+    assert DEFAULTS["SIM_MARKET"] == DEFAULT
     assert preset(DEFAULT) == DEFAULT_FLOW == Flow()
     with pytest.raises(SettingsError, match="market 'wild': choose one of practice, calm, busy"):
         preset("wild")
