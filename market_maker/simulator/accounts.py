@@ -185,10 +185,12 @@ class Ledger:
     def refusal(self, account_no: int, position: Position, extra: Iterable[Claim]) -> str:
         """Why orders with these claims may not be entered, in BitMEX's words; "" if they may."""
         claims = list(extra)
-        needed = position.order_margin(claims) - position.order_margin()
+        if not claims:
+            return ""
+        gross, premium = position.gross_open(claims)
+        needed = position.margin_of(gross, premium) - position.order_margin()
         if needed <= 0:
             return ""
-        gross, _ = position.gross_open(claims)
         if abs(position.mark_value) + gross > position.risk_limit:
             return "Value of position and orders exceeds position Risk Limit"
         currency = position.spec.settle_currency

@@ -6,7 +6,6 @@ from typing import Any
 from market_maker.simulator.accounts import Ledger
 from market_maker.simulator.amends import Change, check_unique, read_change
 from market_maker.simulator.entry import (
-    STOP_TYPES,
     Refused,
     is_post_only,
     is_reducing,
@@ -61,8 +60,9 @@ class Desk(Pit):
                     raise Refused("Duplicate clOrdID")
             orders.append(order)
         self._check_caps(shelf, orders)
-        for order in orders:
-            self._check_exit(position, order.account, order.side, order.price_ticks)
+        if position.qty:
+            for order in orders:
+                self._check_exit(position, account_no, order.side, order.price_ticks)
         # stops take no margin before they trigger
         extra = [
             self._claim(position, order.side, order.order_qty, order.price_ticks)
@@ -90,7 +90,8 @@ class Desk(Pit):
                     market = self._market_of(order)
                     change.stop_ticks = peg_stop(order, change.peg_offset, market, self.grid)
                 continue
-            self._check_exit(position, account_no, order.side, change.price_ticks)
+            if position.qty:
+                self._check_exit(position, account_no, order.side, change.price_ticks)
             leaves = change.order_qty - order.cum_qty
             now = self._claim(position, order.side, leaves, change.price_ticks)
             was = self._claim(position, order.side, order.leaves_qty, order.price_ticks)
@@ -116,7 +117,7 @@ class Desk(Pit):
             raise Refused(_CLOSED.get(self.display.state, "Market is not open"))
 
     def _check_caps(self, shelf: Shelf, orders: list[Order]) -> None:
-        stops = sum(order.ord_type in STOP_TYPES for order in orders)
+        stops = sum([order.stop_ticks is not None for order in orders])
         if len(shelf.open) + len(orders) <= MAX_OPEN_ORDERS and not stops:
             return
         ours = [order for order in shelf.open.values() if order.symbol == self.spec.symbol]
@@ -134,7 +135,7 @@ class Desk(Pit):
         self, position: Position, account_no: int, side: str, price_ticks: int | None
     ) -> None:
         """Refuse what a liquidation would forestall: an exit beyond the liquidation price."""
-        if not position.qty or price_ticks is None or (position.qty > 0) == (side == "Buy"):
+        if price_ticks is None or (position.qty > 0) == (side == "Buy"):
             return
         price, mark = self.grid.price(price_ticks), self.display.mark_price
         if (price > mark) == (side == "Sell"):

@@ -218,7 +218,7 @@ class Engine(Records):
         shelf = self._tape.shelf(account_no)
         asked = [(i, shelf.orders.get(i)) for i in order_ids]
         asked += [(i, shelf.by_client_id(i)) for i in cl_ord_ids]
-        answers = []
+        answers, desks = [], set()
         for name, order in asked:
             error = ""
             if order is None:
@@ -226,9 +226,14 @@ class Engine(Records):
             elif order.leaves_qty <= 0:
                 error = f"Unable to cancel order due to existing state: {order.ord_status}"
             else:
-                self._desks[order.symbol].cancel(order, text or "Canceled via API.")
+                desk = self._desks[order.symbol]
+                desk.cancel(order, text or "Canceled via API.")
+                desks.add(desk)
             answers.append(CancelRow(order, name, error))
-        self._flush()
+        if len(desks) == 1:
+            self._flush_one(desk)
+        else:
+            self._flush()
         return answers
 
     def cancel_all(

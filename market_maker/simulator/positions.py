@@ -169,27 +169,36 @@ class Position:
         the dearer counts, contract by contract (captured 2018-08-16: short 219, 2100 open on
         each side at 33689100 and 32265300 make 33540619).
         """
-        qty, cost = dict(self.open_qty), dict(self.open_cost)
-        premium = dict(self.open_premium)
-        for claim in extra:
-            qty[claim.side] += claim.qty
-            cost[claim.side] += claim.cost
-            premium[claim.side] += claim.premium
-        sides = []
-        for side, held in (("Buy", -self.qty), ("Sell", self.qty)):
-            free = max(0, held)  # the contracts that only reduce
-            count = max(0, qty[side] - free)
-            if count != qty[side]:
-                cost[side] = _portion(cost[side], count, qty[side])
-                premium[side] = _portion(premium[side], count, qty[side])
-            sides.append((count, cost[side]))
-        (less, less_cost), (more, more_cost) = sorted(sides)
-        gross = max(more_cost, less_cost + _portion(more_cost, more - less, more))
-        return gross, premium["Buy"] + premium["Sell"]
+        # spelled out for each side: every order comes through here several times
+        buys, sells = self.open_qty["Buy"], self.open_qty["Sell"]
+        buy_cost, sell_cost = self.open_cost["Buy"], self.open_cost["Sell"]
+        buy_premium, sell_premium = self.open_premium["Buy"], self.open_premium["Sell"]
+        for side, qty, cost, premium in extra:
+            if side == "Buy":
+                buys, buy_cost, buy_premium = buys + qty, buy_cost + cost, buy_premium + premium
+            else:
+                sells, sell_cost = sells + qty, sell_cost + cost
+                sell_premium += premium
+        if self.qty < 0:
+            buys, buy_cost, buy_premium = _beyond(-self.qty, buys, buy_cost, buy_premium)
+        elif self.qty > 0:
+            sells, sell_cost, sell_premium = _beyond(self.qty, sells, sell_cost, sell_premium)
+        premium = buy_premium + sell_premium
+        if not sells:
+            return buy_cost, premium
+        if not buys:
+            return sell_cost, premium
+        less, less_cost, more, more_cost = buys, buy_cost, sells, sell_cost
+        if (sells, sell_cost) < (buys, buy_cost):
+            less, less_cost, more, more_cost = sells, sell_cost, buys, buy_cost
+        return max(more_cost, less_cost + _portion(more_cost, more - less, more)), premium
 
     def order_margin(self, extra: Iterable[Claim] = ()) -> int:
         """Margin for open orders, with *extra* on top: initial, fees in and out, premium."""
-        gross, premium = self.gross_open(extra)
+        return self.margin_of(*self.gross_open(extra))
+
+    def margin_of(self, gross: int, premium: int) -> int:
+        """Margin for open orders of this cost and premium."""
         initial = share_up(self.init_e8, gross)
         fees = share(self.taker_e8, gross) + share_up(self.taker_e8, gross + initial)
         return initial + fees + premium
@@ -220,6 +229,12 @@ class Position:
     def maintenance(self) -> int:
         """What must be left of the margin, fees apart, or the position is taken over."""
         return share(self.maint_e8, abs(self.cost))
+
+
+def _beyond(held: int, qty: int, cost: int, premium: int) -> tuple[int, int, int]:
+    """What of *qty* contracts is left when *held* of them only reduce, with cost and premium."""
+    left = max(0, qty - held)
+    return left, _portion(cost, left, qty), _portion(premium, left, qty)
 
 
 def _portion(cost: int, part: int, whole: int) -> int:
