@@ -18,6 +18,7 @@ from market_maker.exchanges.desk import Desk
 
 logger = logging.getLogger("root")
 
+_SOON_S = 0.5
 _ROUND_COST = 4  # requests that a round may need: amends in two phases, creates, cancels
 
 
@@ -33,7 +34,9 @@ class Pace:
         clock, state = self._clock, desk.state
         if self._last_round_s == float("-inf"):
             self._last_round_s = clock.monotonic()  # the round that has just ended is the first
-        longest_s = clock.monotonic() + settings.LOOP_INTERVAL
+        # An order in doubt holds its level: it is asked for as soon as that proves anything.
+        longest_s = min(settings.LOOP_INTERVAL, max(_SOON_S, desk.gateway.doubt_ends_in_s()))
+        longest_s += clock.monotonic()
         while not (state.drain() and settings.EVENT_DRIVEN):
             hear()
             left_s = longest_s - clock.monotonic()

@@ -377,3 +377,97 @@ def test_an_order_behind_a_full_page_of_others_is_found() -> None:
     with pytest.raises(ExchangeError):
         wire.script = lambda r: refusal(503, "x")
         bot.exchange.bitmex.http_open_orders()
+
+
+# -- every kind of answer to every kind of request --------------------------------------
+
+REFUSED = Answer(0, None, {}, sent=False, error="connection refused")
+OVERLOADED = refusal(503, "The system is currently overloaded. Please try again later.")
+DATES = {"date": "Sat, 21 Nov 2026 10:00:00 GMT", "retry-after": "Sat, 21 Nov 2026 10:00:05 GMT"}
+TROUBLE = {
+    "no answer": LOST,
+    "not reached": REFUSED,
+    "overloaded": OVERLOADED,
+    "too many, in seconds": refusal(429, "Rate limit exceeded", retry_after="5"),
+    "too many, until a date": refusal(429, "Rate limit exceeded")._replace(headers=DATES),
+    "a page": Answer(502, "<html>Bad gateway</html>", {}),
+    "an error of the exchange": refusal(500, "Internal"),
+    "no rows": Answer(200, "", {}),
+    "a row that is none": Answer(200, [None, 7], {}),
+    "refused": refusal(400, "Account has no XBt"),
+}
+
+
+@pytest.mark.parametrize("verb", ["GET", "POST", "PUT", "DELETE"])
+@pytest.mark.parametrize("trouble", TROUBLE)
+def test_no_answer_of_any_kind_ends_the_bot_or_doubles_an_order(verb: str, trouble: str) -> None:
+    market = StillMarket()
+    world, wire = World(market), Wire()
+    bot = world.bot(wrap=wire, ORDER_PAIRS=3)
+    world.run(bot, 2)
+
+    def in_trouble(request: Request) -> Answer | None:
+        if request.verb == verb and request.path != "/order/cancelAllAfter":
+            return TROUBLE[trouble]
+        return None
+
+    wire.script = in_trouble
+    for step in range(8):
+        market.show(60_000.0 + 20 * step, 60_000.5 + 20 * step)
+        world.run(bot, 2)
+        assert len(world.open_orders()) <= 6
+    wire.script = lambda request: None
+    world.run(bot, 15)
+    assert len(world.open_orders()) == 6
+    bot.shut_down()
+    assert (bot.exit_code, world.open_orders()) == (0, [])
+    sent = [row["clOrdID"] for row in wire.orders()]
+    assert len(set(sent)) == len(sent), "no create is ever sent twice"
+
+
+def test_retry_after_is_obeyed_in_seconds_and_as_a_date() -> None:
+    for trouble in ("too many, in seconds", "too many, until a date"):
+        world, wire = World(StillMarket()), Wire()
+        bot = world.bot(wrap=wire, ORDER_PAIRS=3, DEADMAN_TIMEOUT=0)
+        bot.start()
+        bot.exchange.cancel_all_orders()
+        answers = iter([TROUBLE[trouble]])
+        wire.script = lambda r, left=answers: next(left, None) if r.verb == "POST" else None
+        bot.run_once()
+        posts = len(wire.sent("POST"))
+        world.run(bot, 4.5)
+        assert len(wire.sent("POST")) == posts, trouble
+        world.run(bot, 3)
+        assert len(world.open_orders()) == 6
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("verb", ["GET", "POST", "PUT", "DELETE"])
+def test_a_refused_key_ends_the_run_with_the_reason(
+    verb: str, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    market = StillMarket()
+    world, wire = World(market), Wire()
+
+    class Asks(OrderManager):
+        rounds = 0
+
+        def place_orders(self) -> None:
+            self.rounds += 1
+            if self.rounds == 2:
+                wire.script = lambda r: refusal(status, "No way.") if r.verb == verb else None
+            if self.rounds == 3:
+                self.exchange.cancel_order(self.exchange.get_orders()[0])
+            if self.rounds == 4:
+                self.exchange.bitmex.http_open_orders()
+            if self.rounds > 9:
+                raise AssertionError("it goes on")
+            market.show(60_000.0 + 20 * self.rounds, 60_000.5 + 20 * self.rounds)
+            super().place_orders()
+
+    with pytest.raises(SystemExit) as ended:
+        world.bot(Asks, wrap=wire).run_loop()
+    assert ended.value.code == 1
+    assert "No way" in caplog.text
+    if verb in ("POST", "PUT"):
+        assert world.open_orders() == [], "what can be cancelled is cancelled"

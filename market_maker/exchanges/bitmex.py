@@ -18,6 +18,7 @@ from market_maker.exchanges.base import (
     error_message,
 )
 from market_maker.exchanges.receiver import start_receiving
+from market_maker.exchanges.throttle import retry_after_s
 from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, Request, Stream, Transport
 from market_maker.utils.errors import AuthenticationError
@@ -226,6 +227,8 @@ def raise_for(answer: Answer) -> None:
 
 
 def _rows(answer: Answer) -> list[Row]:
+    if answer.status == 403:  # a disabled key, a banned address: asking again makes it worse
+        raise AuthenticationError(f"the exchange refuses us: {error_message(answer)}")
     raise_for(answer)
     body = answer.body
     found: list[Any] = body if isinstance(body, list) else [body]
@@ -247,7 +250,7 @@ def _is_error_body(body: Any) -> bool:
 
 
 def _retry_after(answer: Answer) -> float | None:
-    try:
-        return max(0.5, float(answer.headers.get("retry-after", "")))
-    except ValueError:
+    asked_s = retry_after_s(answer.headers)
+    if asked_s is None:
         return 0.5 if answer.status == 503 else None
+    return max(0.5, asked_s)

@@ -32,6 +32,7 @@ logger = logging.getLogger("root")
 
 
 _NUMBER = re.compile(r"[-+]?\d[\d.]*")
+_LOOK_AGAIN_S = 0.5  # between the two looks that prove an order absent
 _PER_SECOND = 10  # order requests: the second layer of BitMEX's limits
 
 
@@ -218,6 +219,11 @@ class Gateway:
             for key, row in due:
                 self._look_up(key, row)
 
+    def doubt_ends_in_s(self) -> float:
+        """Seconds until an order of unknown outcome can be asked for."""
+        due_s = (tracked.settle_after_s for _, tracked in self.state.orders.unknown())
+        return max(0.0, min(due_s, default=math.inf) - self._clock.monotonic())
+
     def _look_up(self, key: str, row: Row) -> None:
         order_id = str(row.get("orderID") or "")
         found = self.connector.fetch_order(
@@ -227,8 +233,11 @@ class Gateway:
             if found is not None:
                 self.state.orders.resolve(key, found)
                 logger.info("An order in doubt is settled: %s.", found.get("ordStatus"))
-            elif self.state.orders.prove_absent(key):
+            elif self.state.orders.prove_absent(key, self._clock.monotonic() + _LOOK_AGAIN_S):
                 logger.info("An order in doubt is not on the exchange.")
+            else:
+                return
+            self.state.want_round()  # its level is free
 
     def is_ours(self, cl_ord_id: str) -> bool:
         """Whether the id has our prefix, or the journal knows it as ours."""

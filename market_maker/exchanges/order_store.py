@@ -141,13 +141,15 @@ class OrderStore:
         if tracked is not None:
             tracked.phase, tracked.worst_leaves = Phase.WORKING, 0.0
 
-    def prove_absent(self, key: str) -> bool:
-        """The exchange did not know an unknown order. True once that is proof: the second time."""
+    def prove_absent(self, key: str, look_again_s: float = -math.inf) -> bool:
+        """The exchange did not know an unknown order. True once that is proof: the second time,
+        which is not before *look_again_s* (monotonic)."""
         tracked = self.get(key)
         if tracked is None:
             return True
         tracked.misses += 1
         if tracked.misses < 2:
+            tracked.settle_after_s = look_again_s
             return False
         self._forget(key, tracked)
         return True

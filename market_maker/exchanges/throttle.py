@@ -51,7 +51,7 @@ class RateBudget:
         """Correct the bucket by an answer's headers (lower-case names)."""
         limit = _number(headers.get("x-ratelimit-limit"))
         remaining = _number(headers.get("x-ratelimit-remaining"))
-        retry_after_s = _number(headers.get("retry-after"))
+        wait_s = retry_after_s(headers)
         with self._lock:
             self._refill()
             if limit:
@@ -61,8 +61,8 @@ class RateBudget:
                 self._tokens = min(self._tokens, remaining)
             if limit and remaining is not None and limit - remaining >= _TELLING:
                 self._measure_refill(limit - remaining, headers)
-        if retry_after_s is not None:
-            self.block_until(self._clock.now() + retry_after_s)
+        if wait_s is not None:
+            self.block_until(self._clock.now() + wait_s)
 
     def block_until(self, unix_s: float) -> None:
         """Let `take` say no before *unix_s*, as the exchange has asked; cancels go all the same."""
@@ -99,6 +99,19 @@ class RateBudget:
 def account_budget(clock: Clock) -> RateBudget:
     """What BitMEX gave: 300 requests in 5 minutes; answers tell where it is less or more."""
     return RateBudget(clock, 300, 1.0, reserve=10)
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """How long an answer asks to wait: in seconds, or until a date by the exchange's clock."""
+    asked = headers.get("retry-after")
+    seconds = _number(asked)
+    if seconds is not None or not asked:
+        return seconds
+    try:
+        until, told = parsedate_to_datetime(asked), parsedate_to_datetime(headers["date"])
+        return max(0.0, (until - told).total_seconds())
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _number(text: str | None) -> float | None:

@@ -228,7 +228,9 @@ def test_absence_is_proven_only_by_the_second_look(door: Door) -> None:
     door.heal()
     door.world.clock.sleep(7)
     door.gateway.settle_unknown()
+    door.gateway.settle_unknown()
     assert door.exposed() == (300, 0)
+    door.world.clock.sleep(0.6)
     door.gateway.settle_unknown()
     assert door.exposed() == (0, 0)
 
