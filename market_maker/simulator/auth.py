@@ -1,6 +1,5 @@
 """API-key authentication as BitMEX documents it: HMAC-SHA256 over the bytes as sent."""
 
-import hashlib
 import hmac
 import math
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ NONCE = "api-nonce"  # the scheme before `expires`; BitMEX gave it up
 def signature(secret: str, verb: str, path: str, expires: str, body: bytes = b"") -> str:
     """Hex signature; *path* includes the query string exactly as sent."""
     text = f"{verb}{path}{expires}".encode() + body
-    return hmac.new(secret.encode(), text, hashlib.sha256).hexdigest()
+    return hmac.digest(secret.encode(), text, "sha256").hex()
 
 
 def identify(

@@ -19,8 +19,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 VERBS = ("GET", "POST", "PUT", "DELETE")
 
 _LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP/(\d\.\d)")
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_BARE = re.compile(r"[\x00\r\n]")
+_FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00\r\n]*)")
 _LENGTH = re.compile(r"[0-9]{1,12}")
 
 
@@ -76,10 +75,10 @@ def _origin_form(target: str) -> str:
 def _parse_headers(lines: list[str]) -> dict[str, str]:
     headers: dict[str, str] = {}
     for line in lines[1:]:
-        name, colon, value = line.partition(":")
-        if not colon or _NAME.fullmatch(name) is None or _BARE.search(value):
+        field = _FIELD.fullmatch(line)
+        if field is None:
             raise BadRequest(400, "Invalid header")
-        name, value = name.lower(), value.strip(" \t")
+        name, value = field[1].lower(), field[2].rstrip(" \t")
         if name in headers:
             if name in ("content-length", "host"):
                 raise BadRequest(400, f"More than one {name}")
