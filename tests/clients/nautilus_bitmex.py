@@ -125,16 +125,17 @@ async def steps(exchange: Exchange, strategy: Any) -> None:
     await market(exchange, strategy)
     await orders(exchange, strategy)
     await fills(exchange, strategy)
+    await balance(exchange, strategy)
 
 
 async def balance(exchange: Exchange, strategy: Any) -> None:
-    """The balance it starts with; later it follows the `wallet` table."""
+    """The account follows the `wallet` table; what is realised moves there when it is settled."""
     from nautilus_trader.model.identifiers import Venue
 
     account = strategy.cache.account_for_venue(Venue("BITMEX"))
     [bitcoin] = account.balances_total().values()
-    margin = await asked(exchange.account.get, "/user/margin")
-    agree("its balance", round(float(str(bitcoin).split()[0]) * 1e8), margin["walletBalance"])
+    wallet = await asked(exchange.account.get, "/user/wallet")
+    agree("its balance", round(float(str(bitcoin).split()[0]) * 1e8), wallet["amount"])
 
 
 async def market(exchange: Exchange, strategy: Any) -> None:
