@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import IO, Any
 
 from market_maker import jsonx
-from market_maker.simulator.control import TOKEN_HEADER
 from market_maker.simulator.exchange import Account
 from market_maker.simulator.faulty_hub import FaultyHub
 from market_maker.simulator.instruments import iso_time
@@ -38,7 +37,8 @@ def announcement(
         f"Built-in exchange, play money, {source}, profile {options.profile}.",
         f"REST       {server.base_url}",
         f"WebSocket  {server.ws_url}",
-        f"control    {control} with {TOKEN_HEADER}: {token}",
+        f"control    {control}",
+        f"token      {token}",
     ]
     for account in accounts:
         lines += [f"key        {account.key}", f"secret     {account.secret}"]

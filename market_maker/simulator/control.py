@@ -61,7 +61,7 @@ class Control:
             return "Control calls are taken for this machine's own name only."
         given = call.headers.get(TOKEN_HEADER, "")
         if not hmac.compare_digest(given.encode(), self.token.encode()):
-            return f"Send the token that was printed at the start as {TOKEN_HEADER}."
+            return f"Send the token that was printed at the start in the header {TOKEN_HEADER}."
         return ""
 
     def _change(self, body: bytes) -> Answer:

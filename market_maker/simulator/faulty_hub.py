@@ -47,6 +47,7 @@ class FaultyHub(Hub):
         if path.startswith(PREFIX):
             with self.lock:
                 self.advance()
+                self.actions += call.verb != "GET"
                 return self.control.answer(call)
         if not self.faults.active:
             return super().answer(call)

@@ -1,6 +1,7 @@
 """The command line of the built-in exchange: options, what it shows, and its status line."""
 
 import io
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from market_maker.simulator.hub import Call
 from market_maker.simulator.market.synthetic import SyntheticMarket
 from market_maker.simulator.options import read_options
 from market_maker.simulator.server import main
+
+DOCS = Path(__file__).parents[2] / "docs/simulator.md"
 
 
 class Screen(io.StringIO):
@@ -78,6 +81,18 @@ def test_the_help_fits_a_terminal_and_names_every_fault(
     said = capsys.readouterr().out
     assert [line for line in said.splitlines() if len(line) > 80] == []
     assert [name for name in KINDS if name not in said] == []
+
+
+def test_the_documentation_names_every_option_and_fault(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    with pytest.raises(SystemExit):
+        read_options(["--help"])
+    options = set(re.findall(r"^  (--[a-z-]+)", capsys.readouterr().out, re.M))
+    assert [name for name in sorted(options) if f"| `{name}" not in text] == []
+    cells = [cell for line in re.findall(r"^\| (`.*?) \|", text, re.M) for cell in line.split("`")]
+    assert [name for name in KINDS if name not in cells] == []
 
 
 def test_fault_help_explains_every_fault(capsys: pytest.CaptureFixture[str]) -> None:

@@ -555,8 +555,8 @@ def test_missing_data_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("argv", "lines"),
     [
-        (["--accounts", "2", "--seed", "1"], 9),
-        (["--host", "0.0.0.0", "--no-rate-limit"], 9),
+        (["--accounts", "2", "--seed", "1"], 10),
+        (["--host", "0.0.0.0", "--no-rate-limit"], 10),
     ],
 )
 def test_it_tells_a_person_where_it_is_and_how_it_ends(
@@ -576,6 +576,7 @@ def test_it_tells_a_person_where_it_is_and_how_it_ends(
     assert said[2].startswith("WebSocket  ws://")
     assert any(line.startswith("Open beyond this machine") for line in said) is ("--host" in argv)
     assert said[-1] == "Ctrl-C ends it."
+    assert max(map(len, said)) <= 80
 
 
 def test_it_tells_a_program_in_one_line(

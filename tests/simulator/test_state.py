@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 
 from market_maker.clock import ManualClock
 from market_maker.simulator.exchange import Engine, Refused
+from market_maker.simulator.faulty_hub import FaultyHub
+from market_maker.simulator.hub import Call
 from market_maker.simulator.listings import all_instruments
 from market_maker.simulator.market.synthetic import SyntheticMarket
 from market_maker.simulator.state import BadState, State, Writer
@@ -398,6 +400,24 @@ def test_a_failed_write_leaves_the_old_file(
 
 
 # -- the whole program ------------------------------------------------------------------------
+
+
+def test_keys_given_by_a_control_call_are_kept(tmp_path: Path) -> None:
+    engine = fresh()
+    hub = FaultyHub(engine, "last", engine.clock, token="t")  # type: ignore[attr-defined]
+    account = engine.open_account()
+    file = StateFile(str(tmp_path / "state"))
+    file.restore(engine)
+    file.render(engine, hub.actions)
+    body = json.dumps({"disable": account.key}).encode()
+    headers = {"host": "localhost", "x-control-token": "t"}
+    assert hub.answer(Call("POST", "/control/key", headers, body, "127.0.0.1")).status == 200
+    text = file.render(engine, hub.actions)
+    assert text is not None
+    found = fresh(State(text)).account_by_key(account.key)
+    assert found is not None
+    assert not found.is_enabled
+    file.close()
 
 
 @pytest.mark.parametrize("ending", ["SIGTERM", "SIGINT", "SIGKILL"])
