@@ -44,6 +44,17 @@ def read_dotenv(path: Path) -> Layer:
     return Layer(values, {name: _dotenv_origin(text, name, path.name) for name in values})
 
 
+def read_secret(path: Path, label: str) -> str:
+    """The one word in the file that a setting such as BITMEX_API_KEY_FILE names."""
+    try:
+        words = path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError([f"{label}: {path}: cannot be read: {_reason(error)}"]) from error
+    if len(words) != 1:
+        raise SettingsError([f"{label}: {path} must hold one word, and holds {len(words)}"])
+    return words[0]
+
+
 def _parse(path: Path, label: str) -> ast.Module:
     try:
         return ast.parse(path.read_bytes(), label)

@@ -18,7 +18,7 @@ from market_maker.model.ticks import LotGrid, PriceGrid
 from market_maker.quoting import ladder, limits
 from market_maker.quoting.converge import Rules, converge
 from market_maker.quoting.sanity import find_nonsense
-from market_maker.settings import check, or_exit
+from market_maker.settings import check, or_exit, warnings
 from market_maker.settings import settings as global_settings
 from market_maker.utils import constants, errors, log
 
@@ -63,6 +63,8 @@ class OrderManager:
         self.settings = global_settings if settings is None else settings
         or_exit(lambda: check(self.settings))
         logger.setLevel(self.settings.LOG_LEVEL)
+        for line in warnings(self.settings):
+            logger.warning("%s", line)
         self.is_running, self.exit_code, self.is_in_on_stop = False, 0, False
         try:
             self.exchange = exchange or ExchangeInterface(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from market_maker import _settings_base
-from market_maker._settings_files import Layer, read_dotenv, read_python
+from market_maker._settings_files import Layer, read_dotenv, read_python, read_secret
 from market_maker._settings_rules import MAX_PREFIX, RULES, find_faults, misspelt
 from market_maker.utils import log
 from market_maker.utils.dotdict import dotdict
@@ -30,9 +30,11 @@ __all__ = [
     "or_exit",
     "reload",
     "settings",
+    "warnings",
 ]
 
 ENVIRONMENT_NAMES = ("BITMEX_API_KEY", "BITMEX_API_SECRET", "BASE_URL", "EXCHANGE")
+SECRET_FILES = {f"{name}_FILE": name for name in ("BITMEX_API_KEY", "BITMEX_API_SECRET")}
 DEFAULTS: dict[str, Any] = {
     name: value for name, value in vars(_settings_base).items() if name in RULES
 } | {"BITMEX_API_KEY": "", "BITMEX_API_SECRET": ""}
@@ -138,11 +140,37 @@ def _apply_symbol_file(result: Settings, symbol: Any, here: Path) -> None:
 def _apply_environment(result: Settings, environ: Mapping[str, str], here: Path) -> None:
     if (here / ".env").is_file():
         values, origins = read_dotenv(here / ".env")
+        _read_secret_files(values, origins, here)
         # A misspelt name goes in as well, for `check` to name it; others are not for us.
         ours = {n: v for n, v in values.items() if n in ENVIRONMENT_NAMES or misspelt(n)}
         result._apply(Layer(ours, origins), here / ".env")
-    found = {name: environ[name] for name in ENVIRONMENT_NAMES if environ.get(name)}
-    result._apply(Layer(found, dict.fromkeys(found, "environment")))
+    names = (*ENVIRONMENT_NAMES, *SECRET_FILES)
+    found = {name: environ[name] for name in names if environ.get(name)}
+    origins = dict.fromkeys(found, "environment")
+    _read_secret_files(found, origins, here)
+    result._apply(Layer(found, origins))
+
+
+def _read_secret_files(values: dict[str, Any], origins: dict[str, str], here: Path) -> None:
+    """Put the content of the files that `BITMEX_API_KEY_FILE` and the like name in their place."""
+    for file_name, name in SECRET_FILES.items():
+        given = values.pop(file_name, None)
+        if given and not values.get(name):
+            values[name] = read_secret(here / given, file_name)
+            origins[name] = str(given)
+
+
+def warnings(settings: Mapping[str, Any]) -> list[str]:
+    """What is unsafe about where the keys are kept, one line each."""
+    if not isinstance(settings, Settings):
+        return []
+    kept = [path for path in settings.loaded_files() if path.name == ".env"]
+    kept += [Path(settings.where(n)) for n in SECRET_FILES.values() if settings.get(n)]
+    return [
+        f"{path} can be read by other users of this machine: chmod 600 {path}"
+        for path in dict.fromkeys(kept)
+        if os.name != "nt" and path.is_file() and path.stat().st_mode & 0o077
+    ]
 
 
 def _agree(layer: Layer) -> None:

@@ -1,5 +1,6 @@
 """From settings to a desk: which exchange, at which address, with which key."""
 
+import logging
 import os
 import random
 from collections.abc import Callable, Mapping
@@ -19,6 +20,8 @@ from market_maker.quoting.limits import OrderLimits, PositionLimits
 from market_maker.simulator.child import SimulatorChild
 from market_maker.utils import log
 from market_maker.utils.errors import AuthenticationError, LossLimitReached, StopTrading
+
+logger = logging.getLogger("root")
 
 PLAY_MONEY = "simulator"
 
@@ -60,6 +63,8 @@ def open_desk(
         has_account=has_account,
         dry_run=dry_run,
     )
+    if has_account and not dry_run and not is_play_money(settings):
+        _warn_of_rights(connector, settings.BITMEX_API_KEY)
     desk.gateway.switch.is_last = lambda: journal.leave(_family(settings, connector))
     return desk
 
@@ -126,6 +131,20 @@ def _child_args(settings: Any, symbol: str) -> list[str]:
         args += ["--symbol", symbol, "--data"]
         args += [data] if isinstance(data, str) else map(str, data)
     return args
+
+
+def may_withdraw(rows: Any, key: str) -> bool:
+    """Whether *rows*, what the exchange lists of its keys, give *key* the right to withdraw."""
+    listed = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    return any(
+        "withdraw" in (row.get("permissions") or ()) for row in listed if row.get("id") == key
+    )
+
+
+def _warn_of_rights(connector: Connector, key: str) -> None:
+    answer = connector.call("GET", "/apiKey")
+    if answer.status == 200 and may_withdraw(answer.body, key):
+        logger.warning("The key may withdraw money: give the bot one that may only trade.")
 
 
 def _open_journal(settings: Any, connector: Connector, clock: Clock, dry_run: bool) -> Journal:

@@ -53,6 +53,7 @@ def test_the_captured_run_fits_80_columns() -> None:
 # -- what is named exists ---------------------------------------------------------------------
 
 OF_THE_SYSTEM = {
+    *("BITMEX_API_KEY_FILE", "BITMEX_API_SECRET_FILE"),
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "PIP_CERT"),
     *("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "XDG_STATE_HOME"),
 }
@@ -161,6 +162,7 @@ REASONS = {"Refused", "Result"}  # why an order is not placed
 SAYING = {  # functions that return or yield texts for the user
     "_settings_rules.py": {"find_faults", "_fault", "_exchange_faults", "_pair_faults"},
     "_settings_files.py": {"_failure"},
+    "settings.py": {"warnings"},
     "cli.py": {"symbol_fault"},
     "exchanges/approval.py": {
         *("_objection", "_level_objection", "_meets", "_size_objection", "object_to_one_more"),
