@@ -1,38 +1,26 @@
 """Carries out orders on one instrument: enters, amends, triggers and cancels them."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 from market_maker.simulator.accounts import Ledger
-from market_maker.simulator.amends import Change, check_unique, read_change
+from market_maker.simulator.amends import Change
+from market_maker.simulator.door import Door, contingency, is_linked
 from market_maker.simulator.entry import (
-    Refused,
+    HELD,
+    ONE_CANCELS_OTHER,
     is_post_only,
     is_reducing,
     is_waiting,
-    read_order,
 )
 from market_maker.simulator.events import Order
 from market_maker.simulator.indices import Index
 from market_maker.simulator.instruments import Instrument
-from market_maker.simulator.pegs import Trails, is_trailing, peg_limit, peg_stop
-from market_maker.simulator.pit import Pit, not_reducible, note
-from market_maker.simulator.positions import Claim, Position
-from market_maker.simulator.statements import liquidation_price
-from market_maker.simulator.tape import Shelf, Tape
-from market_maker.simulator.triggers import Triggers, price_of
-
-MAX_OPEN_ORDERS = 200  # of one account on one symbol
-MAX_STOP_ORDERS = 10
-
-_CLOSED = {
-    "Unlisted": "Instrument not listed for trading yet",
-    "Settled": "Instrument expired",
-    "Expired": "Instrument expired",
-}
+from market_maker.simulator.pegs import Trails, is_trailing
+from market_maker.simulator.pit import not_reducible, note
+from market_maker.simulator.positions import Position
+from market_maker.simulator.tape import Tape
+from market_maker.simulator.triggers import Triggers
 
 
-class Desk(Pit):
+class Desk(Door):
     """One instrument, and everything that is done with orders on it."""
 
     def __init__(
@@ -41,115 +29,6 @@ class Desk(Pit):
         super().__init__(spec, ledger, tape, id_base, index)
         self.triggers = Triggers()
         self._trails = Trails()
-
-    # -- checks -------------------------------------------------------------------------------
-
-    def check_new(self, account_no: int, rows: Sequence[Mapping[str, Any]]) -> list[Order]:
-        """Orders ready to submit; raises Refused if any of them may not be entered."""
-        self._check_open()
-        position = self._ledger.look(account_no, self.spec)
-        shelf = self._tape.shelf(account_no)
-        orders: list[Order] = []
-        for fields in rows:
-            order = read_order(fields, self.spec, self.grid, account_no, position.qty)
-            if "pegPriceType" in order.extra:
-                self._peg(order)
-            if order.cl_ord_id:
-                check_unique(order.cl_ord_id, shelf)
-                if any(order.cl_ord_id == other.cl_ord_id for other in orders):
-                    raise Refused("Duplicate clOrdID")
-            orders.append(order)
-        self._check_caps(shelf, orders)
-        if position.qty:
-            for order in orders:
-                self._check_exit(position, account_no, order.side, order.price_ticks)
-        # stops take no margin before they trigger
-        extra = [
-            self._claim(position, order.side, order.order_qty, order.price_ticks)
-            for order in orders
-            if order.stop_ticks is None and not is_reducing(order)
-        ]
-        self._check_funds(account_no, position, extra)
-        return orders
-
-    def check_amends(
-        self, account_no: int, asked: Sequence[tuple[Order, Mapping[str, Any]]]
-    ) -> list[Change]:
-        """Changes ready to apply; raises Refused if any of them may not be made."""
-        self._check_open()
-        shelf, now_s = self._tape.shelf(account_no), self._tape.now()
-        changes = [
-            read_change(order, fields, self.spec, self.grid, shelf, now_s)
-            for order, fields in asked
-        ]
-        position, extra = self._position(account_no), []
-        for change in changes:
-            order = change.order
-            if is_waiting(order):
-                if change.peg_offset is not None:
-                    market = self._market_of(order)
-                    change.stop_ticks = peg_stop(order, change.peg_offset, market, self.grid)
-                continue
-            if position.qty:
-                self._check_exit(position, account_no, order.side, change.price_ticks)
-            leaves = change.order_qty - order.cum_qty
-            now = self._claim(position, order.side, leaves, change.price_ticks)
-            was = self._claim(position, order.side, order.leaves_qty, order.price_ticks)
-            extra.append(now.less(was))
-        self._check_funds(account_no, position, extra)
-        return changes
-
-    def _peg(self, order: Order) -> None:
-        """Set the price or stopPx that an order gives by its distance from the market."""
-        if is_trailing(order):
-            offset, market = order.extra["pegOffsetValue"], self._market_of(order)
-            order.stop_ticks = peg_stop(order, offset, market, self.grid)
-        else:
-            quote = self.display.quote()
-            peg_limit(order, quote.bid_ticks, quote.ask_ticks, self.grid)
-
-    def _market_of(self, order: Order) -> float:
-        """The price that triggers the order, as it is now."""
-        return self.display.price_named(price_of(order))
-
-    def _check_open(self) -> None:
-        if not self.is_open:
-            raise Refused(_CLOSED.get(self.display.state, "Market is not open"))
-
-    def _check_caps(self, shelf: Shelf, orders: list[Order]) -> None:
-        stops = sum([order.stop_ticks is not None for order in orders])
-        if len(shelf.open) + len(orders) <= MAX_OPEN_ORDERS and not stops:
-            return
-        ours = [order for order in shelf.open.values() if order.symbol == self.spec.symbol]
-        if len(ours) + len(orders) > MAX_OPEN_ORDERS:
-            raise Refused(f"Too many open orders. The maximum count allowed is {MAX_OPEN_ORDERS}.")
-        if stops and stops + sum(map(is_waiting, ours)) > MAX_STOP_ORDERS:
-            raise Refused(f"Too many stop orders. The maximum count allowed is {MAX_STOP_ORDERS}.")
-
-    def _check_funds(self, account_no: int, position: Position, extra: Sequence[Claim]) -> None:
-        reason = self._ledger.refusal(account_no, position, extra)
-        if reason:
-            raise Refused(reason)
-
-    def _check_exit(
-        self, position: Position, account_no: int, side: str, price_ticks: int | None
-    ) -> None:
-        """Refuse what a liquidation would forestall: an exit beyond the liquidation price."""
-        if price_ticks is None or (position.qty > 0) == (side == "Buy"):
-            return
-        price, mark = self.grid.price(price_ticks), self.display.mark_price
-        if (price > mark) == (side == "Sell"):
-            return
-        limit = liquidation_price(self._ledger, account_no, position)
-        if side == "Sell" and price < limit:
-            raise Refused("Order price is below the liquidation price of current long position")
-        if side == "Buy" and price > limit:
-            raise Refused("Order price is above the liquidation price of current short position")
-
-    def _claim(self, position: Position, side: str, qty: int, price_ticks: int | None) -> Claim:
-        mark = self.display.mark_price
-        price = mark if price_ticks is None else self.grid.price(price_ticks)
-        return position.claim(side, qty, price)
 
     # -- a customer's orders ------------------------------------------------------------------
 
@@ -160,7 +39,7 @@ class Desk(Pit):
         self._tape.shelf(order.account).add(order)
         self._tape.touch(order.account, self.spec.symbol)
         self._tape.count_quote(order.account)
-        if order.stop_ticks is not None:
+        if is_waiting(order):
             self._tape.order_event(order, "New", is_first=True)
             self._wait(order)
             return
@@ -233,12 +112,36 @@ class Desk(Pit):
 
     def wake(self) -> None:
         """Fire what the prices of now set off; each may move the last price for the next."""
-        if not self.triggers or not self.is_open:
-            return
-        while order := self._due():
-            self._fire(order)
-        if self._trails:
+        while True:
+            if self.linked:
+                self._follow(self.linked.pop(0))
+            elif self.triggers and self.is_open and (order := self._due()):
+                self._fire(order)
+            else:
+                break
+        if self._trails and self.is_open:
             self._trail()
+
+    def _follow(self, order: Order) -> None:
+        """Do to linked orders what the trade or the end of *order* means to them."""
+        for other in self._tape.shelf(order.account).open_orders():
+            if not is_linked(order, other) or other.leaves_qty <= 0:
+                continue
+            if contingency(order) == ONE_CANCELS_OTHER == contingency(other):
+                self.cancel(other, "Canceled by a linked order")
+            elif HELD in other.extra and order.ord_status == "Filled":
+                self._release(other)
+            elif HELD in other.extra and order.leaves_qty <= 0:
+                self.cancel(other, "Canceled by a linked order")
+
+    def _release(self, order: Order) -> None:
+        """An order that was held back comes to life."""
+        self._stop_waiting(order)
+        order.extra = {name: value for name, value in order.extra.items() if name != HELD}
+        if is_waiting(order):
+            self._wait(order)
+        else:
+            self._activate(order)
 
     def _trail(self) -> None:
         """Let trailing stops follow the market."""
@@ -250,11 +153,15 @@ class Desk(Pit):
 
     def _wait(self, order: Order) -> None:
         """Let the order wait for its trigger price."""
+        if HELD in order.extra:
+            return
         self.triggers.add(order)
         if is_trailing(order):
             self._trails.add(order, self._market_of(order), self._tape.now())
 
     def _stop_waiting(self, order: Order) -> None:
+        if HELD in order.extra:
+            return
         self.triggers.remove(order)
         self._trails.discard(order)
 
@@ -263,11 +170,17 @@ class Desk(Pit):
         return self.triggers.due(display.trigger_prices(), display.last_price, display.mark_price)
 
     def _fire(self, order: Order) -> None:
-        """A waiting order becomes a market or limit order, if the account can carry it."""
+        """A waiting order has met its price."""
         self._stop_waiting(order)
-        position = self._position(order.account)
         order.triggered = "StopOrderTriggered"
         order.text = f"Triggered: Order stopPx reached\n{note(order)}"
+        if contingency(order) == ONE_CANCELS_OTHER:
+            self.linked.append(order)
+        self._activate(order)
+
+    def _activate(self, order: Order) -> None:
+        """A waiting order becomes a market or limit order, if the account can carry it."""
+        position = self._position(order.account)
         if order.extra.get("closes_all"):
             order.order_qty = order.leaves_qty = abs(position.qty) or order.leaves_qty
         reason = self._stillborn(order, position)

@@ -17,6 +17,8 @@ PRICED_TYPES = LIMIT_TYPES | {"Pegged"}  # those that can rest in the book
 STOP_TYPES = frozenset({"Stop", "StopLimit", "MarketIfTouched", "LimitIfTouched"})
 RESTING_LIFETIMES = frozenset({"GoodTillCancel", "Day"})
 TRIGGERS = frozenset({"MarkPrice", "LastPrice", "IndexPrice"})
+ONE_CANCELS_OTHER, ONE_TRIGGERS_OTHER = "OneCancelsTheOther", "OneTriggersTheOther"
+HELD = "held"  # in `extra`: the order waits until the one that triggers it has filled
 
 _SUBMITTED = "Submitted via API."
 _LIFETIMES = RESTING_LIFETIMES | {"ImmediateOrCancel", "FillOrKill"}
@@ -45,8 +47,10 @@ def is_reducing(order: Order) -> bool:
 
 
 def is_waiting(order: Order) -> bool:
-    """Whether the order waits for its trigger price and so is not in the book yet."""
-    return order.stop_ticks is not None and not order.triggered
+    """Whether the order waits for its trigger price or for another order to fill."""
+    if order.stop_ticks is not None and not order.triggered:
+        return True
+    return bool(order.extra) and HELD in order.extra
 
 
 def read_order(
@@ -66,13 +70,11 @@ def read_order(
     instructions = _read_instructions(str(fields.get("execInst") or ""))
     if instructions or order_type == "Pegged":
         _check_instructions(instructions, order_type, lifetime)
-    if fields.get("contingencyType"):
-        raise Refused("Unsupported contingencyType")
     side, qty, is_whole = _side_and_qty(fields, spec, instructions, position_qty, order_type)
     if is_whole:
         extra["closes_all"] = True
-    if link := fields.get("clOrdLinkID"):
-        extra["clOrdLinkID"] = str(link)
+    if fields.get("clOrdLinkID") or fields.get("contingencyType"):
+        _read_link(fields, extra)
     is_limit = order_type in LIMIT_TYPES
     return Order(
         "", account_no, spec.symbol, side, qty,
@@ -113,6 +115,17 @@ def _read_peg(fields: Mapping[str, Any], order_type: str) -> dict[str, object]:
     if order_type not in (STOP_TYPES if name == "TrailingStopPeg" else ("Pegged",)):
         raise Refused("Invalid pegPriceType for ordType")
     return {"pegPriceType": name, "pegOffsetValue": offset}
+
+
+def _read_link(fields: Mapping[str, Any], extra: dict[str, object]) -> None:
+    link, contingency = fields.get("clOrdLinkID"), fields.get("contingencyType")
+    if contingency and contingency not in (ONE_CANCELS_OTHER, ONE_TRIGGERS_OTHER):
+        raise Refused("Unsupported contingencyType")
+    if not link:
+        raise Refused("Invalid clOrdLinkID for contingencyType")
+    extra["clOrdLinkID"] = str(link)
+    if contingency:
+        extra["contingencyType"] = contingency
 
 
 def _stop_price(given: Any, order_type: str, spec: Instrument, grid: PriceGrid) -> int | None:

@@ -2,7 +2,7 @@
 
 from market_maker.simulator.accounts import MARKET, Ledger
 from market_maker.simulator.display import Display
-from market_maker.simulator.entry import RESTING_LIFETIMES, is_reducing
+from market_maker.simulator.entry import ONE_TRIGGERS_OTHER, RESTING_LIFETIMES, is_reducing
 from market_maker.simulator.events import Fill, Order
 from market_maker.simulator.indices import Index
 from market_maker.simulator.instruments import Instrument
@@ -24,6 +24,7 @@ class Pit:
         self.book = Book(id_base)
         self.display = Display(spec, self.book, ledger, tape)
         self.quirks = Quirks()
+        self.linked: list[Order] = []  # whose trade or end means something to other orders
         self._ledger, self._tape, self.index = ledger, tape, index
         index.follow(self.display, spec.index_symbol)
 
@@ -104,6 +105,8 @@ class Pit:
     def _end(
         self, order: Order, reason: str, *, is_first: bool = False, status: str = "Canceled"
     ) -> None:
+        if order.extra.get("contingencyType") == ONE_TRIGGERS_OTHER:
+            self.linked.append(order)
         order.leaves_qty, order.working, order.ord_status = 0, False, status
         if status == "Rejected":
             order.rej_reason = reason
@@ -164,6 +167,8 @@ class Pit:
         cost, realised = position.trade(qty if order.side == "Buy" else -qty, price)
         rate = position.fees.maker if is_maker and not is_hidden else position.fees.taker
         fee = self._ledger.charge(position, rate, cost)
+        if order.extra and "contingencyType" in order.extra:
+            self.linked.append(order)
         if not order.cum_qty:
             self._tape.count_dealt(order.account)
         order.leaves_qty -= qty

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market_maker.clock import ManualClock
+from market_maker.simulator.entry import is_waiting
 from market_maker.simulator.events import Event, Order, OrderEvent
 from market_maker.simulator.exchange import Engine, Refused
 from market_maker.simulator.instruments import ETHUSD, XBTUSD, Instrument
@@ -376,6 +377,59 @@ def test_a_trailing_stop_follows_the_market_away_and_waits_for_its_return(
     assert order.triggered == "StopOrderTriggered"
 
 
+OCO = {"clOrdLinkID": "bracket", "contingencyType": "OneCancelsTheOther"}
+OTO = {"clOrdLinkID": "entry", "contingencyType": "OneTriggersTheOther"}
+
+
+def test_the_first_of_linked_orders_that_trades_or_fires_cancels_the_others(venue: Venue) -> None:
+    profit = venue.place(venue.us, -300, 61000.0, **OCO)
+    loss = venue.place(venue.us, -300, stopPx=59000.0, **OCO)
+    plain = venue.place(venue.us, -300, 62000.0, clOrdLinkID="bracket")
+    venue.place(venue.them, 100, 61000.0)
+    assert (profit.leaves_qty, loss.ord_status) == (200, "Canceled")
+    again = venue.place(venue.us, -300, 58000.0, stopPx=59000.0, **OCO)
+    venue.set_index(59000.0)
+    assert (again.triggered, profit.ord_status) == ("StopOrderTriggered", "Canceled")
+    assert plain.ord_status == "New"
+
+
+def test_an_order_of_ones_own_account_may_meet_what_it_is_linked_to(venue: Venue) -> None:
+    rests = venue.place(venue.us, -300, 60000.0, **OCO)
+    takes = venue.place(venue.us, 100, 60000.0, **OCO)
+    assert (takes.ord_status, rests.ord_status, rests.cum_qty) == ("Filled", "Canceled", 100)
+    assert venue.engine.book("XBTUSD") == ([], [])
+
+
+def test_a_filled_order_lets_the_others_begin(venue: Venue) -> None:
+    entry = venue.place(venue.us, 200, 60000.0, **OTO)
+    profit = venue.place(venue.us, -200, 61000.0, clOrdLinkID="entry")
+    loss = venue.place(venue.us, -200, stopPx=59000.0, clOrdLinkID="entry", execInst="ReduceOnly")
+    assert (profit.ord_status, profit.working) == ("New", False)
+    venue.amend(profit, price=61500.0)
+    venue.place(venue.them, -100, 60000.0)
+    venue.set_index(58000.0)
+    assert (profit.working, loss.triggered) == (False, ""), "half is not enough"
+    venue.set_index(60000.0)
+    venue.place(venue.them, -100, 60000.0)
+    assert (entry.ord_status, profit.working, loss.working) == ("Filled", True, False)
+    assert list(venue.told(profit)) == ["New", "Replaced", "TriggeredOrActivatedBySystem"]
+    _, asks = venue.engine.book("XBTUSD")
+    assert [(level.price_ticks, level.size) for level in asks] == [(123_000, 200)]
+    venue.set_index(59000.0)
+    assert loss.triggered == "StopOrderTriggered"
+
+
+def test_an_order_that_ends_unfilled_takes_the_others_with_it(venue: Venue) -> None:
+    entry = venue.place(venue.us, 200, 60000.0, **OTO)
+    held = venue.place(venue.us, -200, 61000.0, clOrdLinkID="entry")
+    early = venue.place(venue.us, -200, 61000.0, clOrdLinkID="entry")
+    assert venue.engine.cancel(venue.us, [early.order_id])[0].error == ""
+    venue.engine.cancel(venue.us, [entry.order_id])
+    assert held.ord_status == "Canceled"
+    free = venue.place(venue.us, -200, 61000.0, clOrdLinkID="entry")
+    assert free.working
+
+
 def test_waiting_orders_stand_in_the_order_in_which_they_fire() -> None:
     triggers, orders = Triggers(), {}
     for name, side, stop in [("b", "Buy", 110), ("a", "Buy", 105), ("c", "Buy", 105),
@@ -406,6 +460,7 @@ ACTION = st.tuples(
     st.sampled_from(["", "ReduceOnly", "Close", "LastPrice", "IndexPrice,ReduceOnly"]),
     st.sampled_from([None, "Day", "ImmediateOrCancel"]),
     st.sampled_from([None, 0, 1, 2]),
+    st.sampled_from([{}, {}, OCO, OTO, {"clOrdLinkID": "entry"}]),
     st.integers(-12, 12),
     st.integers(1, 6),
 )
@@ -414,17 +469,18 @@ ACTION = st.tuples(
 @settings(max_examples=80, deadline=None)
 @given(st.lists(ACTION, max_size=60), st.sampled_from([XBTUSD, ETHUSD]))
 def test_stops_and_hidden_orders_keep_the_books_balanced(
-    actions: list[tuple[str, int, str, str | None, int | None, int, int]], spec: Instrument
+    actions: list[tuple[str, int, str, str | None, int | None, dict[str, str], int, int]],
+    spec: Instrument,
 ) -> None:
     venue = Venue(spec)
     engine, market = venue.engine, venue.engine.liquidity(spec.symbol)
     accounts = [venue.us, venue.them, engine.open_account(3_000_000).number]
     middle = spec.grid().nearest(spec.start_price)
-    for what, who, inst, lifetime, display, offset, lots in actions:
+    for what, who, inst, lifetime, display, link, offset, lots in actions:
         account, qty = accounts[who], lots * spec.lot_size
         side, price = ("Buy" if offset < 0 else "Sell"), spec.grid().price(middle + offset)
         fields: dict[str, Any] = {"side": "Buy" if (offset + lots) % 2 else "Sell"}
-        fields |= {"timeInForce": lifetime, "execInst": inst}
+        fields |= {"timeInForce": lifetime, "execInst": inst, **link}
         open_orders = [o for o in engine.orders(account) if o.leaves_qty]
         try:
             if what == "place":
@@ -466,7 +522,7 @@ def check(engine: Engine, symbol: str, accounts: list[int]) -> None:
     for account in accounts:
         row = engine.position_row(account, symbol)
         for order in engine.orders(account):
-            waits = order.stop_ticks is not None and not order.triggered
+            waits = is_waiting(order)
             assert order.working == (order.leaves_qty > 0 and not waits)
             if order.leaves_qty:
                 assert order.order_qty == order.cum_qty + order.leaves_qty
