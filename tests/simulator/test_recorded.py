@@ -1,6 +1,10 @@
 """The recorded market: hand-worked queues, the real recording, and files that are wrong."""
 
+import csv
 import gzip
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -337,6 +341,85 @@ def test_a_folder_plays_its_latest_day(symbol: str) -> None:
     assert market.instrument.lot_size == 1
     clock.sleep(10)
     assert len(engine.book(symbol)[0]) == 10
+
+
+class PaperQueue:
+    """Our bid of one contract in the real recording, worked out on paper beside the exchange.
+
+    It knows the two files only, and the rules of docs/markets.md.
+    """
+
+    def __init__(self, placed_s: float) -> None:
+        self.rows = sorted([*self.books(), *self.trades()], key=lambda row: row[:2])
+        self.zero_s = next(row[0] for row in self.rows if row[1] == 1)
+        self.placed_s = self.zero_s + placed_s
+        self.price = self.ahead = self.behind = 0.0
+
+    @staticmethod
+    def read(kind: str) -> Iterator[dict[str, str]]:
+        with gzip.open(SHARED / f"bitmex_XBTUSD_{kind}_{DAY}.csv.gz", "rt") as file:
+            yield from csv.DictReader(file)
+
+    def books(self) -> Iterator[tuple[float, int, dict[float, int], float]]:
+        for row in islice(self.read("book10"), 30_000):
+            bids = {float(row[f"bidPrice{i}"]): int(row[f"bidSize{i}"]) for i in range(10)}
+            time_s = datetime.fromisoformat(row["timestamp"]).timestamp()
+            yield time_s, 1, bids, float(row["askPrice0"])
+
+    def trades(self) -> Iterator[tuple[float, int, dict[float, int], float]]:
+        for row in islice(self.read("trades"), 1, 3_000):
+            sold = {float(row["price"]): int(row["size"])} if row["side"] == "Sell" else {}
+            yield datetime.fromisoformat(row["timestamp"]).timestamp(), 0, sold, 0.0
+
+    def filled_after_s(self) -> float:
+        """When it is filled, in seconds from the start of the recording."""
+        for time_s, kind, bids, ask in self.rows:
+            if time_s <= self.placed_s:
+                if kind == 1:
+                    self.price = max(bids)
+                    self.ahead = bids[self.price]
+                continue
+            is_filled = self.trade(bids) if kind == 0 else self.book(bids, ask)
+            if is_filled:
+                return time_s - self.zero_s
+        raise AssertionError("never filled")
+
+    def trade(self, sold: dict[float, int]) -> bool:
+        for price, size in sold.items():
+            if price < self.price or (price == self.price and size > self.ahead):
+                return True
+            if price == self.price:
+                self.ahead -= size
+        return False
+
+    def book(self, bids: dict[float, int], ask: float) -> bool:
+        if ask <= self.price:
+            return True
+        if self.price >= min(bids):
+            less = self.ahead + self.behind - bids.get(self.price, 0)
+            if less < 0:
+                self.behind -= less
+            else:
+                self.ahead -= max(0, less - self.behind)
+                self.behind = max(0, self.behind - less)
+        return False
+
+
+@needs_recording
+@pytest.mark.parametrize("placed_s", [0.05, 13.0, 33.0, 40.0, 140.0, 200.0])
+def test_a_real_queue_fills_us_when_paper_says(placed_s: float) -> None:
+    paper = PaperQueue(placed_s)
+    filled_s = paper.filled_after_s()
+    replay = Replay(SHARED)
+    replay.until(placed_s)
+    bid = replay.engine.grid("XBTUSD").price(replay.engine.quote("XBTUSD").bid_ticks or 0)
+    assert bid == paper.price
+    replay.place(1, bid)
+    replay.until(filled_s - 0.0005)
+    assert replay.fills() == []
+    replay.until(filled_s + 0.0005)
+    print(f"placed at {bid} after {placed_s} s, filled after {filled_s:.3f} s")
+    assert [(qty, price) for _, qty, price in replay.fills()] == [(1, bid)]
 
 
 @needs_recording

@@ -2,7 +2,7 @@
 
 import gzip
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
@@ -59,6 +59,8 @@ PRINT, BOOK, INDEX = 0, 1, 2  # the `order` of each kind
 
 def fault(data: object, what: str) -> SettingsError:
     """The error for data that cannot be played, on one line."""
+    if isinstance(data, Sequence) and len(data) == 1:
+        data = data[0]
     where = data if isinstance(data, str | Path) else "the recorded data"
     return SettingsError([f"{where}: {what}"])
 
