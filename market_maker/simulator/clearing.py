@@ -95,6 +95,7 @@ class Clearing:
             for order in shelf.open_orders():
                 if order.symbol == symbol and order.leaves_qty > 0:
                     desk.cancel(order, "Instrument expired")
+        desk.clear_market()
         house = self._ledger.position(HOUSE, desk.spec)
         for account_no, position in self._ledger.holders(symbol):
             if account_no != HOUSE:

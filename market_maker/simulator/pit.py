@@ -37,6 +37,13 @@ class Pit:
         self.spec, self.grid, self.contract = spec, spec.grid(), spec.contract()
         self.display.respec(spec)
 
+    def clear_market(self) -> None:
+        """Take all anonymous liquidity out of the book."""
+        for side in (self.book.bids, self.book.asks):
+            for price_ticks in list(side.prices()):
+                size = self.book.market_size(side.side, price_ticks)
+                self.book.shrink_market(side.side, price_ticks, size)
+
     def trade(
         self, taker_side: str, queue: Queue, place: Place, qty: int, taker: Order | None
     ) -> None:

@@ -141,15 +141,17 @@ class Position:
         levels = self.open_at[side]
         before = levels.get(price, 0)
         after = before + qty
-        was, now = self.contract.value(before, price), self.contract.value(after, price)
-        premium = self._premium(side, after, price, now) - self._premium(side, before, price, was)
+        was = self.contract.value(before, price) if before else 0
+        now = self.contract.value(after, price) if after else 0
         if after:
             levels[price] = after
         else:
             levels.pop(price, None)
         self.open_qty[side] += qty
         self.open_cost[side] += now - was
-        self.open_premium[side] += premium
+        if (price > self.mark_price) == (side == "Buy"):
+            premium = self._premium(side, after, price, now)
+            self.open_premium[side] += premium - self._premium(side, before, price, was)
 
     def revalue(self, mark_price: float) -> None:
         """A new mark price, from which the premium of open orders follows."""
@@ -167,7 +169,7 @@ class Position:
 
         What reduces the position is free. Of buys and sells that could not both be held only
         the dearer counts, contract by contract (captured 2018-08-16: short 219, 2100 open on
-        each side at 33689100 and 32265300 make 33540619).
+        each side at 33689100 and 32265300 make 33540619, each part rounded up).
         """
         # spelled out for each side: every order comes through here several times
         buys, sells = self.open_qty["Buy"], self.open_qty["Sell"]
@@ -191,7 +193,7 @@ class Position:
         less, less_cost, more, more_cost = buys, buy_cost, sells, sell_cost
         if (sells, sell_cost) < (buys, buy_cost):
             less, less_cost, more, more_cost = sells, sell_cost, buys, buy_cost
-        return max(more_cost, less_cost + _portion(more_cost, more - less, more)), premium
+        return max(more_cost, less_cost + _portion_up(more_cost, more - less, more)), premium
 
     def order_margin(self, extra: Iterable[Claim] = ()) -> int:
         """Margin for open orders, with *extra* on top: initial, fees in and out, premium."""
@@ -234,7 +236,7 @@ class Position:
 def _beyond(held: int, qty: int, cost: int, premium: int) -> tuple[int, int, int]:
     """What of *qty* contracts is left when *held* of them only reduce, with cost and premium."""
     left = max(0, qty - held)
-    return left, _portion(cost, left, qty), _portion(premium, left, qty)
+    return left, _portion_up(cost, left, qty), _portion_up(premium, left, qty)
 
 
 def _portion(cost: int, part: int, whole: int) -> int:
@@ -243,3 +245,8 @@ def _portion(cost: int, part: int, whole: int) -> int:
         return 0
     nearest = (2 * abs(cost) * part + whole) // (2 * whole)
     return -nearest if cost < 0 else nearest
+
+
+def _portion_up(cost: int, part: int, whole: int) -> int:
+    """*part* / *whole* of an unsigned *cost*, rounded up."""
+    return -(-cost * part // whole) if part else 0

@@ -317,3 +317,17 @@ def test_a_small_trade_has_the_sizes_of_real_ones() -> None:
     sizes = sorted(event.qty for event in events if isinstance(event, TradeEvent))
     assert sizes[len(sizes) // 2] <= 300
     assert sizes[-len(sizes) // 100] > 20_000
+
+
+def test_the_next_future_has_a_market_as_soon_as_the_last_one_has_settled() -> None:
+    expiry_s = 1_601_035_200.0  # 2020-09-25 12:00 UTC
+    clock = ManualClock(expiry_s - 60)
+    engine = Engine(clock, market=SyntheticMarket(3), seed=3)
+    clock.attach(engine)
+    assert engine.book("XBTU20")[0]
+    clock.sleep(90)
+    assert engine.book("XBTU20") == ([], [])
+    quote, grid = engine.quote("XBTZ20"), engine.grid("XBTZ20")
+    assert quote.bid_ticks is not None
+    index = engine.instrument_row(".BXBT")["markPrice"]
+    assert grid.price(quote.bid_ticks) == pytest.approx(index, rel=0.001)

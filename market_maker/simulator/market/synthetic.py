@@ -13,8 +13,8 @@ follow in proportion, each with a small wandering basis of its own and takers of
 """
 
 from collections.abc import Sequence
-from heapq import heapify, heapreplace
-from math import log
+from heapq import heappop, heappush, heapreplace
+from math import inf, log
 from random import Random
 
 from market_maker.model.rows import Side
@@ -37,27 +37,40 @@ class SyntheticMarket:
         self._rng = Random(seed)
         self._flow = flow
         self._agenda: list[tuple[float, int, _Traders]] = []
+        self._engine: Engine | None = None
+        self._leaders: dict[str, _Traders] = {}  # underlying -> who has its fair price
+        self._opened: set[str] = set()
 
     def bind(self, engine: Engine) -> None:
         """Open the books of all the engine's instruments."""
-        self._agenda = []
-        leaders: dict[str, _Traders] = {}  # underlying -> who has its fair price
-        for number, symbol in enumerate(engine.symbols()):
-            rng = Random(self._rng.getrandbits(64))
-            market = engine.liquidity(symbol)
-            leader = leaders.get(market.spec.underlying)
-            traders = _Traders(market, rng, self._flow, engine.now(), leader)
-            leaders.setdefault(market.spec.underlying, traders)
-            self._agenda.append((traders.next_time(), number, traders))
-        heapify(self._agenda)
+        self._agenda, self._engine = [], engine
+        self._leaders, self._opened = {}, set()
+        self._open_books(engine)
 
     def next_time(self) -> float | None:
         return self._agenda[0][0] if self._agenda else None
 
     def step(self) -> None:
-        _, number, traders = self._agenda[0]
+        due_s, number, traders = self._agenda[0]
+        if due_s > traders.until_s and self._engine is not None:
+            heappop(self._agenda)  # the contract has expired, and the next one is listed
+            self._open_books(self._engine)
+            return
         traders.step()
         heapreplace(self._agenda, (traders.next_time(), number, traders))
+
+    def _open_books(self, engine: Engine) -> None:
+        """Make a market in what is listed and has none yet."""
+        for symbol in engine.symbols():
+            if symbol in self._opened:
+                continue
+            rng = Random(self._rng.getrandbits(64))
+            market = engine.liquidity(symbol)
+            leader = self._leaders.get(market.spec.underlying)
+            traders = _Traders(market, rng, self._flow, engine.now(), leader)
+            self._leaders.setdefault(market.spec.underlying, traders)
+            heappush(self._agenda, (traders.next_time(), len(self._opened), traders))
+            self._opened.add(symbol)
 
 
 class _Traders:
@@ -73,8 +86,9 @@ class _Traders:
     ) -> None:
         self._market, self._rng, self._flow = market, rng, flow
         self._lot, self._grid = market.spec.lot_size, market.grid
+        self.until_s = market.spec.expiry_s or inf
         self._fair = market.grid.nearest(market.spec.start_price) + 0.5  # ticks
-        self._home = self._fair
+        self._home = self._fair / (leader.progress() if leader else 1.0)
         self._leader, self._basis = leader, 0.0  # ticks
         self._trend, self._trend_until_s, self._moved_s = 0.0, now_s, now_s
         self._sizes: dict[Side, dict[int, int]] = {"Buy": {}, "Sell": {}}  # what we mean to show
