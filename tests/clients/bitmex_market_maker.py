@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from harness import Exchange, agree, check, main, until
+from harness import Exchange, Failed, agree, check, main, until
 
 # Today's websocket-client calls the bot's handlers with one argument more than they take.
 REQUIREMENTS = ("bitmex-market-maker==1.6.1", "websocket-client==0.57.0")
@@ -42,6 +42,8 @@ def client(exchange: Exchange) -> None:
     account = exchange.account
     text = SETTINGS.format(base_url=account.base_url, key=account.key, secret=account.secret)
     Path("settings.py").write_text(text, encoding="utf-8")
+    # a script in the background ignores Ctrl-C, and what it starts would too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     log = Path("bot.log")
     with log.open("w") as out:
         command = [sys.executable, "-u", str(Path(sys.executable).with_name("marketmaker"))]
@@ -50,12 +52,20 @@ def client(exchange: Exchange) -> None:
         quoting(exchange, bot, log)
     finally:
         bot.send_signal(signal.SIGINT)
-        bot.wait(30)
+        stop(bot)
     # its exit handler prints a traceback of its own SystemExit
     working, ended, _ = log.read_text(encoding="utf-8").partition("Shutting down")
     trouble = [line for line in working.splitlines() if TROUBLE.search(line)]
     check("its log shows no error", not trouble, "\n".join(trouble[:5]) or None)
     check("it ends on Ctrl-C and cancels", ended)
+
+
+def stop(bot: "subprocess.Popen[bytes]") -> None:
+    try:
+        bot.wait(30)
+    except subprocess.TimeoutExpired:
+        bot.kill()
+        raise Failed("it does not end on Ctrl-C") from None
 
 
 def quoting(exchange: Exchange, bot: "subprocess.Popen[bytes]", log: Path) -> None:
