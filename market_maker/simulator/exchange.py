@@ -223,6 +223,8 @@ class Engine(Records):
             error = ""
             if order is None:
                 error = "Unable to cancel order"
+                if name in order_ids:
+                    self._tape.reject_cancel(account_no, name)
             elif order.leaves_qty <= 0:
                 error = f"Unable to cancel order due to existing state: {order.ord_status}"
             else:

@@ -168,6 +168,16 @@ class Tape:
         for listener in self.listeners:
             listener(event)
 
+    def reject_cancel(self, account_no: int, order_id: str) -> None:
+        """Report that an account asked to cancel an order there is not; nothing of it is kept."""
+        now_s = self.now()
+        order = Order(
+            order_id, account_no, "", "", 0, None, ord_status="Rejected",
+            text="Invalid orderID", rej_reason="Invalid orderID",
+        )  # fmt: skip
+        exec_id = self.new_exec_id()
+        self.emit(OrderEvent(now_s, order, "CancelReject", exec_id, is_first=False))
+
     def _liquidation_event(self, order: Order, is_first: bool) -> None:
         """Tell of the liquidation engine's order what the public may know."""
         if order.price_ticks is None:

@@ -116,6 +116,7 @@ class Scene:
         self.engine.liquidity("XBTUSD").set_index(60_100.0)
         self.clock.sleep(60)
         self._trade(self.other.number, 100, 60_010)
+        self.engine.cancel(mine, ["ece0a2cc-7729-4f4c-bc6c-65d7c723e75b"])
         self.engine.request_withdrawal(mine, {"amount": 1000, "address": "there"})
         self.clock.sleep(24 * 3600)
         self.engine.place(mine, fields)
@@ -316,6 +317,14 @@ SAMPLE_ROWS = [
     ("ws_trade", "trade", lambda s: [r for r in s.rows("trade", "insert") if r["size"]], ()),
     ("ws_trade_bin_1m", "tradeBin1m", lambda s: s.rows("tradeBin1m", "insert")[:2], ()),
     (
+        "ws_execution_cancel_reject",
+        "execution",
+        lambda s: [
+            row for row in s.rows("execution", "insert") if row["execType"] == "CancelReject"
+        ],
+        (),
+    ),
+    (
         "http_get_instrument_xbtusd",
         "instrument",
         lambda s: s.get("/instrument", symbol="XBTUSD"),
@@ -372,6 +381,11 @@ def test_recorded_columns_are_those_of_the_table(name: str, table: str) -> None:
     with gzip.open(DATA / name, "rt") as file:
         header = next(csv.reader(file))
     assert set(header) == set(scene("last").partials[table]["types"])
+
+
+def test_a_cancel_in_vain_was_not_told_by_the_old_api() -> None:
+    kinds = {row["execType"] for row in scene("classic").rows("execution", "insert")}
+    assert "CancelReject" not in kinds
 
 
 PRINTED = {"timestamp", "symbol", "side", "size", "price", "tickDirection", "trdType"}

@@ -236,6 +236,39 @@ def test_bins_come_when_their_time_is_over_though_nothing_happens(profile: str) 
     assert room.rows("tradeBin5m")[0][1]["volume"] == 100
 
 
+def test_a_future_that_expired_can_still_be_asked_for() -> None:
+    room = Room(follows=("settlement",))
+    order = {"symbol": "XBTU20", "orderQty": 100, "price": 60_000}
+    room.engine.place(room.mine.number, order)
+    room.engine.place(room.other.number, {**order, "orderQty": -100})
+    room.clock.sleep(12.5 * 86400)
+    ((_, row),) = room.rows("settlement")
+    assert (row["symbol"], row["settlementType"]) == ("XBTU20", "Settlement")
+    assert room.get("/settlement") == room.get("/settlement", symbol="xbtu20") == [row]
+    kinds = {row["execType"] for row in room.get("/execution", symbol="XBTU20")}
+    assert {"New", "Trade", "Settlement"} <= kinds
+    assert "XBTU20" not in {row["symbol"] for row in room.get("/instrument/active")}
+
+
+def test_a_liquidation_is_told_as_an_order_of_its_own() -> None:
+    room = Room(follows=("liquidation", "execution", "order", "position"))
+    room.trade(1000, 60_000)
+    room.told.clear()
+    room.engine.liquidate(room.mine.number, "XBTUSD")
+    ((action, row), *_) = room.rows("liquidation")
+    assert (action, row["side"], row["leavesQty"]) == ("insert", "Sell", 1000)
+    assert room.get("/liquidation") == [row]
+    (execution,) = [row for _, row in room.rows("execution")]
+    assert execution["text"] == "Liquidation"
+    assert execution["tradePublishIndicator"] == "DoNotPublishTrade"
+    assert room.rows("order") == []
+    assert room.rows("position")[-1][1]["currentQty"] == 0
+    other = {"symbol": "XBTUSD", "orderQty": 1000, "price": 60_010}
+    room.engine.place(room.other.number, other)
+    assert [action for action, _ in room.rows("liquidation")][-1] == "delete"
+    assert room.get("/liquidation") == []
+
+
 def test_an_index_prints_in_the_trade_table_and_has_a_history() -> None:
     room = Room(follows=("trade", "instrument:.BXBT"))
     room.engine.liquidity("XBTUSD").set_index(60_123.0)

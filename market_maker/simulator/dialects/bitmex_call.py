@@ -49,9 +49,12 @@ class Call(NamedTuple):
         return [found] if found and (with_indices or found[0] != ".") else []
 
     def of_symbol(self, rows: Iterable[Row]) -> list[Row]:
-        """*rows*, of the asked symbol only if one was asked for."""
-        wanted = self.symbols() if self.params.get("symbol") else None
-        return [row for row in rows if wanted is None or row["symbol"] in wanted]
+        """*rows*, of the asked symbol only if one was asked for; it may have expired."""
+        asked = self.params.get("symbol")
+        if not asked:
+            return list(rows)
+        wanted = find_symbol(self.feed, asked) or str(asked).strip().upper()
+        return [row for row in rows if row["symbol"] == wanted]
 
     def rows(
         self, table: Iterable[Row], keys: Iterable[str] = (), max_count: int = 500

@@ -131,9 +131,8 @@ def get_funding(call: Call) -> list[Row]:
 
 
 def get_settlements(call: Call) -> list[Row]:
-    engine = call.engine
-    found = [rows.settlement_row(e) for s in call.symbols() for e in engine.settlements(s)]
-    return call.series(found)
+    found = [rows.settlement_row(event) for event in call.engine.settlements()]
+    return call.series(call.of_symbol(found))
 
 
 def get_liquidations(call: Call) -> list[Row]:

@@ -53,6 +53,8 @@ class Private:
         wants_execution = ("execution", account) in self._asked
         if not wants_order and not wants_execution:
             return []
+        if event.exec_type == "CancelReject":
+            return self._cancel_reject(event) if wants_execution else []
         listing = self._listings[event.order.symbol]
         messages: list[Scoped] = []
         if wants_execution:
@@ -62,6 +64,13 @@ class Private:
             if order is not None:
                 messages.insert(len(messages) if event.exec_type == "Trade" else 0, order)
         return messages
+
+    def _cancel_reject(self, event: OrderEvent) -> list[Scoped]:
+        """The last API told of a cancel in vain; the order has no symbol then."""
+        if self._is_classic:
+            return []
+        scope = Scope("execution", None, event.order.account)
+        return [table_message(scope, "insert", rows.cancel_reject_row(event))]
 
     def _order_delta(self, event: OrderEvent, row: Row) -> Scoped | None:
         order_id = event.order.order_id

@@ -124,6 +124,23 @@ def execution_row(event: OrderEvent, listing: Listing) -> Row:
     return row | extra
 
 
+def cancel_reject_row(event: OrderEvent) -> Row:
+    """The record of a cancel that named no order of the account."""
+    order, time = event.order, iso(event.time_s)
+    return {
+        "execID": event.exec_id,
+        "orderID": order.order_id,
+        "account": order.account,
+        "execType": event.exec_type,
+        "ordStatus": order.ord_status,
+        "workingIndicator": False,
+        "ordRejReason": order.rej_reason,
+        "text": order.text,
+        "transactTime": time,
+        "timestamp": time,
+    }
+
+
 def _fill_columns(event: OrderEvent, fill: Fill, listing: Listing) -> Row:
     price = listing.grid.price(fill.price_ticks) if fill.price is None else fill.price
     _, home, foreign = listing.spec.notionals(fill.qty, price)
