@@ -13,6 +13,7 @@ from market_maker.journal import Journal
 from market_maker.market_maker import OrderManager
 from market_maker.settings import Settings, load
 from market_maker.simulator.exchange import Account, Engine, MarketSource
+from market_maker.simulator.faults import Faults
 from market_maker.simulator.market.synthetic import SyntheticMarket
 from market_maker.simulator.twin import Twin
 from market_maker.venue import gateway_rules
@@ -30,6 +31,7 @@ class World:
         )
         self.clock.attach(self.engine)
         self.account: Account = self.engine.open_account()
+        self.faults = Faults(self.engine, seed)  # none until a test adds one
 
     def settings(self, **changes: Any) -> Settings:
         """The defaults, with *changes*."""
@@ -47,7 +49,13 @@ class World:
     ) -> Desk:
         """A desk over the twin; *wrap* may put something between it and the exchange."""
         twin = Twin(
-            self.engine, self.account, profile=profile, topics=topics(settings.SYMBOL, True)
+            self.engine,
+            self.account,
+            profile=profile,
+            topics=topics(settings.SYMBOL, True),
+            faults=self.faults,
+            clock=self.clock,
+            timeout_s=settings.TIMEOUT,
         )
         transport = wrap(twin.transport) if wrap else twin.transport
         connector = BitMEXConnector(

@@ -17,6 +17,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from market_maker.clock import ManualClock
+from market_maker.simulator.dialects.bitmex import Dialect
 from market_maker.simulator.exchange import Engine, Refused
 from market_maker.simulator.faulty_hub import FaultyHub
 from market_maker.simulator.hub import Call
@@ -207,6 +208,22 @@ def test_trailing_stops_and_pegged_orders_survive() -> None:
     assert after.orders(account.number) == [stop]
     trails = after._desks["XBTUSD"]._trails
     assert trails
+
+
+def test_the_stream_updates_an_order_of_a_run_before() -> None:
+    engine = fresh()
+    account = engine.open_account()
+    order = {"symbol": "XBTUSD", "orderQty": 100, "price": 50000}
+    order_id = engine.place(account.number, order).order_id
+    after = again(engine)
+    dialect = Dialect(after)
+    heard: list[Any] = []
+    after.listeners.append(lambda event: heard.extend(dialect.render(event)))
+    image = dialect.partial("order", None, account.number)
+    assert [row["orderID"] for row in image["data"]] == [order_id]
+    after.cancel(account.number, [order_id])
+    messages = [message for scope, message in heard if scope.table == "order"]
+    assert [message["action"] for message in messages] == ["update"]
 
 
 @pytest.mark.parametrize(("later_s", "resting"), [(0, 1), (59, 1), (61, 0)])
