@@ -146,8 +146,10 @@ class Tape:
             self._today.clear()
         counted = self._today.get(account_no)
         if counted is None:
-            counted = self._today[account_no] = QuoteCount(self._day_ends_s - DAY_S)
-            self.shelf(account_no).quotes.append(counted)
+            days, day_s = self.shelf(account_no).quotes, self._day_ends_s - DAY_S
+            if not days or days[-1].day_s != day_s:  # it may come from a saved state
+                days.append(QuoteCount(day_s))
+            counted = self._today[account_no] = days[-1]
         return counted
 
     def emit(self, event: Event) -> None:

@@ -458,3 +458,27 @@ def test_the_program_keeps_its_state_however_it_ends(tmp_path: Path, ending: str
         assert (row["orderID"], row["clOrdID"]) == (placed.row["orderID"], "mine")
     finally:
         again.close()
+
+
+def test_the_quotes_of_a_day_stay_one_count() -> None:
+    engine = fresh()
+    us = engine.open_account().number
+    order = {"symbol": "XBTUSD", "orderQty": 100, "price": 50000.0}
+    engine.place(us, order)
+    after = again(engine)
+    after.place(us, order)
+    assert [count.submitted for count in after.quote_counts(us)] == [2]
+
+
+def test_an_order_that_another_is_to_trigger_still_waits_for_it() -> None:
+    engine = fresh()
+    us, them = (engine.open_account().number for _ in range(2))
+    link = {"symbol": "XBTUSD", "clOrdLinkID": "a"}
+    first = {**link, "orderQty": 100, "price": 60000.0, "contingencyType": "OneTriggersTheOther"}
+    engine.place(us, first)
+    held = engine.place(us, {**link, "orderQty": -100, "price": 61000.0})
+    after = again(engine)
+    (_, waiting) = after.orders(us)
+    assert (waiting.order_id, waiting.working) == (held.order_id, False)
+    after.place(them, {"symbol": "XBTUSD", "orderQty": -100, "price": 60000.0})
+    assert waiting.working
