@@ -19,6 +19,11 @@ class Liquidity:
         return self._desk.spec
 
     @property
+    def is_open(self) -> bool:
+        """Whether anybody may trade here now."""
+        return self._desk.is_open
+
+    @property
     def grid(self) -> PriceGrid:
         return self._desk.grid
 

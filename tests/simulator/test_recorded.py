@@ -237,6 +237,22 @@ def test_speed_shrinks_time_and_the_end_is_quiet(tmp_path: Path) -> None:
     assert replay.engine.cancel(replay.us, [order_id])[0].error == ""
 
 
+def test_a_changed_tick_and_a_halt_leave_the_recorded_book_as_it_is(tmp_path: Path) -> None:
+    books: Books = {i: ({100.0: 50 + i, 99.5: 7}, {100.5: 80, 101.0: 9}) for i in range(8)}
+    replay = Replay(write(tmp_path, books, []))
+    replay.until(1.5)
+    replay.engine.change_grid("XBTUSD", 0.1, 1)
+    replay.until(2)
+    assert [replay.level(price) for price in (100.0, 99.5, 100.5, 101.0)] == [52, 7, 80, 9]
+    replay.engine.close_symbol("XBTUSD")
+    replay.until(4)
+    replay.engine.close_symbol("XBTUSD", "Open")
+    replay.until(6)
+    assert [replay.level(price) for price in (100.0, 99.5, 100.5, 101.0)] == [56, 7, 80, 9]
+    bid, bid_size, ask, ask_size = replay.engine.quote("XBTUSD")[2:]
+    assert (bid, bid_size, ask, ask_size) == (1000, 56, 1005, 80)
+
+
 def test_quotes_alone_make_a_book_of_one_level(tmp_path: Path) -> None:
     path = tmp_path / "mine.csv.gz"
     rows = [

@@ -11,7 +11,6 @@ So a trade no larger than what stands ahead of an order can never fill it.
 """
 
 import logging
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice
@@ -20,7 +19,7 @@ from pathlib import Path
 
 from market_maker.simulator.exchange import Engine
 from market_maker.simulator.instruments import Instrument
-from market_maker.simulator.market.items import Change, Index, Item, Print, Snapshot, fault
+from market_maker.simulator.market.items import BOOK, Change, Index, Item, Print, Snapshot, fault
 from market_maker.simulator.market.listing import instrument_of
 from market_maker.simulator.market.recorded_side import RecordedSide
 from market_maker.simulator.market.recordings import read_recording
@@ -52,9 +51,8 @@ class RecordedMarket:
         self._items: Iterator[Item] = chain(opening, recording.items)
         mid = (max(first.bids) + min(first.asks)) / 2
         spec = instrument_of(symbol, recording.row, [first, *opening], mid)
-        self._funding = deque(rate for rate in recording.funding if rate[0] >= first.time_s)
-        if self._funding:
-            spec = replace(spec, funding_rate=self._funding[0][1])
+        rates = (rate for time_s, rate in recording.funding if time_s >= first.time_s)
+        spec = replace(spec, funding_rate=next(rates, spec.funding_rate))
         self.instrument: Instrument = spec
         self._next: Item | None = None
         self._has_index = any(isinstance(item, Index) for item in opening)
@@ -67,6 +65,7 @@ class RecordedMarket:
         self._index = self.instrument.start_price
         self._start_s = self._index_due_s = engine.now()
         self._zero_s = self._first.time_s
+        self._conditions = market.grid, market.is_open
         self._show(self._first)
         self._read_next()
 
@@ -75,6 +74,8 @@ class RecordedMarket:
 
     def step(self) -> None:
         """Play everything that was recorded at one moment."""
+        if self._conditions != (self._market.grid, self._market.is_open):
+            self._begin_anew()
         due_s = self.next_time()
         whole: Snapshot | None = None
         while self._next is not None and self._clock_time(self._next) == due_s:
@@ -121,6 +122,17 @@ class RecordedMarket:
         more_asks = self._asks.shrink(asks)
         self._bids.grow(more_bids)
         self._asks.grow(more_asks)
+
+    def _begin_anew(self) -> None:
+        """The tick size changed, or trading stopped or went on: show the recorded book again."""
+        market = self._market
+        self._conditions = market.grid, market.is_open
+        if market.is_open:
+            book = Snapshot(0.0, BOOK, self._bids.levels(), self._asks.levels())
+            self._bids.clear()
+            self._asks.clear()
+            self._bids, self._asks = RecordedSide(market, "Buy"), RecordedSide(market, "Sell")
+            self._show(book)
 
     def _move_index(self, now_s: float) -> None:
         if now_s < self._index_due_s:

@@ -16,6 +16,16 @@ class RecordedSide:
         self._traded: set[int] = set()  # prices to compare again after a trade
         self._ticks: dict[float, int] = {}  # price as recorded -> ticks
 
+    def levels(self) -> dict[float, int]:
+        """The recorded prices and sizes."""
+        return {price: self._recorded[ticks] for price, ticks in self._ticks.items()
+                if ticks in self._recorded}  # fmt: skip
+
+    def clear(self) -> None:
+        """Take all anonymous liquidity out of the book."""
+        for price in self._market.prices(self._side, -self._sign * 2**62):
+            self._market.resize(self._side, price, 0)
+
     def best(self) -> float | None:
         """The best recorded price."""
         if not self._recorded:
