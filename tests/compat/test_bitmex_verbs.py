@@ -275,6 +275,13 @@ def test_a_websocket_can_be_connected_by_itself(exchange: Exchange) -> None:
     assert ws.exited
 
 
+def test_the_ticker_of_an_index_is_its_mark_price(bitmex: BitMEX) -> None:
+    ticker = bitmex.ticker_data(".BXBT")
+    (row,) = bitmex.instruments({"symbol": ".BXBT"})
+    assert ticker["last"] == ticker["mid"] == ticker["buy"]
+    assert ticker["last"] == pytest.approx(row["markPrice"], rel=0.01)
+
+
 def test_an_unknown_symbol_is_a_key_error(bitmex: BitMEX) -> None:
     with pytest.raises(KeyError):
         bitmex.ws.get_instrument("NOSUCH")
