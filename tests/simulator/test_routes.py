@@ -250,6 +250,18 @@ def test_a_future_that_expired_can_still_be_asked_for() -> None:
     assert "XBTU20" not in {row["symbol"] for row in room.get("/instrument/active")}
 
 
+def test_who_follows_every_symbol_sees_the_next_future_too() -> None:
+    room = Room(follows=("instrument", "quote", "orderBookL2", "orderBook10"))
+    room.clock.sleep(12.5 * 86400)
+    listed = [row for action, row in room.rows("instrument") if action == "insert"]
+    assert [(row["symbol"], row["state"]) for row in listed] == [("XBTZ20", "Open")]
+    room.told.clear()
+    order = {"symbol": "XBTZ20", "orderQty": 100, "price": 60_000}
+    room.engine.place(room.mine.number, order)
+    for table in ("quote", "orderBookL2", "orderBook10", "instrument"):
+        assert {row["symbol"] for _, row in room.rows(table)} == {"XBTZ20"}, table
+
+
 def test_a_liquidation_is_told_as_an_order_of_its_own() -> None:
     room = Room(follows=("liquidation", "execution", "order", "position"))
     room.trade(1000, 60_000)

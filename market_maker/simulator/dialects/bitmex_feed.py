@@ -60,6 +60,7 @@ class Feed:
         self._bins = BinFeed(engine, self.listings, self.quotes)
         self._wake_s = 0.0  # the next TickEvent that was asked for
         self._asked: set[tuple[str, str]] = set()  # market (table, symbol) somebody had an image of
+        self._unfiltered: set[str] = set()  # market tables that somebody follows for all symbols
 
     # -- deltas
 
@@ -137,6 +138,17 @@ class Feed:
             messages.append(table_message(Scope("instrument", symbol), "update", row))
         if symbol[0] == "." and "lastPrice" in changes:
             messages += self._index_print(event)
+        if changes.get("state") == "Settled":
+            messages += self._listed()
+        return messages
+
+    def _listed(self) -> list[Scoped]:
+        """Show what took the place of an expired contract to those who follow all symbols."""
+        messages: list[Scoped] = []
+        for symbol in self.engine.symbols():
+            for table in sorted(self._unfiltered):
+                if (table, symbol) not in self._asked:
+                    messages += [self._insert(table, r) for r in self._market_image(table, symbol)]
         return messages
 
     def _index_print(self, event: InstrumentEvent) -> list[Scoped]:
@@ -189,6 +201,8 @@ class Feed:
         if table in OF_THE_SITE:
             return []
         has_indices = table in ("instrument", "trade")
+        if symbol is None:
+            self._unfiltered.add(table)
         names = self.symbols(with_indices=has_indices) if symbol is None else [symbol]
         return [row for name in names for row in self._market_image(table, name)]
 
