@@ -42,6 +42,7 @@ def client(exchange: Exchange) -> None:
     trades(exchange, bitmex)
     stop_orders(exchange, bitmex)
     account(exchange, bitmex)
+    every_market(exchange, bitmex)
     asyncio.run(watch(exchange))
 
 
@@ -182,6 +183,25 @@ def account(exchange: Exchange, bitmex: Any) -> None:
     bitmex.create_order(SYMBOL, "market", "sell", position["contracts"], None, {"reduceOnly": True})
     left = sum(row["currentQty"] for row in exchange.account.get("/position"))
     agree("a reduceOnly order closes the position", left, 0)
+
+
+def every_market(exchange: Exchange, bitmex: Any) -> None:
+    """One lot in and out of each market: inverse, quanto, linear, expiring."""
+    lots = {market["symbol"]: market["precision"]["amount"] for market in bitmex.markets.values()}
+    for symbol, lot in lots.items():
+        bitmex.create_order(symbol, "market", "buy", lot)
+    held = [(row["symbol"], row) for row in exchange.account.get("/position") if row["isOpen"]]
+    theirs = {symbol: (row["currentQty"], row["avgEntryPrice"]) for symbol, row in held}
+    ours = {
+        bitmex.market_id(row["symbol"]): (row["contracts"], row["entryPrice"])
+        for row in bitmex.fetch_positions()
+        if row["contracts"]
+    }
+    agree("a position in every market", ours, theirs)
+    for symbol, lot in lots.items():
+        bitmex.create_order(symbol, "market", "sell", lot, None, {"reduceOnly": True})
+    left = [row["symbol"] for row in exchange.account.get("/position") if row["currentQty"]]
+    agree("positions left", left, [])
 
 
 def close(total: float, margin: dict[str, Any]) -> bool:
