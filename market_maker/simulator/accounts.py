@@ -121,6 +121,16 @@ class Ledger:
         held = ((no, positions.get(symbol)) for no, positions in self._positions.items())
         return [(no, position) for no, position in held if position and position.qty]
 
+    def percentile(self, position: Position) -> float:
+        """How near a position is to being deleveraged among its side's; 1 is first in line."""
+        ours = [
+            other.leveraged_profit()
+            for account_no, other in self.holders(position.spec.symbol)
+            if account_no > 0 and (other.qty > 0) == (position.qty > 0)
+        ]
+        mine = position.leveraged_profit()
+        return round(sum(profit <= mine for profit in ours) / max(1, len(ours)), 4)
+
     def set_mark(self, symbol: str, mark_price: float) -> list[int]:
         """A new mark price; the customers whose position it revalues."""
         self._marks[symbol] = mark_price

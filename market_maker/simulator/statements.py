@@ -26,7 +26,7 @@ def position_row(ledger: Ledger, account_no: int, spec: Instrument, now_s: float
         "commission": max(position.fees), "initMarginReq": position.init_e8 / RATE_SCALE,
         "maintMarginReq": position.maint_e8 / RATE_SCALE, "riskLimit": position.risk_limit,
         "leverage": round(leverage, 2), "crossMargin": position.is_cross,
-        "deleveragePercentile": 1.0 if held else None, "rebalancedPnl": -position.rebalanced,
+        "deleveragePercentile": ledger.percentile(position) if held else None, "rebalancedPnl": -position.rebalanced,
         "prevRealisedPnl": position.rebalanced, "prevUnrealisedPnl": 0, "openingQty": 0,
         **_open_columns(position, sign),
         "currentQty": position.qty, "currentCost": position.current_cost,

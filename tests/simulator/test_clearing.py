@@ -405,3 +405,14 @@ def test_indices_have_a_price_and_no_book() -> None:
     exchange.engine.liquidity("XBTUSDT").set_index(1.0)  # the first one listed leads
     assert exchange.engine.instrument_row(".BXBT")["markPrice"] == 60_123.4
     assert MARKET not in exchange.engine._ledger.customers()
+
+
+def test_who_gains_most_on_his_margin_is_first_in_line_to_be_deleveraged() -> None:
+    exchange = Exchange(XBTUSD)
+    early, late = exchange.open(), exchange.open()
+    exchange.hold(early, 1000, 60_000.0)
+    exchange.hold(late, 1000, 60_400.0)
+    exchange.move(60_500.0)
+    rows = [exchange.engine.position_row(account, "XBTUSD") for account in (early, late)]
+    assert [row["deleveragePercentile"] for row in rows] == [1.0, 0.5]
+    assert exchange.engine.position_row(exchange.rich, "XBTUSD")["deleveragePercentile"] == 1.0
