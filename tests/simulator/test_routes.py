@@ -281,6 +281,16 @@ def test_a_liquidation_is_told_as_an_order_of_its_own() -> None:
     assert room.get("/liquidation") == []
 
 
+def test_bins_follow_a_change_of_the_tick() -> None:
+    room = Room(follows=("tradeBin1m:XBTUSD",))
+    room.trade(100, 60_000)
+    room.engine.change_grid("XBTUSD", 0.1, 100)
+    room.trade(100, 60_000.1)
+    room.clock.sleep(60)
+    row = room.rows("tradeBin1m")[0][1]
+    assert (row["open"], row["high"], row["close"]) == (60_000, 60_000.1, 60_000.1)
+
+
 def test_an_index_prints_in_the_trade_table_and_has_a_history() -> None:
     room = Room(follows=("trade", "instrument:.BXBT"))
     room.engine.liquidity("XBTUSD").set_index(60_123.0)

@@ -46,6 +46,12 @@ class BinFeed:
             if symbol == event.symbol:
                 bins.add(event)
 
+    def relist(self, symbol: str) -> None:
+        """The symbol has another price grid."""
+        for (_, followed), bins in self._trades.items():
+            if followed == symbol:
+                bins.use(self._listings[symbol])
+
     def close(self, now_s: float) -> list[Scoped]:
         """Insert the bins that have ended by *now_s*."""
         self.due_s = float("inf")

@@ -30,6 +30,10 @@ class TradeBins:
         self._home = self._foreign = 0.0
         self._last_size: int | None = None
 
+    def use(self, listing: Listing) -> None:
+        """From now on trades are on another price grid."""
+        self._listing = listing
+
     def add(self, trade: TradeEvent) -> None:
         """Take in a trade; all bins that end before it must have been taken by `until`."""
         if not self.end_s:

@@ -132,6 +132,7 @@ class Feed:
         if "tickSize" in changes:  # rows before had their prices on another grid
             self.listings.pop(symbol, None)
             self.quotes.pop(symbol, None)
+            self._bins.relist(symbol)
         if ("instrument", symbol) in self._asked:
             shown = ages.instrument_row(changes, self.is_classic)
             row = {"symbol": symbol, **shown, "timestamp": iso(event.time_s)}
