@@ -130,6 +130,12 @@ class Journal:
         with self._lock, self._guard(), self._db as db:
             db.executemany(update, zip(states, order_ids, ids, strict=True))
 
+    def close_unsettled(self) -> None:
+        """Nothing of ours is on the exchange or under way to it: no question is open any more."""
+        update = "UPDATE outbox SET state = 'CLOSED' WHERE state IN ('NEW', 'SENT', 'UNKNOWN')"
+        with self._lock, self._guard(), self._db as db:
+            db.execute(update)
+
     def is_ours(self, cl_ord_id: str) -> bool:
         """Whether we ever asked for an order under this id."""
         select = "SELECT 1 FROM outbox WHERE cl_ord_id = ? LIMIT 1"

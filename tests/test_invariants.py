@@ -61,7 +61,7 @@ class Bookkeeper(OrderManager):
         self.fills.append(fill)
 
 
-def watch(world: World, bot: OrderManager) -> list[float]:
+def watch(world: World, bot: Any) -> list[float]:
     """Check all that must hold whenever our account has changed; the positions that were seen."""
     positions: list[float] = []
     rules = bot.settings

@@ -32,6 +32,7 @@ class World:
         self.clock.attach(self.engine)
         self.account: Account = self.engine.open_account()
         self.faults = Faults(self.engine, seed)  # none until a test adds one
+        self._desks = -1
 
     def settings(self, **changes: Any) -> Settings:
         """The defaults, with *changes*."""
@@ -48,6 +49,7 @@ class World:
         journal: Journal | None = None,
     ) -> Desk:
         """A desk over the twin; *wrap* may put something between it and the exchange."""
+        self._desks += 1
         twin = Twin(
             self.engine,
             self.account,
@@ -66,7 +68,7 @@ class World:
             clock=self.clock,
             journal=journal or Journal(":memory:", self.clock),
             budget=account_budget(self.clock),
-            rng=random.Random(7),
+            rng=random.Random(7 + self._desks),  # no two bots draw the same order ids
             rules=gateway_rules(settings),
             prefix=settings.ORDERID_PREFIX,
             dry_run=bool(settings.DRY_RUN),

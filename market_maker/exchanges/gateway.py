@@ -175,8 +175,10 @@ class Gateway:
                 self.settle_unknown()
             except ExchangeError as error:
                 failure = error
-            if listed == {} and not len(self.state.orders):
-                return list(found.values())
+            with self._lock:
+                if listed == {} and not len(self.state.orders):
+                    self.outbox.close_unsettled()
+                    return list(found.values())
             if self._clock.monotonic() > deadline_s or self.hurry.is_set():
                 raise failure
             self._clock.wait(self.hurry, delay_s)

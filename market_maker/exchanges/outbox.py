@@ -79,6 +79,13 @@ class Outbox:
                     self._state.orders.intend_create({**entry.wire, "side": side_of(entry.wire)})
                     self._state.orders.doubt_in_flight(self._clock.monotonic() + left_s)
 
+    def close_unsettled(self) -> None:
+        """The exchange lists nothing of ours, and nothing can arrive there any more."""
+        try:
+            self._journal.close_unsettled()
+        except StopTrading as error:
+            self.fatal = self.fatal or str(error)
+
     def provable_from_s(self) -> float:
         """Monotonic time from which a request sent now can no longer be acted on."""
         return self._clock.monotonic() + self._validity_s() + _CLOCK_SKEW_S
