@@ -55,7 +55,7 @@ bases = st.one_of(
 )
 changes = st.dictionaries(st.sampled_from(NAMES_OF_PARAMETERS), values, max_size=4)
 bodies = st.builds(lambda base, change: base | change, bases, st.one_of(st.just({}), changes))
-some = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+some = settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 class Client:

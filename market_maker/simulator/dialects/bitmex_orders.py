@@ -55,6 +55,9 @@ def _bulk(call: Call) -> list[dict[str, Any]]:
 def order_fields(feed: Feed, params: Mapping[str, Any]) -> dict[str, Any]:
     """Order parameters with their types, whichever form they were sent in."""
     fields = {name: value for name, value in params.items() if value is not None and value != ""}
+    for name, value in fields.items():
+        if isinstance(value, list | dict):
+            raise Refused(f"Invalid {name}", name="ValidationError")
     for name in WHOLE:
         if name in fields:
             fields[name] = whole(fields[name], name)
@@ -70,7 +73,7 @@ def number(value: Any, name: str) -> float:
     """A parameter that must be a number; raises Refused."""
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise Refused(f"Invalid {name}", name="ValidationError") from None
 
 
