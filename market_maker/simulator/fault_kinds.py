@@ -84,6 +84,19 @@ _KINDS = (
 )
 KINDS = {kind.name: kind for kind in _KINDS}
 
+_YEAR_S = 31_536_000.0
+_BOUNDS = {
+    **dict.fromkeys(("start", "for", "retry"), (0.0, _YEAR_S)),
+    "seconds": (-_YEAR_S, _YEAR_S),
+    "p": (0.0, 1.0),
+    "acts": (0.0, 1.0),
+    **dict.fromkeys(("every", "count", "account"), (0.0, 1e9)),
+    "size": (0.0, 1e4),
+    "qty": (-1e7, 1e7),
+}
+_ENDLESS = frozenset({"for", "count"})
+_WHOLE = frozenset({"qty", "account"})
+_SHORTEST_S = 0.1  # between two deeds of one fault
 _CHOICES = {"lost": ("timeout", "cut")}
 
 
@@ -133,6 +146,10 @@ def parse(text: str, now_s: float = 0.0) -> Fault:
         if key not in values:
             raise BadFault(f"{kind.name} knows no '{key}'; it knows {', '.join(values)}.")
         values[key] = _read(key, given, values[key])
+    if kind.name != "clock-skew" and float(values.get("seconds", 0)) < 0:
+        raise BadFault(f"seconds of {kind.name} is 0 or more, was {values['seconds']:g}.")
+    if kind.group == DEED and 0 < float(values["every"]) < _SHORTEST_S:
+        raise BadFault(f"{kind.name} comes every {_SHORTEST_S:g} s at most.")
     start_s = now_s + float(values["start"])
     return Fault(text.strip(), kind, values, start_s, start_s + float(values.get("for", math.inf)))
 
@@ -146,10 +163,13 @@ def _read(key: str, given: str, default: Value) -> Value:
         number = float(given)
     except ValueError:
         number = math.nan
-    if math.isnan(number) or (key in ("start", "for", "p", "every", "count") and number < 0):
-        raise BadFault(f"{key} is a number, was '{given}'.")
-    if key == "p" and number > 1:
-        raise BadFault(f"p is a probability from 0 to 1, was '{given}'.")
+    low, high = _BOUNDS.get(key, (-math.inf, math.inf))
+    if key in _ENDLESS and number == math.inf:
+        return number
+    if not low <= number <= high:
+        raise BadFault(f"{key} is a number from {low:g} to {high:g}, was '{given}'.")
+    if key in _WHOLE and (number != int(number) or (key == "qty" and not number)):
+        raise BadFault(f"{key} is a whole number{' other than 0' * (key == 'qty')}, was '{given}'.")
     return number
 
 

@@ -1,15 +1,17 @@
 """Faults on demand, in process on a manual clock."""
 
+import contextlib
 from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from market_maker.clock import ManualClock
 from market_maker.model.wire import Answer, Connected, Disconnected, Message, Request
 from market_maker.simulator.exchange import Engine
-from market_maker.simulator.fault_kinds import KINDS, REQUEST, BadFault, help_text, parse
+from market_maker.simulator.fault_kinds import GROUPS, KINDS, REQUEST, BadFault, help_text, parse
 from market_maker.simulator.faults import BAD_GATEWAY, OVERLOADED, shift_times
 from market_maker.simulator.market.synthetic import SyntheticMarket
 from market_maker.simulator.twin import Twin
@@ -475,10 +477,15 @@ def test_a_fault_that_is_over_leaves_the_list() -> None:
         ("drop-anser", "No fault is named 'drop-anser': did you mean drop-answer?"),
         ("x", "No fault is named 'x': '--fault help' lists them."),
         ("503:paht=/order", "503 knows no 'paht'; it knows start, for, p, every, count, verb"),
-        ("503:p=2", "p is a probability from 0 to 1, was '2'."),
-        ("503:p=often", "p is a number, was 'often'."),
-        ("503:for=-1", "for is a number, was '-1'."),
-        ("503:for=nan", "for is a number, was 'nan'."),
+        ("503:p=2", "p is a number from 0 to 1, was '2'."),
+        ("503:p=often", "p is a number from 0 to 1, was 'often'."),
+        ("503:for=-1", "for is a number from 0 to 3.1536e+07, was '-1'."),
+        ("503:for=nan", "for is a number from 0 to 3.1536e+07, was 'nan'."),
+        ("hand-trade:qty=0", "qty is a whole number other than 0, was '0'."),
+        ("hand-trade:qty=inf", "qty is a number from -1e+07 to 1e+07, was 'inf'."),
+        ("small-fills:qty=0.5", "qty is a whole number other than 0, was '0.5'."),
+        ("late-answer:seconds=-1", "seconds of late-answer is 0 or more, was -1."),
+        ("hand-trade:every=0.001", "hand-trade comes every 0.1 s at most."),
         ("drop-answer:lost=x", "lost is timeout or cut, was 'x'."),
     ],
 )
@@ -487,6 +494,28 @@ def test_a_fault_misspelt_is_one_clear_line(text: str, message: str) -> None:
         parse(text)
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
+
+
+NUMBERS = st.one_of(st.integers(-3, 500), st.floats(-50, 50), st.sampled_from([1e4, 1e-9, 1e7]))
+
+
+@given(st.data())
+@hypothesis_settings(max_examples=60, deadline=None)
+def test_no_fault_that_is_taken_breaks_the_exchange(data: st.DataObject) -> None:
+    bot = Bot(market=True)
+    bot.send("POST", "/order", symbol="XBTUSD", side="Buy", orderQty=500)
+    for _ in range(data.draw(st.integers(1, 3))):
+        kind = data.draw(st.sampled_from(list(KINDS.values())))
+        keys = [key for key, value in {**GROUPS[kind.group], **kind.own}.items() if value != ""]
+        chosen = data.draw(st.lists(st.sampled_from(keys), max_size=3, unique=True))
+        text = ",".join(f"{key}={data.draw(NUMBERS)}" for key in chosen)
+        with contextlib.suppress(BadFault):
+            bot.twin.faults.add(f"{kind.name}:{text}")
+    for _ in range(3):
+        bot.place(execInst="ParticipateDoNotInitiate")
+        bot.send("GET", "/position")
+        bot.clock.sleep(2)
+    assert bot.engine.imbalance_sat() == 0
 
 
 @pytest.mark.parametrize("name", KINDS)
