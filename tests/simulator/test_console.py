@@ -107,7 +107,7 @@ def test_fault_help_explains_every_fault(capsys: pytest.CaptureFixture[str]) -> 
     ("argv", "message"),
     [
         (["--fault", "drop-anser"], "No fault is named 'drop-anser': did you mean"),
-        (["--fault", "503:p=x"], "p is a number, was 'x'."),
+        (["--fault", "503:p=x"], "p is a number from 0 to 1, was 'x'."),
         (["--permissions", "everything"], "a key's rights are read, order, orderCancel, withdraw"),
         (["--permissions", "order,orderCancel"], "either the right order or orderCancel"),
         (["--bulk-cost", "2"], "must be a number from 0 to 1, was 2"),
