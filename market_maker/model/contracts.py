@@ -49,7 +49,7 @@ class Contract:
         return -value if (qty > 0) == self.is_inverse else value
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4_096)  # some hours of prices, and no more memory than that
 def _value_per_lot(multiplier: int, is_inverse: bool, lot_size: int, price: float) -> int:
     unit = Fraction(abs(multiplier) * lot_size)
     exact = Fraction(Decimal(repr(price)))
