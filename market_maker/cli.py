@@ -6,12 +6,13 @@ import contextlib
 import difflib
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
+from market_maker.arguments import Parser
 from market_maker.utils.constants import VERSION
 from market_maker.utils.errors import BotError, SettingsError
 
-OK, FAILED, USAGE = 0, 1, 2
+OK, FAILED = 0, 1
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DEPENDENCIES = frozenset({"requests", "websocket", "dotenv", "wsproto", "certifi", "urllib3"})
 
@@ -52,18 +53,6 @@ or another bot runs here, 3 stopped by MAX_LOSS or MAX_DRAWDOWN
 
 Risk: market making can lose all the money you give it. No warranty, no advice.
 """
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, with the nearest option."""
-
-    def error(self, message: str) -> NoReturn:
-        if message.startswith("unrecognized arguments: "):
-            unknown = message.split(" ")[2]
-            nearest = difflib.get_close_matches(unknown, list(self._option_string_actions), 1)
-            message = f"what is '{unknown}'?"
-            message += f" Did you mean {nearest[0]}?" if nearest else ""
-        self.exit(USAGE, f"{self.prog}: {message} (see '{self.prog} --help')\n")
 
 
 class _Help(argparse.Action):
@@ -222,8 +211,8 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 # -- shared ---------------------------------------------------------------------------------
 
 
-def _parser(command: str, description: str = "", *, add_help: bool = True) -> _Parser:
-    parser = _Parser(
+def _parser(command: str, description: str = "", *, add_help: bool = True) -> Parser:
+    parser = Parser(
         prog=f"marketmaker {command}".strip(),
         description=description,
         add_help=add_help,

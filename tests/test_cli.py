@@ -126,6 +126,23 @@ def bot(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 # -- help -----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("--speed 0", "must be a number from 0.01 to 1000, was 0"),
+        ("--market wild", "invalid choice: 'wild'"),
+        ("--mraket busy", "what is '--mraket'? Did you mean --market?"),
+        ("--fault dropp", "No fault is named 'dropp'"),
+    ],
+)
+def test_simulate_says_in_one_line_what_is_wrong(
+    argument: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["simulate", *argument.split()]) == 2
+    said = capsys.readouterr().err
+    assert words in said and said.count("\n") == 1
+
+
 def test_help_fits_80_columns_and_tells_examples_exit_codes_and_the_risk(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

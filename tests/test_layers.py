@@ -29,6 +29,7 @@ ROOMS = {
     "market_maker.utils": Room(0, "ground"),
     "market_maker.clock": Room(0, "ground"),
     "market_maker.jsonx": Room(0, "ground"),
+    "market_maker.arguments": Room(0, "ground"),
     "market_maker.model": Room(1, "model"),
     "market_maker.auth": Room(1, "auth"),
     "market_maker._settings_base": Room(1, "settings"),

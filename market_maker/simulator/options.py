@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from market_maker.arguments import Parser
 from market_maker.simulator.dialects.bitmex import PROFILES
 from market_maker.simulator.fault_kinds import KINDS, BadFault, help_text, parse
 from market_maker.simulator.keys import ORDER_PERMISSIONS, read_permissions
@@ -35,7 +36,7 @@ class _FaultHelp(argparse.Action):
 
 def read_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The options in *argv*; leaves the program with one line where they are wrong."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="marketmaker simulate",
         description="Run the built-in exchange alone. It speaks BitMEX's protocol; play money.",
         epilog=_EPILOG.format(names=_wrapped(list(KINDS))),
