@@ -23,6 +23,7 @@ class Status(Enum):
     """How a request for one order ended, by what the bot may conclude from it."""
 
     OK = "ok"  # done, as the row says
+    ACCEPTED = "accepted"  # promised: the stream or a query tells when it has happened
     REJECTED = "rejected"  # the exchange (or the gateway) said no; nothing happened
     UNKNOWN = "unknown"  # no usable answer: it may be live
     NOT_SENT = "not sent"  # no byte left; may be tried again freely
@@ -52,6 +53,8 @@ class Capabilities:
     request_expiry_s: float | None = 5.0  # a request reaching the venue later is refused
     dead_man_s: tuple[float, float] | None = (5.0, 3600.0)
     positions: bool = True
+    requests_per_s: float = 10.0  # order requests
+    order_cost: float = 0.1  # tokens of the rate budget for each order of a batch
 
 
 class Connector(Protocol):

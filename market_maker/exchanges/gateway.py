@@ -33,7 +33,6 @@ logger = logging.getLogger("root")
 
 _NUMBER = re.compile(r"[-+]?\d[\d.]*")
 _LOOK_AGAIN_S = 0.5  # between the two looks that prove an order absent
-_PER_SECOND = 10  # order requests: the second layer of BitMEX's limits
 
 
 class GatewayRules(NamedTuple):
@@ -62,7 +61,7 @@ class Gateway:
         self.connector = connector
         self.state = state
         self.budget = budget
-        self.burst = RateBudget(clock, _PER_SECOND, _PER_SECOND)
+        self.burst = RateBudget(clock, *[connector.caps.requests_per_s] * 2)
         self.dry_run = dry_run
         self.hold = PassiveHold()
         self.quotes_sent = 0  # creates and amends that the exchange took
@@ -311,10 +310,11 @@ class Gateway:
         """Pay for as many of *count* orders as both layers of the rate limit let go now."""
         if count == 1:  # a script's own calls, one by one, wait for their second
             self._clock.sleep(min(1.0, self.burst.wait_s(1)))
-        per_request = self.connector.caps.max_batch
+        caps = self.connector.caps
+        per_request = caps.max_batch
         while count:
             requests = math.ceil(count / per_request)
-            cost = math.ceil(count / 10) if per_request > 1 else count  # as BitMEX counted
+            cost = math.ceil(count * caps.order_cost) if per_request > 1 else count
             if not (self.burst.wait_s(requests) or self.budget.wait_s(cost)):
                 self.burst.take(requests)
                 self.budget.take(cost)

@@ -23,6 +23,7 @@ from market_maker.exchanges.base import Result, Status
 from market_maker.model.rows import TERMINAL, Row, is_live
 
 _REMEMBERED = 5_000
+_OUTCOMES = frozenset({"Replaced", "AmendReject"})  # what becomes of an amend only accepted
 
 
 class Phase(Enum):
@@ -112,7 +113,9 @@ class OrderStore:
         if tracked is None:
             return
         was, tracked.phase = tracked.phase, Phase.WORKING
-        if result.status is Status.UNKNOWN:
+        if result.status is Status.UNKNOWN or (
+            result.status is Status.ACCEPTED and was is not Phase.WORKING
+        ):
             self._doubt(tracked, settle_after_s)
         elif was is Phase.CREATING and result.status is not Status.OK:
             self._live.pop(key, None)
@@ -131,6 +134,8 @@ class OrderStore:
         if _is_stale(tracked.row, row):
             return False
         changed = any(tracked.row.get(name) != value for name, value in row.items())
+        if row.get("execType") in _OUTCOMES:
+            tracked.phase, tracked.worst_leaves = Phase.WORKING, 0.0
         self._take(order_id, tracked, row, is_answer)
         return changed
 

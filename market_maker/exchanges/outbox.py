@@ -20,6 +20,7 @@ _CLOCK_SKEW_S = 1.0
 _DEFAULT_EXPIRY_S = 5.0
 _JOURNAL_STATES: dict[Status, State] = {
     Status.OK: "ACKED",
+    Status.ACCEPTED: "ACKED",
     Status.REJECTED: "REJECTED",
     Status.UNKNOWN: "UNKNOWN",
     Status.NOT_SENT: "CLOSED",

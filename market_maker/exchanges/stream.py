@@ -41,6 +41,7 @@ _FIRST_DELAY_S = 0.25
 _LONGEST_DELAY_S = 30.0
 _STEADY_S = 10.0  # a connection that lasted this long was a good one: start over with short waits
 _READ_BYTES = 65_536
+LOGIN_REFUSED = "login refused"
 
 
 class _Lost(Exception):
@@ -54,9 +55,10 @@ class _Lost(Exception):
 class WebSocketStream:
     """Yields what *url* sends about *topics*, connecting again by itself until `close()`.
 
-    *headers* is asked for fresh ones at each connection. After *ping_after_s* seconds of
-    silence it sends a `ping` and yields Poll; after *dead_after_s* more it gives the
-    connection up. To be iterated by one thread; `send` and `close` may come from others.
+    *headers* is asked for fresh ones at each connection, *login* for a frame to send before any
+    subscription, where a venue wants one. After *ping_after_s* seconds of silence it sends a
+    `ping` and yields Poll; after *dead_after_s* more it gives the connection up. To be iterated
+    by one thread; `send` and `close` may come from others.
     """
 
     pushed = False
@@ -64,11 +66,12 @@ class WebSocketStream:
     def __init__(
         self,
         url: str,
-        topics: Sequence[str],
+        topics: Sequence[Any],
         *,
         clock: Clock,
         rng: random.Random,
         headers: Callable[[], Mapping[str, str]] | None = None,
+        login: Callable[[], Mapping[str, Any]] | None = None,
         ping_after_s: float = 5.0,
         dead_after_s: float = 5.0,
         connect_timeout_s: float = 5.0,
@@ -76,6 +79,7 @@ class WebSocketStream:
         self._url = url
         self._topics = list(topics)
         self._headers = headers
+        self._login = login
         self._clock = clock
         self._rng = rng
         self._ping_after_s = ping_after_s
@@ -112,7 +116,7 @@ class WebSocketStream:
         except (websocket.WebSocketException, OSError) as error:
             raise ConnectionError("the stream was lost while sending") from error
 
-    def subscribe(self, topic: str) -> None:
+    def subscribe(self, topic: Any) -> None:
         """Follow *topic* too, now and after every reconnect."""
         self._topics.append(topic)
         with suppress(ConnectionError):  # without a connection the next one subscribes
@@ -141,6 +145,8 @@ class WebSocketStream:
         try:
             self._connect(connection)
             yield Connected(time.monotonic_ns())
+            if self._login is not None:
+                self._log_in(connection)
             if self._topics:
                 connection.send(jsonx.dumps({"op": "subscribe", "args": self._topics}))
             yield Ready(time.monotonic_ns())
@@ -164,6 +170,15 @@ class WebSocketStream:
             raise _refused(refusal) from None
         if self._closed.is_set():
             raise _Lost("closed")
+
+    def _log_in(self, connection: Any) -> None:
+        """Show who we are and wait for a yes, which comes before anything else."""
+        assert self._login is not None
+        connection.send(jsonx.dumps(dict(self._login())))
+        answer = jsonx.loads(connection.recv())
+        if not isinstance(answer, dict) or answer.get("event") != "login":
+            text = answer.get("msg") if isinstance(answer, dict) else ""
+            raise _Lost(f"{LOGIN_REFUSED}: {text or 'no reason given'}")
 
     def _receive(self, connection: Any) -> Iterator[StreamEvent]:
         sock = connection.sock

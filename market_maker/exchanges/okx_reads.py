@@ -1,0 +1,113 @@
+"""What the bot asks OKX over REST, as the venue's own rows."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from market_maker.exchanges.base import ExchangeError
+from market_maker.exchanges.okx_rows import Market, instrument_id
+from market_maker.model.rows import Row
+from market_maker.model.wire import Answer, Request
+from market_maker.utils.errors import AuthenticationError
+
+API = "/api/v5"
+_PAGE = 100
+_NO_SUCH_ORDER = ("51603", "51001")
+
+
+def instrument_type(symbol: str) -> str:
+    """SWAP for BTC-USD-SWAP, SPOT for BTC-USDT."""
+    return "SWAP" if instrument_id(symbol).endswith("-SWAP") else "SPOT"
+
+
+class OkxReads:
+    """Queries about one instrument. All raise AuthenticationError or ExchangeError."""
+
+    def __init__(self, send: Callable[[Request], Answer], symbol: str) -> None:
+        self.inst_id, self.inst_type = instrument_id(symbol), instrument_type(symbol)
+        self._send = send
+        self._of_type = {"instType": self.inst_type, "instId": self.inst_id}
+
+    def market(self, symbol: str) -> Market:
+        found = self._read("/public/instruments", self._of_type)
+        if not found:
+            raise ExchangeError(200, f"OKX has no {self.inst_id}")
+        return Market.read(found[0], symbol)
+
+    def config(self) -> Row:
+        return self._read("/account/config")[0]
+
+    def leverages(self, margin_mode: str) -> list[str]:
+        query = {"instId": self.inst_id, "mgnMode": margin_mode}
+        levers = {str(row.get("lever")) for row in self._read("/account/leverage-info", query)}
+        return sorted(levers)
+
+    def open_orders(self) -> list[Row]:
+        query: Row = {**self._of_type, "limit": str(_PAGE)}
+        found: list[Row] = []
+        while True:
+            page = self._read("/trade/orders-pending", query)
+            found += page
+            if len(page) < _PAGE:
+                return found
+            query["after"] = page[-1]["ordId"]
+
+    def order(self, name: str, value: str) -> Row | None:
+        """One order by "ordId" or "clOrdId"; None where the venue does not know it."""
+        answer = self.get("/trade/order", {"instId": self.inst_id, name: value})
+        if code_of(answer) in _NO_SUCH_ORDER:
+            return None
+        found = _data(answer)
+        return found[0] if found else None
+
+    def fills(self) -> list[Row]:
+        return self._read("/trade/fills", self._of_type)
+
+    def trades(self, count: int) -> list[Row]:
+        return self._read("/market/trades", {"instId": self.inst_id, "limit": str(count)})
+
+    def touch(self) -> Row:
+        return self._read("/market/books", {"instId": self.inst_id, "sz": "1"})[0]
+
+    def mark(self) -> Row:
+        """The last price and, where there is one, the mark price."""
+        last = self._read("/market/ticker", {"instId": self.inst_id})[0]
+        if self.inst_type == "SPOT":
+            return last
+        return {**last, **self._read("/public/mark-price", self._of_type)[0]}
+
+    def positions(self) -> list[Row]:
+        if self.inst_type == "SPOT":
+            return []
+        return self._read("/account/positions", {"instId": self.inst_id})
+
+    def details(self) -> list[Row]:
+        """The balance of each currency."""
+        return [row for raw in self._read("/account/balance") for row in raw.get("details") or ()]
+
+    def get(self, path: str, query: Mapping[str, Any] | None = None) -> Answer:
+        return self._send(Request("GET", API + path, query))
+
+    def _read(self, path: str, query: Mapping[str, Any] | None = None) -> list[Row]:
+        return _data(self.get(path, query))
+
+
+def _data(answer: Answer) -> list[Row]:
+    if answer.status in (401, 403):
+        raise AuthenticationError(f"the exchange refuses the key: {words_of(answer)}")
+    if answer.status != 200 or code_of(answer) != "0":
+        raise ExchangeError(answer.status, words_of(answer))
+    found = answer.body.get("data")
+    if not isinstance(found, list):
+        raise ExchangeError(answer.status, "an answer that holds no rows")
+    return found
+
+
+def code_of(answer: Answer) -> str:
+    """The venue's own code; "0" is yes."""
+    return str(answer.body.get("code", "")) if isinstance(answer.body, Mapping) else ""
+
+
+def words_of(answer: Answer) -> str:
+    """The venue's words in a refusal, or a phrase for what came instead."""
+    text = str(answer.body.get("msg") or "") if isinstance(answer.body, Mapping) else ""
+    return f"{text} ({code_of(answer)})" if text else answer.error or f"HTTP {answer.status}"
