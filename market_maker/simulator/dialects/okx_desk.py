@@ -1,0 +1,222 @@
+"""What OKX clients may do to orders: place, amend, cancel, and the dead man's switch.
+
+As on OKX, a yes to an amend or a cancel is a promise: it happens a moment later, or not, and
+the `orders` channel tells. New orders are entered at once.
+"""
+
+from collections.abc import Callable, Mapping
+from itertools import count
+from typing import Any
+
+from market_maker.model.rows import Row
+from market_maker.simulator.dialects.okx_rows import Swap, ms
+from market_maker.simulator.events import Order
+from market_maker.simulator.exchange import Account, Engine, Refused
+
+LAG_S = 0.002  # between the promise and the deed
+MAX_BATCH = 20
+_FIRST_ORDER = 2_497_956_918_703_120_000
+_EXEC_INST = {"post_only": "ParticipateDoNotInitiate"}
+_LIFETIMES = {"ioc": "ImmediateOrCancel", "fok": "FillOrKill"}
+_KINDS = ("limit", "post_only", "market", "ioc", "fok")
+
+# The engine's refusals as OKX's codes, by the words they begin with.
+_CODES = (
+    ("Duplicate clOrdID", "51016", "Duplicated clOrdId"),
+    ("Account has insufficient", "51008", "Order failed. Insufficient balance in account"),
+    ("Invalid price", "51000", "Parameter px error"),
+    ("Invalid orderQty", "51121", "Order quantity must be a multiple of the lot size"),
+    ("Invalid leavesQty", "51121", "Order quantity must be a multiple of the lot size"),
+    ("Market is not open", "51021", "The contract is not yet listed"),
+    ("Invalid ordStatus: Filled", "51503", "Modification failed as the order has been filled"),
+    ("Invalid ordStatus", "51503", "Modification failed as the order does not exist"),
+    ("Invalid amend", "51000", "Parameter newPx and newSz unchanged"),
+)
+
+
+class OkxError(Exception):
+    """The exchange will not do it, for all that a request asks."""
+
+    def __init__(self, code: str, message: str, status: int = 200) -> None:
+        super().__init__(message)
+        self.code, self.message, self.status = code, message, status
+
+
+class OrderDesk:
+    """Orders of all customers in OKX's terms. `tell` hears of amends that came to nothing."""
+
+    def __init__(self, engine: Engine, swaps: Mapping[str, Swap]) -> None:
+        self.tags: dict[str, str] = {}  # engine's order id -> the client's tag
+        self.amending: set[str] = set()  # engine's order ids with an amend on its way
+        self.tell: Callable[[Order, str], None] = lambda *_: None
+        self.lag_s = LAG_S
+        self._engine = engine
+        self._swaps = swaps
+        self._by_code = {swap.code: swap for swap in swaps.values()}
+        self._numbers = count(_FIRST_ORDER)
+        self._shown: dict[str, str] = {}  # engine's order id -> ours
+        self._meant: dict[str, str] = {}  # ... and back
+        self._timers: dict[tuple[int, str], float] = {}  # (account, tag) -> when it fires
+
+    def order_id(self, order: Order) -> str:
+        """The venue's number for an order."""
+        shown = self._shown.get(order.order_id)
+        if shown is None:
+            shown = self._shown[order.order_id] = str(next(self._numbers))
+            self._meant[shown] = order.order_id
+        return shown
+
+    def swap(self, wire: Mapping[str, Any]) -> Swap:
+        """The instrument a request names, by its name over REST and by its number elsewhere."""
+        swap = self._swaps.get(str(wire.get("instId")))
+        if swap is None and wire.get("instIdCode") is not None:
+            swap = self._by_code.get(int(wire["instIdCode"]))
+        if swap is None:
+            raise OkxError("51001", "Instrument ID does not exist")
+        return swap
+
+    def find(self, account: Account, wire: Mapping[str, Any]) -> Order | None:
+        """The order that "ordId" or "clOrdId" means, finished ones included."""
+        orders = self._engine.orders(account.number)
+        if wire.get("ordId"):
+            meant = self._meant.get(str(wire["ordId"]))
+            return next((order for order in orders if order.order_id == meant), None)
+        name = str(wire.get("clOrdId") or "")
+        return next((o for o in reversed(orders) if name and o.cl_ord_id == name), None)
+
+    # -- each answers one item of `data` -------------------------------------------------------
+
+    def place(self, account: Account, wire: Mapping[str, Any]) -> Row:
+        name = str(wire.get("clOrdId") or "")
+        try:
+            if name and not (name.isascii() and name.isalnum() and len(name) <= 32):
+                raise OkxError("51000", "Parameter clOrdId error")
+            if name and self.find(account, {"clOrdId": name}) is not None:
+                raise OkxError("51016", "Duplicated clOrdId")  # also after it is gone
+            order = self._engine.place(account.number, self._fields(wire))
+        except OkxError as error:
+            return self._item("", name, error.code, error.message)
+        except Refused as refused:
+            return self._item("", name, *_code(refused))
+        self.tags[order.order_id] = str(wire.get("tag") or "")
+        return self._item(self.order_id(order), name)
+
+    def amend(self, account: Account, wire: Mapping[str, Any]) -> Row:
+        order = self.find(account, wire)
+        if order is None:
+            return self._item(str(wire.get("ordId") or ""), "", "51503", "Order does not exist")
+        shown = self.order_id(order)
+        if order.leaves_qty <= 0:
+            code = "51510" if order.ord_status == "Filled" else "51509"
+            return self._item(shown, order.cl_ord_id, code, f"Order is {order.ord_status}")
+        self._later(lambda: self._amend_now(account, order, wire))
+        return self._item(shown, order.cl_ord_id)
+
+    def cancel(self, account: Account, wire: Mapping[str, Any]) -> Row:
+        order = self.find(account, wire)
+        if order is None or order.leaves_qty <= 0:
+            state = "" if order is None else order.ord_status
+            code = {"": "51603", "Filled": "51402"}.get(state, "51401")
+            text = f"Cancellation failed as the order is {state or 'not known'}"
+            return self._item(str(wire.get("ordId") or ""), "", code, text)
+        found = order
+        self._later(lambda: self._engine.cancel(account.number, [found.order_id]))
+        return self._item(self.order_id(order), order.cl_ord_id)
+
+    def cancel_all_after(self, account: Account, wire: Mapping[str, Any]) -> Row:
+        """Seconds 10 to 120, or 0 to disarm; with a tag only orders that bear it."""
+        try:
+            seconds = int(str(wire.get("timeOut")))
+        except ValueError:
+            raise OkxError("51000", "Parameter timeOut error") from None
+        if seconds != 0 and not 10 <= seconds <= 120:
+            raise OkxError("51000", "Parameter timeOut error")
+        key = (account.number, str(wire.get("tag") or ""))
+        now_s = self._engine.now()
+        self._timers.pop(key, None)
+        if seconds:
+            self._timers[key] = now_s + seconds
+            self._engine.call_at(now_s + seconds, lambda: self._fire(account, key))
+        trigger = ms(now_s + seconds) if seconds else "0"
+        return {"triggerTime": trigger, "tag": key[1], "ts": ms(now_s)}
+
+    # -- within --------------------------------------------------------------------------------
+
+    def _fields(self, wire: Mapping[str, Any]) -> Row:
+        swap, kind = self.swap(wire), str(wire.get("ordType"))
+        if kind not in _KINDS:
+            raise OkxError("51000", "Parameter ordType error")
+        if wire.get("side") not in ("buy", "sell"):
+            raise OkxError("51000", "Parameter side error")
+        if wire.get("tdMode") not in ("cross", "isolated"):
+            raise OkxError("51000", "Parameter tdMode error")
+        fields: Row = {
+            "symbol": swap.spec.symbol,
+            "side": str(wire["side"]).capitalize(),
+            "orderQty": _number(lambda: swap.qty(wire.get("sz")), "sz"),
+            "clOrdID": wire.get("clOrdId") or "",
+            "ordType": "Market" if kind == "market" else "Limit",
+            "timeInForce": _LIFETIMES.get(kind, ""),
+            "execInst": _EXEC_INST.get(kind, ""),
+        }
+        if kind != "market":
+            fields["price"] = _number(lambda: float(str(wire.get("px"))), "px")
+        if str(wire.get("reduceOnly")).lower() == "true":
+            fields["execInst"] = ",".join(filter(None, (fields["execInst"], "ReduceOnly")))
+        return fields
+
+    def _amend_now(self, account: Account, order: Order, wire: Mapping[str, Any]) -> None:
+        swap = self._swaps_of(order)
+        fields: Row = {"orderID": order.order_id}
+        self.amending.add(order.order_id)
+        try:
+            if wire.get("newPx"):
+                fields["price"] = float(wire["newPx"])
+            if wire.get("newSz"):
+                fields["orderQty"] = swap.qty(wire["newSz"])
+            if fields.get("orderQty", order.cum_qty + 1) <= order.cum_qty:
+                # a new size at or below what is filled makes the order filled
+                self._engine.cancel(account.number, [order.order_id])
+                return
+            self._engine.amend(account.number, fields)
+        except (Refused, ValueError, ArithmeticError):
+            self.tell(order, "-1")
+        finally:
+            self.amending.discard(order.order_id)
+
+    def _swaps_of(self, order: Order) -> Swap:
+        return next(s for s in self._swaps.values() if s.spec.symbol == order.symbol)
+
+    def _fire(self, account: Account, key: tuple[int, str]) -> None:
+        if self._timers.get(key, float("inf")) > self._engine.now():
+            return  # it was renewed or disarmed
+        del self._timers[key]
+        ours = [
+            order.order_id
+            for order in self._engine.orders(account.number)
+            if order.leaves_qty > 0 and key[1] in ("", self.tags.get(order.order_id))
+        ]
+        self._engine.cancel(account.number, ours)
+
+    def _later(self, deed: Callable[[], object]) -> None:
+        self._engine.call_at(self._engine.now() + self.lag_s, deed)
+
+    def _item(self, order_id: str, name: str, code: str = "0", text: str = "") -> Row:
+        return {
+            "ordId": order_id, "clOrdId": name, "tag": "", "ts": ms(self._engine.now()),
+            "sCode": code, "sMsg": text,
+        }  # fmt: skip
+
+
+def _code(refused: Refused) -> tuple[str, str]:
+    for words, code, text in _CODES:
+        if refused.message.startswith(words):
+            return code, text
+    return "51000", refused.message
+
+
+def _number(read: Callable[[], float], name: str) -> float:
+    try:
+        return read()
+    except (ValueError, ArithmeticError):
+        raise OkxError("51000", f"Parameter {name} error") from None
