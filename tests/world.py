@@ -6,9 +6,10 @@ from typing import Any
 
 from market_maker.clock import ManualClock
 from market_maker.exchange_interface import ExchangeInterface
+from market_maker.exchanges.base import Connector
 from market_maker.exchanges.bitmex import BitMEXConnector, topics
 from market_maker.exchanges.desk import Desk
-from market_maker.exchanges.throttle import account_budget
+from market_maker.exchanges.throttle import RateBudget, account_budget
 from market_maker.journal import Journal
 from market_maker.market_maker import OrderManager
 from market_maker.settings import Settings, load
@@ -50,6 +51,25 @@ class World:
     ) -> Desk:
         """A desk over the twin; *wrap* may put something between it and the exchange."""
         self._desks += 1
+        return Desk(
+            self.connector(settings, profile, wrap),
+            clock=self.clock,
+            journal=journal or Journal(":memory:", self.clock),
+            budget=self.budget(),
+            rng=random.Random(7 + self._desks),  # no two bots draw the same order ids
+            rules=gateway_rules(settings),
+            prefix=settings.ORDERID_PREFIX,
+            dry_run=bool(settings.DRY_RUN),
+        )
+
+    def budget(self) -> RateBudget:
+        """What the exchange lets one account ask."""
+        return account_budget(self.clock)
+
+    def connector(
+        self, settings: Settings, profile: str, wrap: Callable[[Any], Any] | None
+    ) -> Connector:
+        """A connector over the exchange's wire in process."""
         twin = Twin(
             self.engine,
             self.account,
@@ -60,19 +80,7 @@ class World:
             timeout_s=settings.TIMEOUT,
         )
         transport = wrap(twin.transport) if wrap else twin.transport
-        connector = BitMEXConnector(
-            transport, twin.stream, settings.SYMBOL, bulk=settings.ORDER_BULK
-        )
-        return Desk(
-            connector,
-            clock=self.clock,
-            journal=journal or Journal(":memory:", self.clock),
-            budget=account_budget(self.clock),
-            rng=random.Random(7 + self._desks),  # no two bots draw the same order ids
-            rules=gateway_rules(settings),
-            prefix=settings.ORDERID_PREFIX,
-            dry_run=bool(settings.DRY_RUN),
-        )
+        return BitMEXConnector(transport, twin.stream, settings.SYMBOL, bulk=settings.ORDER_BULK)
 
     def bot(
         self,

@@ -43,7 +43,7 @@ def _cancel_open(settings: Settings, connector: Connector) -> int:
     step = max(1, connector.caps.max_cancel)
     for start in range(0, len(ids), step):
         for result in connector.cancel(ids[start : start + step]):
-            if result.status is not Status.OK:
+            if result.status not in (Status.OK, Status.ACCEPTED):
                 print(f"Not cancelled: {result.text}", file=sys.stderr)
     left = connector.fetch_open_orders()
     print(f"{len(orders)} cancelled, none left." if not left else f"{len(left)} orders are LEFT.")

@@ -52,6 +52,7 @@ class Capabilities:
     events: str = "stream_snapshot"  # "stream_snapshot" | "stream" | "poll"
     request_expiry_s: float | None = 5.0  # a request reaching the venue later is refused
     dead_man_s: tuple[float, float] | None = (5.0, 3600.0)
+    dead_man_of_own: bool = False  # it cancels the orders with our tag only
     positions: bool = True
     requests_per_s: float = 10.0  # order requests
     order_cost: float = 0.1  # tokens of the rate budget for each order of a batch

@@ -58,10 +58,13 @@ class DeadMansSwitch:
                 self._renew()
             if self.is_armed and not self._is_kept:
                 self._is_kept = True
+                whose = "every order of the account, also those placed by hand"
+                if self._connector.caps.dead_man_of_own:
+                    whose = "its orders, and no others"
                 logger.info(
                     "Dead man's switch armed: when this bot falls silent for %g s, the exchange "
-                    "cancels every order of the account, also those placed by hand.",
-                    timeout_s,
+                    "cancels %s.",
+                    *(timeout_s, whose),
                 )
                 self._clock.repeat(self._tend, "dead-mans-switch")
             return self.is_armed

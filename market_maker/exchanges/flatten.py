@@ -62,7 +62,7 @@ def _send(desk: Desk, order: Row, deadline_s: float) -> float:
             raise ExchangeError(0, "an order that closes the position is in doubt")
         desk.clock.sleep(_PAUSE_S)
         desk.gateway.settle_unknown()
-    if not result.row.get("orderID"):
+    if not result.row.get("orderID") or result.row.get("leavesQty"):  # the answer tells no end
         shown = desk.connector.fetch_order(cl_ord_id=order["clOrdID"]) or {}
         filled = shown.get("cumQty") or 0
     if not filled:

@@ -303,7 +303,7 @@ class Gateway:
     def _learn(self, answers: Sequence[Result]) -> None:
         """Count the quotes that went out, and note those that were refused for taking."""
         for answer in answers:
-            self.quotes_sent += answer.status is Status.OK
+            self.quotes_sent += answer.status in (Status.OK, Status.ACCEPTED)
             self.hold.learn(answer.row, answer.text, self._clock.monotonic())
 
     def _affordable(self, count: int) -> int:

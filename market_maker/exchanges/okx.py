@@ -110,6 +110,7 @@ class OkxConnector:
             events="stream",
             request_expiry_s=2.0,
             dead_man_s=_DEADMAN_S,
+            dead_man_of_own=True,
             positions=not self._is_spot,
             requests_per_s=30.0,
             order_cost=1.0,
@@ -184,7 +185,7 @@ class OkxConnector:
             levers = "/".join(self._reads.leverages(self._margin_mode))
             logger.info("Leverage: %s, margin %s.", levers, self._margin_mode)
         if "withdraw" in str(config.get("perm")):
-            logger.warning("The API key may withdraw; a bot needs no such right.")
+            logger.warning("The key may withdraw money: give the bot one that may only trade.")
 
     # -- orders --------------------------------------------------------------------------------
 

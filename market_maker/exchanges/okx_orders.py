@@ -100,9 +100,11 @@ def _whole(answer: Answer, code: str, text: str) -> Result:
         return Result(Status.NOT_SENT, {}, answer.error, answer)
     if answer.status in (401, 403):
         refused = answer._replace(status=401)
-        return Result(Status.REJECTED, {}, f"{code} {text}".strip() or "refused", refused)
+        return Result(
+            Status.REJECTED, {}, f"{text} ({code})" if text else f"HTTP {answer.status}", refused
+        )
     if answer.status == 429:
-        return Result(Status.NOT_SENT, {}, text or "too many requests", answer, 1.0)
+        return Result(Status.NOT_SENT, {}, text or f"HTTP {answer.status}", answer, 1.0)
     if answer.status == 0 or answer.status >= 500 or not code or code in ("0", "2"):
         return Result(Status.UNKNOWN, {}, text or answer.error or "no usable answer", answer)
     return _refusal(code, text, answer)

@@ -1,0 +1,43 @@
+"""A bot and an exchange that speaks OKX's language, in one process on a manual clock."""
+
+from collections.abc import Callable
+from typing import Any
+
+from market_maker.exchanges.base import Connector
+from market_maker.exchanges.okx import OkxConnector, private_topics, public_topics
+from market_maker.exchanges.okx_reads import instrument_type
+from market_maker.exchanges.okx_rows import instrument_id
+from market_maker.exchanges.throttle import RateBudget, okx_budget
+from market_maker.settings import Settings
+from market_maker.simulator.dialects.okx_twin import OkxTwin
+from tests.world import World
+
+ENTRIES = ("ws", "rest")  # how orders go out
+
+
+class OkxWorld(World):
+    """The *profile* of a bot is here how its orders go out: "ws" or "rest"."""
+
+    twin: OkxTwin  # of the bot that came last
+
+    def budget(self) -> RateBudget:
+        return okx_budget(self.clock)
+
+    def connector(
+        self, settings: Settings, profile: str, wrap: Callable[[Any], Any] | None
+    ) -> Connector:
+        symbol = settings.SYMBOL
+        topics = (instrument_id(symbol), instrument_type(symbol))
+        self.twin = OkxTwin(
+            self.engine, self.account, public_topics(*topics), private_topics(*topics)
+        )
+        return OkxConnector(
+            wrap(self.twin.transport) if wrap else self.twin.transport,
+            self.twin.streams,
+            symbol,
+            clock=self.clock,
+            prefix=settings.ORDERID_PREFIX,
+            account_key=str(self.account.number),
+            order_entry="rest" if profile == "rest" else "ws",
+            timeout_s=settings.TIMEOUT,
+        )
