@@ -159,6 +159,11 @@ class OrderStore:
         self._forget(key, tracked)
         return True
 
+    def doubt_amend(self, order_id: str, change: Row, settle_after_s: float) -> None:
+        """An amend that an earlier run sent may still arrive."""
+        if self.intend_amend(order_id, change):
+            self._doubt(self._live[order_id], settle_after_s)
+
     def doubt_in_flight(self, settle_after_s: float) -> None:
         """Nobody waits for answers any more: what is still in flight has an unknown outcome."""
         for tracked in list(self._live.values()):

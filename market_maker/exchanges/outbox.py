@@ -73,12 +73,16 @@ class Outbox:
         """Take over what an earlier run had in flight when it died, by its journal."""
         for entry in self._journal.unsettled():
             left_s = entry.expires_at + _CLOCK_SKEW_S - self._clock.now()
-            if left_s < 0:
-                self._journal.settle([entry.id], ["CLOSED"], [""])  # it can arrive no more
-            elif entry.action == "create":
-                with self._state.lock:
-                    self._state.orders.intend_create({**entry.wire, "side": side_of(entry.wire)})
-                    self._state.orders.doubt_in_flight(self._clock.monotonic() + left_s)
+            settle_after_s = self._clock.monotonic() + left_s
+            with self._state.lock:
+                orders = self._state.orders
+                if left_s < 0:
+                    self._journal.settle([entry.id], ["CLOSED"], [""])  # it can arrive no more
+                elif entry.action == "create":
+                    orders.intend_create({**entry.wire, "side": side_of(entry.wire)})
+                    orders.doubt_in_flight(settle_after_s)
+                elif entry.action == "amend":
+                    orders.doubt_amend(entry.order_id, entry.wire, settle_after_s)
 
     def close_unsettled(self) -> None:
         """The exchange lists nothing of ours, and nothing can arrive there any more."""
