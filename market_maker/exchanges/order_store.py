@@ -45,6 +45,7 @@ class Tracked:
     worst_leaves: float = 0.0
     settle_after_s: float = 0.0  # monotonic: an unknown outcome is provable only after it
     misses: int = 0  # how often the exchange did not know it
+    is_in_doubt: bool = False  # it was unknown before the cancel that is in flight
 
     @property
     def exposed_qty(self) -> float:
@@ -100,6 +101,7 @@ class OrderStore:
         tracked = self.get(order_id)
         if tracked is None or tracked.phase is Phase.CANCELLING:
             return False
+        tracked.is_in_doubt = tracked.phase is Phase.UNKNOWN
         tracked.phase = Phase.CANCELLING
         return True
 
@@ -119,6 +121,8 @@ class OrderStore:
             self._doubt(tracked, settle_after_s)
         elif was is Phase.CREATING and result.status is not Status.OK:
             self._live.pop(key, None)
+        elif was is Phase.CANCELLING and tracked.is_in_doubt and result.status is not Status.OK:
+            tracked.phase = Phase.UNKNOWN  # nothing has happened: it is as unknown as before
         else:
             tracked.worst_leaves = 0.0
 

@@ -200,3 +200,26 @@ def test_late_and_repeated_rows_never_change_the_outcome(
     assert orders.open_orders() == []
     assert orders.exposed("Buy") == 0
     assert orders.filled_qty == 100
+
+
+def test_a_cancel_that_did_not_go_out_does_not_end_the_doubt_about_an_amend() -> None:
+    orders = store()
+    sent(orders)
+    orders.settle("mm_1", Result(Status.OK, row()), LATER)
+    orders.intend_amend("o-1", {"orderQty": 500})
+    orders.settle("o-1", Result(Status.UNKNOWN, {}), LATER)
+    assert orders.intend_cancel("o-1")
+    orders.settle("o-1", Result(Status.NOT_SENT, {}), LATER)
+    assert orders.exposed("Buy") == 500
+    assert [key for key, _ in orders.unknown()] == ["o-1"]
+
+
+def test_an_amend_that_an_earlier_run_left_in_flight_counts_at_its_larger_size() -> None:
+    orders = store()
+    orders.apply(row())
+    orders.doubt_amend("o-1", {"orderID": "o-1", "orderQty": 500}, LATER)
+    orders.doubt_amend("o-9", {"orderID": "o-9", "orderQty": 500}, LATER)
+    assert orders.exposed("Buy") == 500
+    orders.resolve("o-1", row(qty=500, second=2))
+    assert orders.exposed("Buy") == 500
+    assert list(orders.unknown()) == []
