@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from market_maker.simulator.instruments import Instrument, share, to_e8
 from market_maker.simulator.positions import Claim, Fees, Position
+from market_maker.simulator.spot import SpotPosition
 
 # the accounts of the market source, of the exchange itself and of the insurance fund
 MARKET, HOUSE, FUND = -1, -2, -3
@@ -110,7 +111,8 @@ class Ledger:
         if position is not None:
             return position
         mark = self._marks.get(spec.symbol, spec.start_price)
-        return Position(spec, spec.contract(), mark, self.fees(account_no, spec))
+        kind = SpotPosition if spec.is_spot else Position
+        return kind(spec, spec.contract(), mark, self.fees(account_no, spec))
 
     def positions(self, account_no: int) -> dict[str, Position]:
         """symbol -> position."""
@@ -171,6 +173,9 @@ class Ledger:
         wallet, unrealised = self._cash[account_no][currency], 0
         order_margin = position_margin = 0
         for position in self._positions[account_no].values():
+            if position.spec.base_currency == currency and isinstance(position, SpotPosition):
+                wallet += position.base
+                order_margin += position.base_reserved
             if position.spec.settle_currency != currency:
                 continue
             wallet += position.realised_pnl
@@ -197,6 +202,8 @@ class Ledger:
         claims = list(extra)
         if not claims:
             return ""
+        if isinstance(position, SpotPosition):
+            return self._cannot_pay(account_no, position, claims)
         gross, premium = position.gross_open(claims)
         needed = position.margin_of(gross, premium) - position.order_margin()
         if needed <= 0:
@@ -215,13 +222,23 @@ class Ledger:
             return "Executing at order price would lead to immediate liquidation"
         return f"Account has insufficient Available Balance, {needed} {currency} required"
 
+    def _cannot_pay(self, account_no: int, position: SpotPosition, claims: list[Claim]) -> str:
+        """Why there is not enough to buy with or to sell; "" if there is."""
+        spec = position.spec
+        base = sum(c.qty for c in claims if c.side == "Sell") * spec.base_unit
+        quote = position.order_margin(claims) - position.order_margin()
+        for needed, currency in ((base, spec.base_currency), (quote, spec.settle_currency)):
+            if needed > 0 and needed > self.funds(account_no, currency).available:
+                return f"Account has insufficient Available Balance, {needed} {currency} required"
+        return ""
+
     def total(self, currency: str = "XBt") -> int:
         """Sum of all cash, fees and costs over all accounts; 0 unless a posting was lost."""
-        held = [
-            p
-            for positions in self._positions.values()
-            for p in positions.values()
-            if p.spec.settle_currency == currency
-        ]
-        cash = sum(cash[currency] for cash in self._cash.values())
-        return cash - sum(p.comm + p.current_cost for p in held)
+        total = sum(cash[currency] for cash in self._cash.values())
+        for positions in self._positions.values():
+            for position in positions.values():
+                if position.spec.settle_currency == currency:
+                    total -= position.comm + position.current_cost
+                if position.spec.base_currency == currency and isinstance(position, SpotPosition):
+                    total += position.base
+        return total

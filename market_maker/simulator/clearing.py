@@ -57,7 +57,7 @@ class Clearing:
         hour = round(now_s % _DAY_S / _HOUR_S, 6)
         if hour in _FUNDING_HOURS:
             for desk in self._desks.values():
-                if desk.spec.expiry_s is None:
+                if desk.spec.has_funding:
                     self._fund(desk, now_s)
         if hour == _REBALANCE_HOUR:
             self._wallets.rebalance()

@@ -59,12 +59,12 @@ def mark_columns(spec: Instrument, state: MarketState) -> Row:
     index = round(state.index_price, spec.mark_decimals())
     return {
         "fairBasis": round(state.mark_price - index, spec.mark_decimals()),
-        "fairBasisRate": round(state.rate * (1 if spec.expiry_s else 3 * 365), 6),
+        "fairBasisRate": round(state.rate * (3 * 365 if spec.has_funding else 1), 6),
         "fairPrice": state.mark_price,
         "markPrice": state.mark_price,
         "indicativeSettlePrice": index,
-        "fundingRate": None if spec.expiry_s else state.rate,
-        "indicativeFundingRate": None if spec.expiry_s else state.next_rate,
+        "fundingRate": state.rate if spec.has_funding else None,
+        "indicativeFundingRate": state.next_rate if spec.has_funding else None,
     }
 
 
@@ -93,9 +93,16 @@ def fixed_columns(spec: Instrument, now_s: float) -> Row:
         prevTotalVolume=0, prevTotalTurnover=0, prevPrice24h=spec.start_price,
         markMethod="FairPrice", indicativeTaxRate=0, instantPnl=False,
         minTick=10.0 ** -spec.mark_decimals(),
-        **(_funding_columns(spec, now_s) if spec.expiry_s is None else _expiry_columns(spec)),
+        **_term_columns(spec, now_s),
     )  # fmt: skip
     return row
+
+
+def _term_columns(spec: Instrument, now_s: float) -> Row:
+    """What funding or the expiry is about; spot has neither."""
+    if spec.is_spot:
+        return {}
+    return _funding_columns(spec, now_s) if spec.has_funding else _expiry_columns(spec)
 
 
 def _funding_columns(spec: Instrument, now_s: float) -> Row:

@@ -51,7 +51,7 @@ class Door(Pit):
                     raise Refused("Duplicate clOrdID")
             orders.append(order)
         self._check_caps(shelf, orders)
-        if position.qty:
+        if position.qty and not self.spec.is_spot:
             for order in orders:
                 self._check_exit(position, account_no, order.side, order.price_ticks)
         # what waits takes no margin yet
@@ -81,7 +81,7 @@ class Door(Pit):
                     market = self._market_of(order)
                     change.stop_ticks = peg_stop(order, change.peg_offset, market, self.grid)
                 continue
-            if position.qty:
+            if position.qty and not self.spec.is_spot:
                 self._check_exit(position, account_no, order.side, change.price_ticks)
             leaves = change.order_qty - order.cum_qty
             now = self._claim(position, order.side, leaves, change.price_ticks)

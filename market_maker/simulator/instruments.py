@@ -71,8 +71,10 @@ class Instrument:
     max_order_qty: int = 10_000_000
     max_price: float = 1_000_000.0
     underlying_to_position: int | None = None
-    typ: str = "FFWCSX"  # FFWCSX is a perpetual, FFCCSX a future
+    typ: str = "FFWCSX"  # FFWCSX is a perpetual, FFCCSX a future, IFXXXP spot
     expiry_s: float | None = None  # when a future settles (Unix seconds)
+    base_currency: str = ""  # spot: what is bought, and how many minor units of it a contract is
+    base_unit: int = 0
 
     def with_tick(self, tick_size: float, start_price: float | None = None) -> Self:
         """The same instrument on another price grid."""
@@ -101,8 +103,18 @@ class Instrument:
 
     @property
     def kind(self) -> str:
-        """Perpetual or future."""
+        """Perpetual, future or spot."""
+        if self.is_spot:
+            return "spot"
         return "perpetual" if self.expiry_s is None else "future"
+
+    @property
+    def is_spot(self) -> bool:
+        return bool(self.base_currency)
+
+    @property
+    def has_funding(self) -> bool:
+        return self.kind == "perpetual"
 
     @property
     def index_symbol(self) -> str:
@@ -193,5 +205,33 @@ XBTUSDT = Instrument(
     settle_currency="USDt",
     underlying_to_position=1_000_000,
     max_order_qty=1_000_000_000,
+)
+XBT_USDT = Instrument(
+    symbol="XBT_USDT",
+    root_symbol="XBT",
+    underlying="XBT",
+    position_currency="XBT",
+    tick_size=0.5,
+    lot_size=10,
+    multiplier=1,
+    is_inverse=False,
+    is_quanto=False,
+    maint_margin=0.0,
+    risk_limit=10_000_000_000_000,
+    risk_step=10_000_000_000_000,
+    start_price=60_000.0,
+    listing="2022-05-17T04:00:00.000Z",
+    quote_to_settle=1_000_000,
+    quote_currency="USDT",
+    settle_currency="USDt",
+    init_margin=1.0,
+    maker_fee=0.001,
+    taker_fee=0.001,
+    funding_rate=0.0,
+    underlying_to_position=1_000_000,
+    max_order_qty=1_000_000_000,
+    typ="IFXXXP",
+    base_currency="XBt",
+    base_unit=100,
 )
 DEFAULT_INSTRUMENTS = (XBTUSD, ETHUSD, XBTUSDT)  # the perpetuals

@@ -37,7 +37,7 @@ class Liquidator:
     def is_due(self, account_no: int, desk: Desk) -> bool:
         """Whether the position's margin no longer covers its maintenance."""
         position = self._ledger.look(account_no, desk.spec)
-        if not position.qty or not desk.is_open:
+        if not position.qty or not desk.is_open or desk.spec.is_spot:
             return False
         left = self._ledger.backing(account_no, position) + position.unrealised_pnl
         return left < position.maintenance()

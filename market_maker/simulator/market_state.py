@@ -36,7 +36,7 @@ class MarketState:
         """A market that has not traded yet stands at the instrument's start price."""
         ticks = spec.grid().nearest(spec.start_price)
         mark = spec.mark_price(spec.start_price, now_s)
-        rate = 0.0 if spec.expiry_s else spec.funding_rate
+        rate = spec.funding_rate if spec.has_funding else 0.0
         return cls(spec.start_price, mark, ticks, rate, rate, "ZeroPlusTick", ticks, ticks, ticks)
 
     def trade(self, spec: Instrument, qty: int, ticks: int) -> None:

@@ -69,6 +69,8 @@ class Wallets:
         """Move the realised profit of every customer's positions into their wallets' amount."""
         for account_no in self._ledger.customers():
             for symbol, position in self._ledger.positions(account_no).items():
+                if position.spec.is_spot:
+                    continue  # what was traded is in the wallets already
                 profit = position.realised_pnl - position.rebalanced
                 if profit:
                     position.rebalanced += profit
