@@ -30,6 +30,12 @@ SYMBOL = "XBTUSD"
 # Symbols whose positions count in "Total Contract Delta".
 CONTRACTS = ["XBTUSD"]
 
+# --- What to do there -------------------------------------------------------------------------
+
+# Which strategy trades: a name that "marketmaker strategies" lists, or a file and a class of
+# yours, such as "my_strategy.py:MyStrategy".
+STRATEGY = "layered"
+
 # --- How many orders, how large ---------------------------------------------------------------
 
 ORDER_PAIRS = 6  # quotes on each side of the book

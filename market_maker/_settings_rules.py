@@ -99,6 +99,10 @@ RULES: dict[str, Rule] = {
     "BITMEX_API_SECRET": _or_none(_TEXT),
     "SYMBOL": Rule("a symbol in capitals such as 'XBTUSD'", _is_symbol),
     "CONTRACTS": _NAMES,
+    "STRATEGY": Rule(
+        "a name such as 'layered', or a file and class such as 'my_strategy.py:MyClass'",
+        lambda value: isinstance(value, str) and bool(value.strip()),
+    ),
     "ORDER_PAIRS": _whole(1, 100),
     "ORDER_START_SIZE": _whole(1),
     "ORDER_STEP_SIZE": _whole(0),

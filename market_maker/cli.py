@@ -29,6 +29,7 @@ commands (each has its own --help):
                             of the program here; overwrites nothing
   check [SYMBOL]            settings, key, clock, symbol, funds; places nothing
   simulate                  the built-in exchange alone, for any client
+  strategies                what STRATEGY may name, one line each
   cancel-all [SYMBOL]       cancel every open order of the symbol, whoever
                             placed it
   resume [SYMBOL]           let a bot that MAX_LOSS or MAX_DRAWDOWN has stopped
@@ -192,6 +193,19 @@ def _withdraw(argv: list[str]) -> int:
     return _at_exchange(lambda settings: withdraw(settings, wanted, yes=args.yes))
 
 
+def _strategies(argv: list[str]) -> int:
+    parser = _parser("strategies", "List what the setting STRATEGY may name.")
+    args = parser.parse_args(argv)
+    _load(args)
+    from market_maker import strategy_loader
+    from market_maker.settings import settings
+
+    for name, text in strategy_loader.available().items():
+        print(f"{'*' if name == settings.STRATEGY else ' '} {name:<12}{text}")
+    print('A file of your own: STRATEGY = "my_strategy.py:MyClass". * is chosen now.')
+    return OK
+
+
 def _simulate(argv: list[str]) -> int:
     from market_maker.simulator import server
 
@@ -202,6 +216,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "setup": _setup,
     "check": _check,
     "simulate": _simulate,
+    "strategies": _strategies,
     "cancel-all": _cancel_all,
     "resume": _resume,
     "withdraw": _withdraw,

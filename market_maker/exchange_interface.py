@@ -12,6 +12,7 @@ from market_maker.exchanges.base import ExchangeError
 from market_maker.exchanges.desk import Desk
 from market_maker.model.rows import NO_BUY, NO_SELL, Row, Ticker
 from market_maker.quoting.loss import LossLimits
+from market_maker.quoting.touch import Touch, touch_of_others
 from market_maker.settings import settings as global_settings
 from market_maker.utils import constants, errors
 
@@ -181,6 +182,21 @@ class ExchangeInterface:
 
     def get_ticker(self, symbol: str | None = None) -> Ticker:
         return self.bitmex.ticker_data(symbol or self.symbol)  # type: ignore[return-value]
+
+    def get_touch(self) -> Touch:
+        """The best prices of the others: the order book with our own orders taken out.
+
+        Where the exchange shows no book, the ticker's.
+        """
+        try:
+            rows = self.bitmex.market_depth(self.symbol)
+        except errors.NotSupported:
+            rows = []
+        touch = touch_of_others(rows, self.get_orders())
+        if touch.mid is None and not rows:
+            ticker = self.get_ticker()
+            return Touch(ticker["buy"], 0.0, ticker["sell"], 0.0)
+        return touch
 
     def is_open(self) -> bool:
         """Whether the connection has not ended for good."""

@@ -20,6 +20,7 @@ from market_maker.quoting.converge import Rules, converge
 from market_maker.quoting.sanity import find_nonsense
 from market_maker.settings import check, or_exit, warnings
 from market_maker.settings import settings as global_settings
+from market_maker.strategy_loader import load_strategy
 from market_maker.utils import constants, errors, log
 
 logger = log.setup_custom_logger("root")
@@ -446,4 +447,4 @@ class OrderManager:
 def run() -> None:
     """Trade with the settings until interrupted."""
     logger.info("BitMEX Market Maker Version: %s", constants.VERSION)
-    OrderManager().run_loop()
+    load_strategy(global_settings, OrderManager)().run_loop()

@@ -15,6 +15,7 @@ from typing import Any
 
 from market_maker.clock import Clock
 from market_maker.exchanges.desk import Desk
+from market_maker.strategy_loader import USER_MODULE
 
 logger = logging.getLogger("root")
 
@@ -182,7 +183,7 @@ def files_in_use(settings: Any) -> list[str]:
         path = getattr(module, "__file__", None)
         if not path or not path.endswith(".py"):
             continue
-        if name == "__main__" or package in Path(path).resolve().parents:
+        if name in ("__main__", USER_MODULE) or package in Path(path).resolve().parents:
             found.add(path)
     return sorted(found)
 

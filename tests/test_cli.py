@@ -360,6 +360,7 @@ def test_check_shows_everything_and_places_nothing(
     assert cli.main(["check", "XBTUSD"]) == 0
     assert check_lines(capsys) == {
         "Settings": "settings.py: no faults",
+        "Strategy": "layered",
         "Exchange": "bitmex at http://127.0.0.1:9/api/v1/",
         "Symbol": "XBTUSD Open, tick 0.5, lot 100",
         "Clock": "the exchange is +0.2 s from ours",

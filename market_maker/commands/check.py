@@ -11,6 +11,7 @@ from market_maker.model.contracts import Contract
 from market_maker.model.rows import Row
 from market_maker.model.ticks import LotGrid, PriceGrid
 from market_maker.settings import Settings
+from market_maker.strategy_loader import load_strategy
 from market_maker.utils.constants import XBt_TO_XBT
 from market_maker.utils.errors import NotSupported
 
@@ -23,7 +24,11 @@ def check(settings: Settings) -> int:
     """Print a line for each thing checked; exit code 1 if one keeps the bot from trading."""
     symbol = str(settings.SYMBOL)
     files = ", ".join(path.name for path in settings.loaded_files()) or "the defaults"
+    from market_maker.market_maker import OrderManager
+
+    load_strategy(settings, OrderManager)
     _say("Settings", f"{files}: no faults")
+    _say("Strategy", settings.STRATEGY)
     connector = venue.open_connector(settings, symbol, Clock())
     try:
         return _check_exchange(settings, connector)
