@@ -53,6 +53,8 @@ class Clearing:
         for expiry_s, desk in self._expiring():
             if expiry_s <= now_s:
                 self._settle(desk, now_s)
+        if now_s <= self._done_s:
+            return  # it expired while nobody was here; the rest of that time is not made up for
         self._done_s = now_s
         hour = round(now_s % _DAY_S / _HOUR_S, 6)
         if hour in _FUNDING_HOURS:

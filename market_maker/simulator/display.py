@@ -32,7 +32,7 @@ class Display:
         self._shown: Row = {}  # the moving instrument columns as last reported
         self._traded = self._index_moved = False
         self._market_state = "Open"
-        self._settled_price: float | None = None
+        self.settled_price: float | None = None  # where it expired
         self._changed: Row = {}  # fixed columns that changed after all
 
     @property
@@ -103,7 +103,7 @@ class Display:
     def settle(self, price: float) -> None:
         """Show that the contract expired at *price*."""
         self.set_state("Settled")
-        self._settled_price = self._changed["settledPrice"] = price
+        self.settled_price = self._changed["settledPrice"] = price
 
     def print_trade(self, taker_side: str, qty: int, price_ticks: int, match_id: str) -> None:
         """Put a trade on the public tape."""
@@ -139,7 +139,7 @@ class Display:
         row.update(price_columns(self._spec, bid, ask))
         row.update(self._trade_columns())
         row.update(mark_columns(self._spec, self._state))
-        row.update(state=self._market_state, settledPrice=self._settled_price)
+        row.update(state=self._market_state, settledPrice=self.settled_price)
         row["timestamp"] = iso_time(now_s)
         return row
 

@@ -72,6 +72,7 @@ def _head(engine: Engine) -> Row:
         "keys": [_key_row(account) for account in engine._keys._keys.values()],
         "timers": list(engine._timers.items()),
         "instruments": [_instrument_row(engine, symbol) for symbol in engine.symbols()],
+        "settled": [[_row(spec), price] for spec, price in engine.settled()],
         "cash": list(ledger._cash.items()),
         "fees": [
             [number, {symbol: list(rates) for symbol, rates in fees.items()}]
@@ -114,10 +115,15 @@ def _position_row(position: Position) -> Row:
 
 
 def _queue(desk: Desk) -> Iterator[str]:
-    """The resting orders of a book in their priority at each price."""
+    """The customers' resting orders of a book in their priority at each price.
+
+    The liquidation engine offers its own anew.
+    """
     for side in desk.book.sides.values():
         for queue in side.queues.values():
-            yield from (place.order.order_id for place in queue.places if place.order is not None)
+            for place in queue.places:
+                if place.order is not None and place.order.account > 0:
+                    yield place.order.order_id
 
 
 def _event_row(event: OrderEvent) -> Row:
@@ -151,6 +157,8 @@ class State:
             raise BadState("it is damaged")
         with _read_strictly():
             self.instruments = [Instrument(**row) for row in self._head["instruments"]]
+            settled = self._head.get("settled", [])  # files of before have none
+            self._settled = [(Instrument(**row), float(price)) for row, price in settled]
 
     def over(self, listed: Iterable[Instrument]) -> list[Instrument]:
         """The instruments of a synthetic market that goes on from here."""
@@ -161,6 +169,8 @@ class State:
         """Put everything into a fresh engine without a market; raises BadState."""
         with _read_strictly():
             self._check_symbols(engine)
+            for spec, price in self._settled:
+                engine.list_settled(spec, price)
             head = self._head
             for row in head["keys"]:
                 permissions = frozenset(row["permissions"])
@@ -171,7 +181,8 @@ class State:
             self._restore_orders(engine)
             for row in self._events:
                 event = _event(row)
-                engine._tape.shelf(event.order.account).executions.append(event)
+                if event.order.symbol in engine._desks:
+                    engine._tape.shelf(event.order.account).executions.append(event)
             for number, row in head["quotes"]:
                 engine._tape.shelf(number).quotes.append(QuoteCount(**row))
             for row in head["transactions"]:
@@ -201,20 +212,22 @@ class State:
         for number, fees in self._head["fees"]:
             ledger.set_fees(number, {symbol: Fees(*rates) for symbol, rates in fees.items()})
         for number, symbol, row in self._head["positions"]:
-            if symbol not in engine.symbols():
-                continue
+            if symbol not in engine._desks:
+                continue  # nothing is booked on it: see _check_symbols
             position = ledger.position(number, engine.instrument(symbol))
             for name, value in row.items():
                 setattr(position, name, value)
             position.set_terms(position.leverage, position.risk_limit)
 
     def _restore_orders(self, engine: Engine) -> None:
-        orders = {row["order_id"]: Order(**row) for row in self._head["orders"]}
+        rows = [row for row in self._head["orders"] if row["symbol"] in engine._desks]
+        orders = {row["order_id"]: Order(**row) for row in rows}
         for order in orders.values():
             engine._tape.shelf(order.account).add(order)
         for order_id in self._head["finished"]:
-            order = orders[order_id]
-            engine._tape.shelf(order.account).finish(order)
+            if order_id in orders:
+                order = orders[order_id]
+                engine._tape.shelf(order.account).finish(order)
         for order_id in self._head["queue"]:
             _rest(engine, orders[order_id])
         midnight_s = (self._head["time_s"] // DAY_S + 1) * DAY_S

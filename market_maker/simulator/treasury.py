@@ -56,6 +56,17 @@ class Treasury:
         self._desks[spec.symbol] = desk
         return desk
 
+    def list_settled(self, spec: Instrument, price: float) -> None:
+        """Take in a contract of a run before that expired at *price*."""
+        desk = self.list_new(spec)
+        desk.display.settle(price)
+        desk.index.leave(desk.display)
+
+    def settled(self) -> list[tuple[Instrument, float]]:
+        """The contracts that expired, each with its last price."""
+        prices = ((desk.spec, desk.display.settled_price) for desk in self._desks.values())
+        return [(spec, price) for spec, price in prices if price is not None]
+
     def indices(self) -> list[str]:
         """The index symbols, such as .BXBT: prices without a book."""
         return [symbol for index in self._indices.values() for symbol in index.symbols]

@@ -482,3 +482,58 @@ def test_an_order_that_another_is_to_trigger_still_waits_for_it() -> None:
     assert (waiting.order_id, waiting.working) == (held.order_id, False)
     after.place(them, {"symbol": "XBTUSD", "orderQty": -100, "price": 60000.0})
     assert waiting.working
+
+
+@pytest.mark.parametrize("later_s", [0.0, 86_400.0])
+def test_what_an_expired_future_earned_survives(later_s: float) -> None:
+    engine = fresh()
+    account = engine.open_account()
+    (future,) = [s for s in engine.symbols() if engine.instrument(s).expiry_s]
+    engine.move_position(account.number, future, 10_000)
+    engine.liquidity("XBTUSD").set_index(61_000.0)
+    expiry_s = engine.instrument(future).expiry_s
+    assert expiry_s is not None
+    sleep(engine, expiry_s - engine.now() + 1)
+    after = again(again(engine), later_s)
+    assert all_of(after) == all_of(engine)
+    assert after.instrument_row(future)["settledPrice"] == 61_000.0
+    assert after.symbols() == engine.symbols()
+    assert after.imbalance_sat() == 0
+
+
+def test_a_restart_makes_up_for_no_funding_of_the_time_between() -> None:
+    engine = fresh()
+    account = engine.open_account()
+    engine.move_position(account.number, "XBTUSD", 1000)
+    before = engine.margin_row(account.number)["walletBalance"]
+    after = again(engine, 200 * 86_400)
+    after.advance_to(after.now())
+    assert after.fundings() == []
+    assert after.margin_row(account.number)["walletBalance"] == before
+
+
+def test_an_order_of_the_liquidation_engine_is_offered_anew() -> None:
+    engine = fresh()
+    account = engine.open_account(3_000_000)
+    engine.move_position(account.number, "XBTUSD", 100_000)
+    engine.liquidity("XBTUSD").set_index(58_900.0)
+    sleep(engine, 0)
+    engine.cancel(account.number)
+    engine._flush()
+    (offered,) = engine.liquidations()
+    after = again(engine)
+    after._flush()
+    (again_offered,) = after.liquidations()
+    assert (again_offered.side, again_offered.leaves_qty) == (offered.side, offered.leaves_qty)
+    assert after.imbalance_sat() == 0
+
+
+def test_orders_of_a_market_that_is_not_there_are_left_out() -> None:
+    engine = fresh()
+    account = engine.open_account()
+    order = engine.place(account.number, {"symbol": "ETHUSD", "orderQty": 1, "price": 3000.0})
+    engine.cancel(account.number, [order.order_id])
+    after = Engine(ManualClock(START_S), [engine.instrument("XBTUSD")])
+    State(Writer().render(engine)).restore(after)
+    assert after.orders(account.number) == []
+    assert after.executions(account.number) == []
