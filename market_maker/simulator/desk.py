@@ -30,6 +30,11 @@ class Desk(Door):
         self.triggers = Triggers()
         self._trails = Trails()
 
+    def respec(self, spec: Instrument) -> None:
+        """Go on with another tick and lot; the orders that wait have their stopPx on it already."""
+        super().respec(spec)
+        self.triggers.resort()
+
     # -- a customer's orders ------------------------------------------------------------------
 
     def submit(self, order: Order) -> None:

@@ -17,6 +17,7 @@ from market_maker.simulator.triggers import is_set_off_by_a_rise
 TRAILING = "TrailingStopPeg"
 _PAUSE_S = 1.0
 _MOVE = 0.001
+_FAR = 1e9  # beyond all prices
 
 
 def peg_limit(order: Order, bid_ticks: int | None, ask_ticks: int | None, grid: PriceGrid) -> None:
@@ -35,15 +36,23 @@ def peg_stop(order: Order, offset: Any, reference: float, grid: PriceGrid) -> in
     rises = is_set_off_by_a_rise(order)
     if not distance or (distance > 0) != rises:
         raise Refused("Invalid pegOffsetValue for pegPriceType")
-    ticks = (grid.bid_ticks(reference) if rises else grid.ask_ticks(reference)) + distance
+    ticks = _away(reference, distance, grid)
     if ticks <= 0:
         raise Refused("Invalid pegOffsetValue for pegPriceType")
     return ticks
 
 
+def _away(reference: float, distance: int, grid: PriceGrid) -> int:
+    """The tick *distance* away from *reference*, rounded towards it."""
+    return (grid.bid_ticks(reference) if distance > 0 else grid.ask_ticks(reference)) + distance
+
+
 def read_offset(given: Any, grid: PriceGrid) -> int:
     """A pegOffsetValue in ticks."""
-    ticks = grid.exact(read_number(given, "Invalid pegOffsetValue for pegPriceType"))
+    offset = read_number(given, "Invalid pegOffsetValue for pegPriceType")
+    if not abs(offset) <= _FAR:
+        raise Refused("Invalid pegOffsetValue for pegPriceType")
+    ticks = grid.exact(offset)
     if ticks is None:
         raise Refused("Invalid pegOffsetValue tickSize")
     return ticks
@@ -85,9 +94,9 @@ class Trails:
                 continue
             if abs(reference / trail.reference - 1) <= _MOVE:
                 continue
-            ticks = peg_stop(order, order.extra["pegOffsetValue"], reference, grid)
+            distance = read_offset(order.extra["pegOffsetValue"], grid)
+            ticks = _away(reference, distance, grid)
             assert order.stop_ticks is not None
-            rises = is_set_off_by_a_rise(order)
-            if ticks < order.stop_ticks if rises else ticks > order.stop_ticks:
+            if ticks < order.stop_ticks if distance > 0 else ticks > order.stop_ticks:
                 trail.reference, trail.set_s = reference, now_s
                 yield order, ticks

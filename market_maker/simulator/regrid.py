@@ -6,8 +6,10 @@ from typing import NamedTuple
 
 from market_maker.simulator.accounts import Ledger
 from market_maker.simulator.desk import Desk
+from market_maker.simulator.entry import read_number
 from market_maker.simulator.events import Order
 from market_maker.simulator.instruments import Instrument
+from market_maker.simulator.pegs import is_trailing
 from market_maker.simulator.tape import Shelf, Tape
 
 _REASON = "Instrument tick or lot size changed"
@@ -55,6 +57,8 @@ def _fits(order: Order, desk: Desk, spec: Instrument) -> bool:
     if order.symbol != spec.symbol:
         return True
     prices = [desk.grid.price(t) for t in (order.price_ticks, order.stop_ticks) if t is not None]
+    if is_trailing(order):
+        prices.append(read_number(order.extra["pegOffsetValue"], ""))
     return order.leaves_qty % spec.lot_size == 0 and all(map(spec.grid().contains, prices))
 
 

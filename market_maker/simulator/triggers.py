@@ -51,6 +51,14 @@ class Triggers:
         line, entry = self._entries.pop(order.order_id)
         del line[bisect_left(line, entry)]
 
+    def resort(self) -> None:
+        """Stand in line anew: every stopPx is on another grid."""
+        waiting = [entry.order for _, entry in self._entries.values()]
+        self._lines.clear()
+        self._entries.clear()
+        for order in waiting:
+            self.add(order)
+
     def due(
         self, prices: Mapping[str, Price], last_price: float, mark_price: float
     ) -> Order | None:

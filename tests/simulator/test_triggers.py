@@ -377,6 +377,52 @@ def test_a_trailing_stop_follows_the_market_away_and_waits_for_its_return(
     assert order.triggered == "StopOrderTriggered"
 
 
+def test_a_trailing_stop_stays_while_the_market_falls_by_more_than_its_offset(venue: Venue) -> None:
+    order = venue.place(
+        venue.us, 100, side="Sell", ordType="Stop",
+        pegPriceType="TrailingStopPeg", pegOffsetValue=-59_000.0,
+    )  # fmt: skip
+    venue.clock.sleep(2)
+    venue.set_index(58_000.0)
+    assert order.stop_ticks == 2_000
+    assert order.ord_status == "New"
+
+
+def test_waiting_orders_fire_at_their_price_on_another_tick(venue: Venue) -> None:
+    stop = venue.place(venue.us, 100, side="Buy", stopPx=61_000.0)
+    trailing = venue.place(
+        venue.us, 100, side="Sell", ordType="Stop",
+        pegPriceType="TrailingStopPeg", pegOffsetValue=-100.0,
+    )  # fmt: skip
+    venue.engine.change_grid("XBTUSD", 1.0, 100)
+    venue.clock.sleep(2)
+    venue.set_index(60_999.0)
+    assert stop.triggered == ""
+    assert trailing.stop_ticks == 60_899
+    venue.set_index(61_000.0)
+    assert stop.triggered == "StopOrderTriggered"
+
+
+def test_a_trailing_stop_whose_offset_the_new_tick_does_not_know_is_cancelled(venue: Venue) -> None:
+    venue.set_index(60_000.5)
+    order = venue.place(
+        venue.us, 100, side="Sell", ordType="Stop",
+        pegPriceType="TrailingStopPeg", pegOffsetValue=-100.5,
+    )  # fmt: skip
+    assert venue.engine.change_grid("XBTUSD", 1.0, 100) == [order]
+
+
+@pytest.mark.parametrize("offset", [float("nan"), float("inf"), -1e308, 1e308])
+def test_an_impossible_offset_is_refused(venue: Venue, offset: float) -> None:
+    for fields in (
+        {"ordType": "Stop", "pegPriceType": "TrailingStopPeg", "side": "Sell"},
+        {"ordType": "Pegged", "pegPriceType": "PrimaryPeg", "execInst": "Fixed"},
+    ):
+        venue.engine.liquidity("XBTUSD").resize("Buy", 119_000, 100)
+        with pytest.raises(Refused, match="Invalid pegOffsetValue"):
+            venue.place(venue.us, 100, pegOffsetValue=offset, **fields)
+
+
 OCO = {"clOrdLinkID": "bracket", "contingencyType": "OneCancelsTheOther"}
 OTO = {"clOrdLinkID": "entry", "contingencyType": "OneTriggersTheOther"}
 
