@@ -73,6 +73,7 @@ class Door(Pit):
             read_change(order, fields, self.spec, self.grid, shelf, now_s)
             for order, fields in asked
         ]
+        _check_distinct(changes)
         position, extra = self._position(account_no), []
         for change in changes:
             order = change.order
@@ -147,6 +148,15 @@ class Door(Pit):
         mark = self.display.mark_price
         price = mark if price_ticks is None else self.grid.price(price_ticks)
         return position.claim(side, qty, price)
+
+
+def _check_distinct(changes: Sequence[Change]) -> None:
+    """Refuse two changes of one order, and one clOrdID for two orders."""
+    if len({change.order.order_id for change in changes}) < len(changes):
+        raise Refused("Duplicate orderID")
+    names = [change.cl_ord_id for change in changes if change.cl_ord_id]
+    if len(set(names)) < len(names):
+        raise Refused("Duplicate clOrdID")
 
 
 def contingency(order: Order) -> object:

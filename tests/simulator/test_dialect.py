@@ -272,6 +272,24 @@ def test_a_bulk_call_of_the_wrong_shape_is_refused(desk: Desk, orders: Any, text
     assert (answer.status, answer.body["error"]["message"]) == (400, text)
 
 
+def test_a_bulk_amend_names_each_order_once(desk: Desk) -> None:
+    order = desk.place("Buy", 100, 59000)
+    desk.fill(order, 100)
+    change = {"orderID": order["orderID"], "leavesQty": 100}
+    answer = desk.call("PUT", "/order/bulk", orders=[change, {**change, "leavesQty": 200}])
+    assert (answer.status, answer.body["error"]["message"]) == (400, "Duplicate orderID")
+    assert desk.call("PUT", "/order/bulk", orders=[change]).status == 200
+
+
+def test_a_bulk_amend_gives_no_name_to_two_orders(desk: Desk) -> None:
+    for name in ("a", "b"):
+        desk.place("Buy", 100, 59000, clOrdID=name)
+    changes = [{"origClOrdID": name, "clOrdID": "same"} for name in ("a", "b")]
+    answer = desk.call("PUT", "/order/bulk", orders=changes)
+    assert (answer.status, answer.body["error"]["message"]) == (400, "Duplicate clOrdID")
+    assert {order.cl_ord_id for order in desk.engine.orders(desk.mine.number)} == {"a", "b"}
+
+
 @pytest.mark.parametrize(
     "spell", [lambda ids: ids, json.dumps, lambda ids: ids[0]], ids=["list", "text", "one"]
 )
@@ -335,7 +353,8 @@ def test_cancel_all_after_arms_and_disarms(desk: Desk) -> None:
     armed = desk.call("POST", "/order/cancelAllAfter", timeout="60000").body
     assert armed == {"now": "2020-09-13T12:26:40.000Z", "cancelTime": "2020-09-13T12:27:40.000Z"}
     assert desk.call("POST", "/order/cancelAllAfter", timeout=0).body["cancelTime"] == 0
-    assert desk.call("POST", "/order/cancelAllAfter", timeout=-1).status == 400
+    for impossible in (-1, 1e300, 10**18, 2**31):
+        assert desk.call("POST", "/order/cancelAllAfter", timeout=impossible).status == 400
     assert desk.call("POST", "/order/cancelAllAfter").status == 400
 
 
@@ -396,11 +415,19 @@ def test_columns_choose_and_keys_stay(columns: Any) -> None:
         {"count": "x"},
         {"start": -1},
         {"startTime": "yesterday"},
+        {"startTime": "0001-01-01T00:00:00+10:00"},
+        {"endTime": "9999-12-31T23:59:59.999999"},
+        {"endTime": "9999-12-31T23:59:59-10:00"},
     ],
 )
 def test_an_unreadable_parameter_is_named(query: dict[str, Any]) -> None:
     with pytest.raises(BadParameter, match=f"Invalid {next(iter(query))}"):
         select(rows_of_orders(), query)
+
+
+@pytest.mark.parametrize("name", ["symbol.weekday", "symbol.year", "price.weekday", "none.date"])
+def test_what_is_no_time_has_no_parts_of_a_time(name: str) -> None:
+    assert select(rows_of_orders(), {"filter": {name: "0"}}) == []
 
 
 def test_a_bad_parameter_is_a_400(desk: Desk) -> None:

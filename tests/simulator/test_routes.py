@@ -176,6 +176,15 @@ def test_a_withdrawal_is_pending_in_the_wallet_the_history_and_the_stream() -> N
     assert room.get("/user/walletSummary")[-1]["transactType"] == "Total"
 
 
+def test_the_sums_of_the_wallet_come_to_what_is_in_it() -> None:
+    room = Room()
+    asked = {"currency": "XBt", "amount": 1000, "fee": 50, "address": "there"}
+    room.call("POST", "/user/requestWithdrawal", **asked)
+    *_, taken, total = room.get("/user/walletSummary")
+    assert (taken["transactType"], taken["amount"]) == ("Withdrawal", -1050)
+    assert total["amount"] == total["walletBalance"] == room.get("/user/wallet")["amount"]
+
+
 def test_a_key_without_the_right_may_not_withdraw() -> None:
     room = Room()
     reader = room.engine.add_key(room.mine.number, frozenset({"order"}))

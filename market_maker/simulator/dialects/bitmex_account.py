@@ -118,7 +118,7 @@ def get_wallet_summary(call: Call) -> list[Row]:
         if currency in ("all", transaction.currency) and transaction.status != "Canceled":
             symbol = transaction.address if transaction.kind == "RealisedPNL" else ""
             key = (transaction.currency, transaction.kind, symbol)
-            sums[key] = sums.get(key, 0) + transaction.amount - transaction.fee
+            sums[key] = sums.get(key, 0) + transaction.amount
     found = [
         _summary(call, currency=name, kind=kind, symbol=symbol, amount=amount)
         for (name, kind, symbol), amount in sums.items()

@@ -13,6 +13,7 @@ from market_maker.simulator.exchange import CancelRow, Refused
 from market_maker.simulator.instruments import iso_time
 
 MAX_BULK = 100
+MAX_TIMEOUT_MS = 2**31 - 1  # of cancelAllAfter; our bound, BitMEX named none
 WHOLE = ("orderQty", "leavesQty", "displayQty")  # order parameters that are whole numbers
 DECIMAL = ("price", "stopPx", "pegOffsetValue")
 
@@ -143,7 +144,7 @@ def cancel_all(call: Call) -> list[Row]:
 def cancel_all_after(call: Call) -> Row:
     """Arm the dead man's switch; a timeout of 0 disarms it."""
     timeout_ms = whole(call.params.get("timeout"), "timeout")
-    if timeout_ms < 0:
+    if not 0 <= timeout_ms <= MAX_TIMEOUT_MS:
         raise Refused("Invalid timeout", name="ValidationError")
     cancel_s = call.engine.cancel_all_after(call.owner, timeout_ms)
     return {

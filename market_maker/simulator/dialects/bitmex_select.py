@@ -41,16 +41,24 @@ def select(
     end_time = query.get("endTime", wanted.pop("endTime", None))
     found = [row for row in rows if _matches(row, wanted)]
     if start_time:  # timestamps of one form sort as text
-        first = iso_time(parse_time(start_time, "startTime"))
+        first = _as_shown(start_time, "startTime")
         found = [row for row in found if row["timestamp"] >= first]
     if end_time:
-        last = iso_time(parse_time(end_time, "endTime"))
+        last = _as_shown(end_time, "endTime")
         found = [row for row in found if row["timestamp"] <= last]
     if parse_bool(query.get("reverse")):
         found.reverse()
     start = parse_int(query.get("start"), "start", 0)
     count = min(parse_int(query.get("count"), "count", 100), max_count)
     return pick_columns(found[start : start + count], query.get("columns"), keys)
+
+
+def _as_shown(value: Any, name: str) -> str:
+    """A time as rows show it."""
+    try:
+        return iso_time(parse_time(value, name))
+    except ValueError:  # beyond the calendar by its zone or by rounding
+        raise BadParameter(f"Invalid {name}: must be an ISO 8601 time") from None
 
 
 def parse_filter(value: Any) -> dict[str, Any]:
@@ -98,9 +106,13 @@ def _column_matches(row: Row, name: str, value: Any) -> bool:
 
 
 def _part(have: Any, part: str) -> Any:
-    if part == "weekday" and have:  # 0 is Monday
-        return str(datetime.fromisoformat(str(have)).weekday())
-    return str(have)[_PARTS[part]] if have and part in _PARTS else None
+    try:
+        moment = datetime.fromisoformat(str(have))
+    except ValueError:
+        return None  # it is no time
+    if part == "weekday":  # 0 is Monday
+        return str(moment.weekday())
+    return str(have)[_PARTS[part]] if part in _PARTS else None
 
 
 def _is_at(have: Any, option: Any) -> bool:
