@@ -10,7 +10,7 @@ from market_maker.exchanges.symbols import find_instrument, unknown_symbol
 from market_maker.model.contracts import Contract
 from market_maker.model.rows import Row
 from market_maker.model.ticks import LotGrid, PriceGrid
-from market_maker.settings import Settings
+from market_maker.settings import Settings, warnings
 from market_maker.strategy_loader import load_strategy
 from market_maker.utils.constants import XBt_TO_XBT
 from market_maker.utils.errors import NotSupported
@@ -29,6 +29,8 @@ def check(settings: Settings) -> int:
     load_strategy(settings, OrderManager)
     _say("Settings", f"{files}: no faults")
     _say("Strategy", settings.STRATEGY)
+    for line in warnings(settings):
+        _say("Warning", line)
     connector = venue.open_connector(settings, symbol, Clock())
     try:
         return _check_exchange(settings, connector)
@@ -79,7 +81,8 @@ def _say_rights(settings: Settings, connector: Connector) -> bool:
             for row in listed.body:
                 if row.get("id") == settings.BITMEX_API_KEY:
                     rights = ", ".join(map(str, row.get("permissions") or ())) or "read only"
-                    _say("Key", f"valid; rights: {rights}")
+                    excess = " (it may withdraw money: give the bot one that may only trade)"
+                    _say("Key", f"valid; rights: {rights}{excess if 'withdraw' in rights else ''}")
                     return "order" not in rights.split(", ")
         # Amending an order that cannot exist changes nothing; the refusal tells the rights.
         body = {"orderID": _NOBODYS_ORDER, "leavesQty": 0}
