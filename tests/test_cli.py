@@ -373,6 +373,21 @@ def test_check_shows_everything_and_places_nothing(
     assert connector.stopped
 
 
+def test_check_warns_of_a_key_that_may_withdraw_or_that_others_can_read(
+    folder: Path, connector: FakeConnector, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "settings.py").write_text(LIVE + KEYS)
+    (folder / ".env").write_text("BITMEX_API_KEY=the-api-key\n")
+    (folder / ".env").chmod(0o644)
+    rights = [{"id": "the-api-key", "permissions": ["order", "withdraw"]}]
+    connector.answers["GET", "/apiKey"] = Answer(200, rights, {})
+    assert cli.main(["check", "XBTUSD"]) == 0
+    lines = check_lines(capsys)
+    assert "it may withdraw money" in lines["Key"]
+    if os.name != "nt":
+        assert "can be read by other users" in lines["Warning"]
+
+
 @pytest.mark.parametrize(
     ("answer", "line", "code"),
     [
