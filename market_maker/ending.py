@@ -7,6 +7,7 @@ from requests.exceptions import HTTPError
 
 from market_maker import runner
 from market_maker.exchanges.flatten import flatten
+from market_maker.model.ticks import plain
 from market_maker.utils.errors import AuthenticationError, BotError
 
 logger = logging.getLogger("root")
@@ -73,7 +74,7 @@ def _flatten(manager: Any) -> None:
         _fail(manager, "Unable to close the position: %s", error)
         return
     if left:
-        _fail(manager, "Unable to close the position: %d contracts are left", left)
+        _fail(manager, "Unable to close the position: %s contracts are left", plain(left))
     else:
         logger.info("The position is closed.")
 

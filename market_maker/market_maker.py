@@ -340,7 +340,7 @@ class OrderManager:
     def _fit(self, side: str, orders: list[Row]) -> list[Row]:
         """The levels that one sweep may fill within the limits and the funds allow."""
         orders = ladder.fit(orders, self._room(side), lambda o: float(abs(o["orderQty"])))
-        margin, held = self.exchange.get_margin(), self.exchange.get_delta()
+        margin, held = self.exchange.get_margin(), self.exchange.get_position()
         room = limits.margin_room(side, margin, held, self.instrument)
         funded = ladder.fit(orders, room, lambda o: limits.order_margin(o, self.instrument))
         if self._is_news(f"{side} funds", len(funded) < len(orders)):

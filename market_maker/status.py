@@ -6,8 +6,9 @@ from typing import Any
 
 from market_maker.model.contracts import Contract
 from market_maker.model.rows import Row, Ticker
-from market_maker.model.ticks import LotGrid, PriceGrid
+from market_maker.model.ticks import LotGrid, PriceGrid, plain
 from market_maker.quoting.ladder import Starts
+from market_maker.quoting.loss import COINS
 from market_maker.utils.constants import XBt_TO_XBT
 
 logger = logging.getLogger("root")
@@ -31,7 +32,8 @@ def log_fill(fill: Row, digits: int) -> None:
     """One execution of ours."""
     side, qty, price = fill.get("side"), fill.get("lastQty") or 0, fill.get("lastPx") or 0
     symbol = fill.get("symbol")
-    logger.info("Execution: %s %d Contracts of %s at %.*f", side, qty, symbol, digits, price)
+    size = plain(qty)
+    logger.info("Execution: %s %s Contracts of %s at %.*f", side, size, symbol, digits, price)
 
 
 def log_status(manager: Any) -> None:
@@ -39,17 +41,16 @@ def log_status(manager: Any) -> None:
     exchange, digits = manager.exchange, manager.instrument["tickLog"]
     margin, position = exchange.get_margin(), exchange.get_position()
     mark = play_mark(exchange.is_play_money)
-    logger.info(
-        "Current XBT Balance: %.6f%s", (margin.get("marginBalance") or 0) / XBt_TO_XBT, mark
-    )
-    logger.info("Current Contract Position: %d", position.get("currentQty") or 0)
+    coin, unit = coin_of(margin)
+    logger.info("Current %s Balance: %.6f%s", coin, (margin.get("marginBalance") or 0) / unit, mark)
+    logger.info("Current Contract Position: %s", plain(position.get("currentQty") or 0))
     settings = manager.settings
     if settings.CHECK_POSITION_LIMITS:
-        logger.info("Position limits: %d/%d", settings.MIN_POSITION, settings.MAX_POSITION)
+        logger.info("Position limits: %s/%s", settings.MIN_POSITION, settings.MAX_POSITION)
     if position.get("currentQty"):
         logger.info("Avg Cost Price: %.*f", digits, position.get("avgCostPrice") or 0)
         logger.info("Avg Entry Price: %.*f", digits, position.get("avgEntryPrice") or 0)
-    logger.info("Contracts Traded This Run: %d", manager.running_qty - manager.starting_qty)
+    logger.info("Contracts Traded This Run: %s", plain(manager.running_qty - manager.starting_qty))
     logger.info("Total Contract Delta: %.4f XBT", exchange.calc_delta()["spot"])
     log_quotes(exchange.desk)
 
@@ -100,12 +101,12 @@ def log_amends(amends: Sequence[Row], working: Sequence[Row], digits: int) -> No
         old = by_id.get(change["orderID"], change)
         old_price, price = old.get("price") or 0, change.get("price") or old.get("price") or 0
         logger.info(
-            "Amending %4s: %d @ %.*f to %d @ %.*f (%+.*f)",
+            "Amending %4s: %s @ %.*f to %s @ %.*f (%+.*f)",
             change["side"],
-            old.get("leavesQty") or 0,
+            plain(old.get("leavesQty") or 0),
             digits,
             old_price,
-            change["orderQty"] - (old.get("cumQty") or 0),
+            plain(change["orderQty"] - (old.get("cumQty") or 0)),
             digits,
             price,
             digits,
@@ -118,7 +119,7 @@ def log_orders(heading: str, orders: Sequence[Row], digits: int) -> None:
     logger.info(heading, len(orders))
     for order in sorted(orders, key=_price, reverse=True):
         qty = order.get("leavesQty", order.get("orderQty")) or 0
-        logger.info("%4s %d @ %.*f", order.get("side"), qty, digits, _price(order))
+        logger.info("%4s %s @ %.*f", order.get("side"), plain(qty), digits, _price(order))
 
 
 def log_last_words(manager: Any, fills: int, start_balance: int | None) -> None:
@@ -126,11 +127,20 @@ def log_last_words(manager: Any, fills: int, start_balance: int | None) -> None:
     exchange = manager.exchange
     qty = exchange.get_position().get("currentQty") or 0
     mark = play_mark(exchange.is_play_money)
-    logger.info("Fills this run: %d. Position still open: %d contracts.", fills, qty)
-    balance = exchange.get_margin().get("marginBalance")
+    logger.info("Fills this run: %d. Position still open: %s contracts.", fills, plain(qty))
+    margin = exchange.get_margin()
+    balance, (coin, unit) = margin.get("marginBalance"), coin_of(margin)
     if balance is not None and start_balance is not None:
         change = balance - start_balance
-        logger.info("Balance change: %+.8f XBT%s.", change / XBt_TO_XBT, mark)
+        logger.info("Balance change: %+.8f %s%s.", change / unit, coin, mark)
+
+
+def coin_of(margin: Row) -> tuple[str, int]:
+    """The currency of a margin row by its usual name, and how many minor units one of it is."""
+    currency = str(margin.get("currency") or "XBt")
+    name, decimals = COINS.get(currency, (currency, 8))
+    unit: int = 10**decimals
+    return name, unit
 
 
 def fees(settings: Any, exchange: Any, instrument: Row) -> dict[str, Any]:
@@ -164,7 +174,7 @@ def plan_lines(
     total_margin = 0.0
     orders = [order for order in orders if order.get("price")]  # a stop has a trigger, no price
     for order in sorted(orders, key=lambda o: -float(o["price"])):
-        notional = contract.value(int(order["orderQty"]), order["price"]) / XBt_TO_XBT
+        notional = contract.value(order["orderQty"], order["price"]) / XBt_TO_XBT
         away = order["price"] / ticker["mid"] - 1
         ticks = (order["price"] - ticker["mid"]) * grid.scale / grid.units
         total_margin += notional * margin_ratio
@@ -205,7 +215,7 @@ def _totals(
 
 def _round_trip_sat(contract: Contract, buy: Row, sell: Row, maker_fee: float) -> float:
     """Satoshi won by buying and selling the smaller of two sizes, fees paid."""
-    qty = int(min(buy["orderQty"], sell["orderQty"]))
+    qty = min(buy["orderQty"], sell["orderQty"])
     bought, sold = contract.cost(qty, buy["price"]), contract.cost(-qty, sell["price"])
     gross = -(bought + sold)
     return gross - maker_fee * (abs(bought) + abs(sold))

@@ -54,6 +54,16 @@ def test_a_result_is_realised_and_unrealised_less_fees_with_funding(
     assert book.result(mark, XBTUSD) == won
 
 
+def test_sizes_that_are_not_whole_are_booked_as_they_are() -> None:
+    book, spot = Book(), Contract("BTCUSDT", 10**6, is_inverse=False, lot_size=0.00001)
+    for _ in range(3):
+        book.add({"execType": "Trade", "side": "Buy", "lastQty": 0.1, "lastPx": 100.0}, spot)
+    assert book.qty == 0.3
+    assert book.result(110.0, spot) == 3_000_000
+    book.adopt(0.1, 110.0, spot)
+    assert book.result(110.0, spot) == 3_000_000
+
+
 def test_what_another_hand_traded_counts_from_the_mark_price_on() -> None:
     book = Book()
     book.adopt(100, 50_000.0, XBTUSD)

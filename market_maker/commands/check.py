@@ -129,13 +129,13 @@ def ladder_margin(settings: Settings, instrument: Row) -> int | None:
     return round(2 * value * (rate + 2 * fee))
 
 
-def _sizes(settings: Settings, lot: int) -> Iterator[int]:
+def _sizes(settings: Settings, lot: float) -> Iterator[float]:
     for level in range(int(settings.ORDER_PAIRS)):
         if settings.RANDOM_ORDER_SIZE:
-            yield int(settings.MAX_ORDER_SIZE)
+            yield settings.MAX_ORDER_SIZE
         else:
             qty = settings.ORDER_START_SIZE + level * settings.ORDER_STEP_SIZE
-            yield max(lot, int(LotGrid.of(lot).nearest(qty)))
+            yield max(lot, LotGrid.of(lot).nearest(qty))
 
 
 def _say_orders(settings: Settings, connector: Connector) -> None:

@@ -28,7 +28,7 @@ def flatten(desk: Desk, timeout_s: float = 30.0) -> float:
         if order is None:  # nobody to trade with
             desk.clock.wait(desk.gateway.hurry, 1.0)
             continue
-        logger.info("Closing the position: %(side)s %(orderQty)d @ %(price)s", order)
+        logger.info("Closing the position: %(side)s %(orderQty)s @ %(price)s", order)
         filled = _send(desk, order, deadline_s)
         qty = _agreed(desk, qty - filled if order["side"] == "Sell" else qty + filled)
     return qty

@@ -80,7 +80,7 @@ class LossWatch:
         now_s = self._clock.monotonic()
         self._odd_since_s = min(self._odd_since_s, now_s)
         if low == high and (not self._has_begun or now_s - self._odd_since_s > _ODD_FOR_S):
-            self._book.adopt(int(low), mark_price, contract)
+            self._book.adopt(low, mark_price, contract)
 
     def _load(self) -> None:
         self._saved = self._journal.get(_BOOK)

@@ -21,6 +21,7 @@ from enum import Enum
 
 from market_maker.exchanges.base import Result, Status
 from market_maker.model.rows import TERMINAL, Row, is_live
+from market_maker.model.ticks import SIZE_DECIMALS
 
 _REMEMBERED = 5_000
 _OUTCOMES = frozenset({"Replaced", "AmendReject"})  # what becomes of an amend only accepted
@@ -205,7 +206,8 @@ class OrderStore:
             if not self._seen_cum.get(order_id) and self.is_ours(str(row.get("clOrdID") or "")):
                 self.filled_orders += 1
             self._seen_cum[order_id] = cum
-            self.filled_qty += more if row.get("side") == "Buy" else -more
+            signed = more if row.get("side") == "Buy" else -more
+            self.filled_qty = round(self.filled_qty + signed, SIZE_DECIMALS)
             self._trim(self._seen_cum)
 
     # -- what we know -------------------------------------------------------------------

@@ -14,6 +14,7 @@ from market_maker.clock import Clock
 from market_maker.exchanges.order_store import OrderStore
 from market_maker.exchanges.tables import Change, TableStore
 from market_maker.model.rows import Row, is_live
+from market_maker.model.ticks import SIZE_DECIMALS
 from market_maker.model.wire import Connected, Disconnected, Message, StreamEvent
 
 logger = logging.getLogger("root")
@@ -145,7 +146,7 @@ class LiveState:
             if self.orders.filled_qty != self._counted_qty:
                 self._counted_qty = self.orders.filled_qty  # an answer may have told of it
                 self._last_fill_s = self.clock.monotonic()
-            counted = self.base_qty + self.orders.filled_qty
+            counted = round(self.base_qty + self.orders.filled_qty, SIZE_DECIMALS)
             if reported != counted and self._position_s > self._last_fill_s + _SETTLED_S:
                 # A row later than every fill differs: another hand moved the position.
                 self.base_qty = reported - self.orders.filled_qty

@@ -20,7 +20,7 @@ class Contract:
     multiplier: int
     is_inverse: bool
     is_quanto: bool = False
-    lot_size: int = 1
+    lot_size: float = 1  # whole, but where sizes are units of a currency
     settle_currency: str = "XBt"
 
     @classmethod
@@ -31,19 +31,22 @@ class Contract:
             multiplier=int(row.get("multiplier") or 1),
             is_inverse=bool(row.get("isInverse")),
             is_quanto=bool(row.get("isQuanto")),
-            lot_size=int(row.get("lotSize") or 1),
+            lot_size=row.get("lotSize") or 1,
             settle_currency=str(row.get("settlCurrency") or "XBt"),
         )
 
-    def value(self, qty: int, price: float) -> int:
+    def value(self, qty: float, price: float) -> int:
         """Unsigned value of *qty* contracts at *price*, in minor units."""
+        qty = int(qty) if qty == int(qty) else qty
+        if not (isinstance(qty, int) and isinstance(self.lot_size, int)):
+            return _value_of_part(self.multiplier, self.is_inverse, abs(qty), price)
         per_lot = _value_per_lot(self.multiplier, self.is_inverse, self.lot_size, price)
         lots, rest = divmod(abs(qty), self.lot_size)
         if not rest:
             return per_lot * lots
         return per_lot * lots + _value_per_lot(self.multiplier, self.is_inverse, rest, price)
 
-    def cost(self, qty: int, price: float) -> int:
+    def cost(self, qty: float, price: float) -> int:
         """Signed cost of trading *qty* (negative sells): a buy is negative when inverse."""
         value = self.value(qty, price)
         return -value if (qty > 0) == self.is_inverse else value
@@ -51,7 +54,12 @@ class Contract:
 
 @lru_cache(maxsize=4_096)  # some hours of prices, and no more memory than that
 def _value_per_lot(multiplier: int, is_inverse: bool, lot_size: int, price: float) -> int:
-    unit = Fraction(abs(multiplier) * lot_size)
+    return _value_of_part(multiplier, is_inverse, lot_size, price)
+
+
+def _value_of_part(multiplier: int, is_inverse: bool, qty: float, price: float) -> int:
+    """The value of *qty* contracts, which need not be whole, as they are written."""
+    unit = abs(multiplier) * Fraction(Decimal(repr(qty)))
     exact = Fraction(Decimal(repr(price)))
     value = unit / exact if is_inverse else unit * exact
     return round_half_up(value)

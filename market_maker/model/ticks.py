@@ -12,6 +12,13 @@ from typing import Self
 
 _NOISE = 1e-6  # how far, in steps, a float may lie from a multiple and still mean it
 _EPSILON = 2.0**-51
+SIZE_DECIMALS = 10  # sums of sizes are rounded to so many, so that 0.1 + 0.2 is 0.3
+
+
+def plain(size: float) -> str:
+    """A size without exponent or idle zeros."""
+    text = f"{size:.{SIZE_DECIMALS}f}" if isinstance(size, float) else str(size)
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 @dataclass(frozen=True, slots=True)

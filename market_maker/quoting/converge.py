@@ -5,7 +5,7 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from market_maker.model.rows import Row
-from market_maker.model.ticks import PriceGrid
+from market_maker.model.ticks import SIZE_DECIMALS, PriceGrid
 
 
 class Plan(NamedTuple):
@@ -110,7 +110,7 @@ def _amendment(have: Row, want: Row, rules: Rules) -> Row | None:
         return None
     change: Row = {
         "orderID": have["orderID"],
-        "orderQty": filled + wanted_qty,
+        "orderQty": round(filled + wanted_qty, SIZE_DECIMALS),
         "price": want.get("price"),
         "side": have["side"],
     }

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from market_maker.model.contracts import Contract
-from market_maker.model.rows import Row
+from market_maker.model.rows import SPOT, Row
 
 
 class Approved(NamedTuple):
@@ -96,15 +96,18 @@ def check_position(
 def order_margin(order: Row, instrument: Row) -> float:
     """Satoshi that an order ties up: initial margin, the fees of getting in and out, premium.
 
+    On spot an ask ties up what it sells, in units of the base currency; a bid what it costs.
     The way out is reckoned at the bankruptcy price; the premium is what a trade at the order's
     price would lose at once against the mark (captured margin rows of 2018-08-16).
     """
     initial, fee = instrument.get("initMargin") or 0, instrument.get("takerFee") or 0
     contract, qty, price = (
         Contract.from_instrument(instrument),
-        int(order["orderQty"]),
+        order["orderQty"],
         order["price"],
     )
+    if is_spot(instrument):
+        return float(qty) if order.get("side") == "Sell" else contract.value(qty, price) * (1 + fee)
     value, mark = contract.value(qty, price), instrument.get("markPrice")
     needed = (initial + fee + fee * (1 + initial)) * value
     if mark and order.get("side") in ("Buy", "Sell") and (price > mark) == (order["side"] == "Buy"):
@@ -112,11 +115,21 @@ def order_margin(order: Row, instrument: Row) -> float:
     return float(needed)
 
 
-def margin_room(side: str, margin: Row, position_qty: float, instrument: Row) -> float | None:
+def is_spot(instrument: Row) -> bool:
+    """Whether what is bought is owned, and nothing is sold that is not there."""
+    return instrument.get("typ") == SPOT
+
+
+def margin_room(side: str, margin: Row, position: Row, instrument: Row) -> float | None:
     """Satoshi that the orders of *side* may tie up, or None where the account does not say.
 
     Free margin, with what our present orders tie up; an order that reduces the position is free.
+    Asks on spot may tie up what there is of the base currency, free or offered already.
     """
+    if is_spot(instrument) and side == "Sell":
+        free = position.get("freeQty")
+        return None if free is None else float(free + (position.get("lockedQty") or 0))
+    position_qty = 0 if is_spot(instrument) else position.get("currentQty") or 0
     price, available = instrument.get("markPrice"), margin.get("availableMargin")
     currency, settles_in = margin.get("currency"), instrument.get("settlCurrency")
     if available is None or not price or (currency and settles_in and currency != settles_in):

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from market_maker.model.contracts import Contract
 from market_maker.model.rows import Row
+from market_maker.model.ticks import SIZE_DECIMALS
 
-_CURRENCIES = {"XBt": ("XBT", 8), "USDt": ("USDT", 6), "USDc": ("USDC", 6), "Gwei": ("ETH", 9)}
+COINS = {"XBt": ("XBT", 8), "USDt": ("USDT", 6), "USDc": ("USDC", 6), "Gwei": ("ETH", 9)}
 
 
 class LossLimits(NamedTuple):
@@ -24,13 +25,13 @@ class LossLimits(NamedTuple):
 class Book:
     """Everything traded so far, as a position and what was paid for it."""
 
-    qty: int = 0
+    qty: float = 0
     cost: int = 0  # signed as Contract.cost
     fees: int = 0  # and funding; negative when received
 
     def add(self, execution: Row, contract: Contract) -> None:
         """Book an execution row: a trade, whoever ordered it, or a funding payment."""
-        size = int(execution.get("lastQty") or 0)
+        size = execution.get("lastQty") or 0
         price = execution.get("lastPx") or 0.0
         fee = execution.get("execComm")
         if fee is None:
@@ -39,13 +40,13 @@ class Book:
         if execution.get("execType", "Trade") == "Trade" and size:
             qty = size if execution.get("side") == "Buy" else -size
             cost = execution.get("execCost")
-            self.qty += qty
+            self.qty = round(self.qty + qty, SIZE_DECIMALS)
             self.cost += int(cost) if cost is not None else contract.cost(qty, price)
 
-    def adopt(self, qty: int, mark_price: float, contract: Contract) -> None:
+    def adopt(self, qty: float, mark_price: float, contract: Contract) -> None:
         """The position is *qty*: what no execution explains counts as traded at the mark."""
         if qty != self.qty:
-            self.cost += contract.cost(qty - self.qty, mark_price)
+            self.cost += contract.cost(round(qty - self.qty, SIZE_DECIMALS), mark_price)
             self.qty = qty
 
     def result(self, mark_price: float, contract: Contract) -> int:
@@ -72,7 +73,7 @@ class Marks:
 
 def check_losses(result: int, marks: Marks, limits: LossLimits, currency: str) -> str:
     """Which limit *result* has reached, in words; or nothing."""
-    name, decimals = _CURRENCIES.get(currency, (currency, 8))
+    name, decimals = COINS.get(currency, (currency, 8))
     unit: int = 10**decimals
     for what, start, limit, setting in (
         ("in this run", marks.run_start, limits.max_loss, "MAX_LOSS"),

@@ -16,6 +16,7 @@ LTCUSDT = Contract("LTCUSDT", 100, is_inverse=False)
     [
         (XBTUSD, 400, 43772, 913_828),
         (XBTUSD_2018, 2000, 6906.5, 28_958_000),
+        (XBTUSD_2018, 2000.0, 6906.5, 28_958_000),
         (XBTUSD_2018, 15000, 9378, 15000 * 10_663),
         (ETHUSD, 1000, 3000, 300_000_000),
         (XBTUSDT, 4800, 97343.4, 467_248_320),
@@ -37,6 +38,25 @@ def test_a_round_trip_in_an_inverse_contract_gains_what_the_exchange_booked() ->
 def test_a_linear_buy_costs_and_a_sell_earns() -> None:
     assert XBTUSDT.cost(4800, 98343.4) - XBTUSDT.cost(4800, 97343.4) == 4_800_000
     assert XBTUSDT.cost(-4800, 100) == -480_000
+
+
+@pytest.mark.parametrize(
+    ("qty", "price", "value"),
+    [
+        (0.001, 60_000.1, 60_000_100),
+        (0.00001, 60_000.1, 600_001),
+        (1e-8, 0.02076, 0),
+        (1e-8, 60_000.0, 600),
+        (3, 0.5, 1_500_000),
+        (0.3, 0.1, 30_000),
+    ],
+)
+def test_sizes_need_not_be_whole_where_they_are_units_of_a_currency(
+    qty: float, price: float, value: int
+) -> None:
+    row = {"symbol": "BTCUSDT", "multiplier": 10**6, "lotSize": 0.00001}
+    assert Contract.from_instrument(row).value(qty, price) == value
+    assert Contract.from_instrument(row).cost(-qty, price) == -value
 
 
 def test_an_instrument_row_without_columns_still_reads() -> None:

@@ -4,9 +4,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_maker.model.ticks import LotGrid, PriceGrid
+from market_maker.model.ticks import LotGrid, PriceGrid, plain
 
 STEPS = [0.5, 0.1, 0.05, 0.01, 0.0001, 1e-5, 1e-8, 2.5, 100]
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (100, "100"),
+        (2_000_000, "2000000"),
+        (0.1 + 0.2, "0.3"),
+        (1e-8, "0.00000001"),
+        (5.0, "5"),
+        (-0.5, "-0.5"),
+        (0, "0"),
+        (0.0, "0"),
+    ],
+)
+def test_a_size_is_written_without_exponent_or_idle_zeros(size: float, text: str) -> None:
+    assert plain(size) == text
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -40,14 +40,37 @@ def test_an_order_beyond_the_mark_ties_up_what_it_would_lose_at_once() -> None:
 )
 def test_what_reduces_the_position_is_free(side: str, position: int, room: float) -> None:
     margin = {"availableMargin": 1000, "initMargin": 500}
-    assert margin_room(side, margin, position, XBTUSD) == pytest.approx(room)
+    assert margin_room(side, margin, {"currentQty": position}, XBTUSD) == pytest.approx(room)
+
+
+BTCUSDT = {
+    "symbol": "BTCUSDT",
+    "typ": "IFXXXP",
+    "multiplier": 10**6,
+    "lotSize": 0.00001,
+    "initMargin": 1.0,
+    "takerFee": 0.001,
+    "markPrice": 50_000.0,
+    "settlCurrency": "USDt",
+}
+
+
+def test_on_spot_bids_tie_up_quote_and_asks_base_whatever_is_held() -> None:
+    bid = {"side": "Buy", "orderQty": 0.001, "price": 50_000.0}
+    assert order_margin(bid, BTCUSDT) == pytest.approx(50_050_000)
+    assert order_margin({**bid, "side": "Sell"}, BTCUSDT) == 0.001
+    margin = {"availableMargin": 700, "initMargin": 300, "currency": "USDt"}
+    held = {"currentQty": -0.5, "freeQty": 0.3, "lockedQty": 0.2}
+    assert margin_room("Buy", margin, held, BTCUSDT) == 1000
+    assert margin_room("Sell", margin, held, BTCUSDT) == 0.5
+    assert margin_room("Sell", margin, {"currentQty": 1}, BTCUSDT) is None
 
 
 @pytest.mark.parametrize("margin", [{}, {"availableMargin": 5, "currency": "USDt"}])
 def test_an_account_that_cannot_be_read_in_our_currency_bounds_nothing(
     margin: dict[str, object],
 ) -> None:
-    assert margin_room("Buy", margin, 0, {**XBTUSD, "settlCurrency": "XBt"}) is None
+    assert margin_room("Buy", margin, {}, {**XBTUSD, "settlCurrency": "XBt"}) is None
 
 
 @pytest.mark.parametrize(
