@@ -13,18 +13,31 @@ import logging
 
 # "simulator" is the built-in exchange: play money, no account, no network.
 # "bitmex" is any server that speaks BitMEX's protocol, at BASE_URL.
+# "okx" is OKX, real money; "okx-demo" its demo environment, for a key made there.
 EXCHANGE = "simulator"
 
 # Address of the exchange, such as "http://127.0.0.1:8000/api/v1/". None: the venue's own.
 # BitMEX closed on 2026-09-23.  (sample-market-maker: "https://testnet.bitmex.com/api/v1/")
 BASE_URL = None
 
-# The key and secret of an exchange account belong in .env, as BITMEX_API_KEY and
-# BITMEX_API_SECRET, so that this file can be shown to others. Here they work too.
+# Keys of accounts belong in .env, so that this file can be shown to others: BITMEX_API_KEY and
+# BITMEX_API_SECRET (which work here too, as below); OKX_API_KEY, OKX_API_SECRET and
+# OKX_API_PASSPHRASE.
 API_KEY = ""
 API_SECRET = ""
 
-# What to trade when the command line names no symbol.
+# Before the bot trades real money for the first time it says what may be lost and has you type a
+# word. True trades without asking, as where there is no terminal.
+LIVE = False
+
+# How orders go to OKX: "ws" by its WebSocket (by REST where that fails), "rest" by REST alone.
+OKX_ORDER_ENTRY = "ws"
+OKX_MARGIN_MODE = "cross"  # or "isolated"; the margin of swaps at OKX
+
+# On spot the position is what the account holds of the base currency beyond this amount.
+SPOT_BASE_INVENTORY = 0
+
+# What to trade when the command line names no symbol. OKX's own names work there too.
 SYMBOL = "XBTUSD"
 
 # Symbols whose positions count in "Total Contract Delta".

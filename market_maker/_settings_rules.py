@@ -7,8 +7,15 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-EXCHANGES = ("simulator", "bitmex")
-SECRETS = frozenset({"API_KEY", "API_SECRET", "BITMEX_API_KEY", "BITMEX_API_SECRET"})
+EXCHANGES = ("simulator", "bitmex", "okx", "okx-demo")
+_OKX_KEYS = ("OKX_API_KEY", "OKX_API_SECRET", "OKX_API_PASSPHRASE")
+KEYS = {  # what an account at each exchange is known by
+    "bitmex": ("BITMEX_API_KEY", "BITMEX_API_SECRET"),
+    "okx": _OKX_KEYS,
+    "okx-demo": _OKX_KEYS,
+}
+SECRET_NAMES = tuple(dict.fromkeys(name for names in KEYS.values() for name in names))
+SECRETS = frozenset({"API_KEY", "API_SECRET", *SECRET_NAMES})
 MAX_PREFIX = 13  # with 22 characters of our own a clOrdID stays within BitMEX's 36
 
 Where = Callable[[str], str]
@@ -95,8 +102,11 @@ RULES: dict[str, Rule] = {
     "BASE_URL": _or_none(Rule("an address such as 'http://127.0.0.1:8000/api/v1/'", _is_address)),
     "API_KEY": _or_none(_TEXT),
     "API_SECRET": _or_none(_TEXT),
-    "BITMEX_API_KEY": _or_none(_TEXT),
-    "BITMEX_API_SECRET": _or_none(_TEXT),
+    **dict.fromkeys(SECRET_NAMES, _or_none(_TEXT)),
+    "LIVE": _YES_NO,
+    "OKX_ORDER_ENTRY": _one_of("ws", "rest"),
+    "OKX_MARGIN_MODE": _one_of("cross", "isolated"),
+    "SPOT_BASE_INVENTORY": Rule("an amount of the base currency, 0 or more", _number(0, 1e15)),
     "SYMBOL": Rule("a symbol in capitals such as 'XBTUSD'", _is_symbol),
     "CONTRACTS": _NAMES,
     "STRATEGY": Rule(
@@ -238,13 +248,13 @@ def _exchange_faults(values: Mapping[str, Any], where: Where) -> Iterator[str]:
                 f"EXCHANGE = 'simulator' ({where('EXCHANGE')}): set EXCHANGE = 'bitmex' to "
                 "trade at that address, or remove BASE_URL"
             )
-    elif not url:
+    elif not url and values.get("EXCHANGE") == "bitmex":
         yield (
             f"EXCHANGE = {values.get('EXCHANGE')!r} ({where('EXCHANGE')}) needs BASE_URL, the "
             "address of a server that speaks BitMEX's protocol"
         )
     elif not values.get("DRY_RUN"):
-        for name in ("BITMEX_API_KEY", "BITMEX_API_SECRET"):
+        for name in KEYS[str(values.get("EXCHANGE"))]:
             if not values.get(name):
                 yield f"{name} is missing: put it into .env or the environment"
 

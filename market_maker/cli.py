@@ -49,8 +49,8 @@ examples:
   marketmaker setup             write the files to change
   marketmaker XBTUSD --dry-run  see the orders before they cost anything
 
-exit codes: 0 ended as asked, 1 ended by an error, 2 wrong usage or settings,
-or another bot runs here, 3 stopped by MAX_LOSS or MAX_DRAWDOWN
+exit codes: 0 ended as asked, 1 ended by an error, 2 wrong usage, settings or
+key, or another bot runs here, 3 stopped by MAX_LOSS or MAX_DRAWDOWN
 
 Risk: market making can lose all the money you give it. No warranty, no advice.
 """

@@ -43,6 +43,7 @@ class ExchangeInterface:
         )
         self.symbol = self.desk.connector.symbol
         self.is_play_money = venue.is_play_money(self.settings)
+        self.stakes = venue.stakes(self.settings)
         self.bitmex = BitMEX(
             symbol=self.symbol,
             apiKey=self.settings.BITMEX_API_KEY or None,

@@ -16,7 +16,7 @@ from typing import Any
 
 from market_maker import _settings_base
 from market_maker._settings_files import Layer, read_dotenv, read_python, read_secret
-from market_maker._settings_rules import MAX_PREFIX, RULES, find_faults, misspelt
+from market_maker._settings_rules import MAX_PREFIX, RULES, SECRET_NAMES, find_faults, misspelt
 from market_maker.utils import log
 from market_maker.utils.dotdict import dotdict
 from market_maker.utils.errors import SettingsError
@@ -33,11 +33,11 @@ __all__ = [
     "warnings",
 ]
 
-ENVIRONMENT_NAMES = ("BITMEX_API_KEY", "BITMEX_API_SECRET", "BASE_URL", "EXCHANGE")
-SECRET_FILES = {f"{name}_FILE": name for name in ("BITMEX_API_KEY", "BITMEX_API_SECRET")}
+ENVIRONMENT_NAMES = (*SECRET_NAMES, "BASE_URL", "EXCHANGE")
+SECRET_FILES = {f"{name}_FILE": name for name in SECRET_NAMES}
 DEFAULTS: dict[str, Any] = {
     name: value for name, value in vars(_settings_base).items() if name in RULES
-} | {"BITMEX_API_KEY": "", "BITMEX_API_SECRET": ""}
+} | dict.fromkeys(SECRET_NAMES, "")
 
 _SYMBOL = re.compile(r"[A-Z0-9.][A-Z0-9._:-]*")
 
@@ -203,7 +203,7 @@ def _finish(result: Settings) -> None:
             whole = not rule.accepts(value)  # such as MAX_POSITION = 1e4
             if whole:
                 dict.__setitem__(result, name, int(value))
-    for name in ("BITMEX_API_KEY", "BITMEX_API_SECRET"):
+    for name in SECRET_NAMES:
         if isinstance(result.get(name), str):
             log.hide(result[name])
 

@@ -14,8 +14,9 @@ from market_maker.utils.constants import XBt_TO_XBT
 logger = logging.getLogger("root")
 
 
-def play_mark(is_play: bool) -> str:
-    return " (play money)" if is_play else ""
+def mark_of(exchange: Any) -> str:
+    """What stands beside every amount that is no real money."""
+    return f" ({exchange.stakes})" if exchange.stakes else ""
 
 
 def log_start(exchange: Any) -> None:
@@ -24,7 +25,7 @@ def log_start(exchange: Any) -> None:
     if exchange.dry_run:
         logger.info("Initializing dry run. Orders printed below are not sent.")
     else:
-        stakes = "play money" if exchange.is_play_money else "executing real trades"
+        stakes = exchange.stakes or "executing real trades"
         logger.info("Order Manager initializing. Live run: %s.", stakes)
 
 
@@ -40,7 +41,7 @@ def log_status(manager: Any) -> None:
     """Balance, position, averages, and what this run has traded."""
     exchange, digits = manager.exchange, manager.instrument["tickLog"]
     margin, position = exchange.get_margin(), exchange.get_position()
-    mark = play_mark(exchange.is_play_money)
+    mark = mark_of(exchange)
     coin, unit = coin_of(margin)
     logger.info("Current %s Balance: %.6f%s", coin, (margin.get("marginBalance") or 0) / unit, mark)
     logger.info("Current Contract Position: %s", plain(position.get("currentQty") or 0))
@@ -126,7 +127,7 @@ def log_last_words(manager: Any, fills: int, start_balance: int | None) -> None:
     """What a user wants to know when it is over."""
     exchange = manager.exchange
     qty = exchange.get_position().get("currentQty") or 0
-    mark = play_mark(exchange.is_play_money)
+    mark = mark_of(exchange)
     logger.info("Fills this run: %d. Position still open: %s contracts.", fills, plain(qty))
     margin = exchange.get_margin()
     balance, (coin, unit) = margin.get("marginBalance"), coin_of(margin)

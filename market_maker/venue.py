@@ -7,23 +7,28 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from market_maker import live
+from market_maker._settings_rules import KEYS
 from market_maker.clock import Clock
 from market_maker.exchanges.approval import Limits
-from market_maker.exchanges.base import Connector
+from market_maker.exchanges.base import Connector, ExchangeError
 from market_maker.exchanges.desk import Desk
 from market_maker.exchanges.dial import open_connector as dial
 from market_maker.exchanges.gateway import GatewayRules
 from market_maker.exchanges.losses import stop_of
-from market_maker.exchanges.throttle import account_budget
+from market_maker.exchanges.okx_dial import OkxKey
+from market_maker.exchanges.okx_dial import open_connector as dial_okx
+from market_maker.exchanges.throttle import RateBudget
 from market_maker.journal import Journal
 from market_maker.quoting.limits import OrderLimits, PositionLimits
 from market_maker.simulator.child import SimulatorChild
 from market_maker.utils import log
-from market_maker.utils.errors import AuthenticationError, LossLimitReached, StopTrading
+from market_maker.utils.errors import AuthenticationError, BotError, LossLimitReached
 
 logger = logging.getLogger("root")
 
 PLAY_MONEY = "simulator"
+DEMO = "okx-demo"
 
 
 def is_play_money(settings: Mapping[str, Any]) -> bool:
@@ -31,24 +36,34 @@ def is_play_money(settings: Mapping[str, Any]) -> bool:
     return settings.get("EXCHANGE") == PLAY_MONEY
 
 
+def stakes(settings: Mapping[str, Any]) -> str:
+    """What is at stake where it is no real money: "play money" or "demo"; else nothing."""
+    if is_play_money(settings):
+        return "play money"
+    return "demo" if settings.get("EXCHANGE") == DEMO else ""
+
+
 def open_connector(settings: Any, symbol: str, clock: Clock) -> Connector:
     """Connect to the exchange the settings name, starting the built-in one if need be."""
-    return _open(settings, symbol, clock, random.Random()).connector
+    return _open(settings, symbol, clock, random.Random(), dry_run=True).connector
 
 
 def open_desk(
     settings: Any, symbol: str, clock: Clock, rng: random.Random, dry_run: bool = False
 ) -> Desk:
     """A desk for *symbol*, not yet opened. Raises AuthenticationError without a needed key."""
-    connector, has_account, before_exec = _open(settings, symbol, clock, rng)
+    connector, has_account, before_exec = _open(settings, symbol, clock, rng, dry_run)
     if not has_account and not dry_run:
         connector.stop()
-        raise AuthenticationError(
-            "no key: put BITMEX_API_KEY and BITMEX_API_SECRET into .env, or try --dry-run"
-        )
+        names = " and ".join(KEYS[settings.EXCHANGE])
+        raise AuthenticationError(f"no key: put {names} into .env, or try --dry-run")
     try:
+        if live.is_live(settings) and not dry_run:
+            live.check_limits(settings)
+            if not Path(journal_path(settings, connector)).exists():
+                live.confirm(settings, connector)
         journal = _open_journal(settings, connector, clock, dry_run)
-    except StopTrading:
+    except (BotError, ExchangeError):
         connector.stop()
         raise
     desk = Desk(
@@ -56,14 +71,14 @@ def open_desk(
         before_exec=before_exec,
         clock=clock,
         journal=journal,
-        budget=account_budget(clock),
+        budget=RateBudget(clock, *connector.caps.budget),
         rng=rng,
         rules=gateway_rules(settings),
         prefix=settings.ORDERID_PREFIX,
         has_account=has_account,
         dry_run=dry_run,
     )
-    if has_account and not dry_run and not is_play_money(settings):
+    if has_account and not dry_run and settings.EXCHANGE == "bitmex":
         _warn_of_rights(connector, settings.BITMEX_API_KEY)
     desk.gateway.switch.is_last = lambda: journal.leave(_family(settings, connector))
     return desk
@@ -91,7 +106,11 @@ class _Opened(NamedTuple):
     before_exec: Callable[[], None]
 
 
-def _open(settings: Any, symbol: str, clock: Clock, rng: random.Random) -> _Opened:
+def _open(
+    settings: Any, symbol: str, clock: Clock, rng: random.Random, dry_run: bool = False
+) -> _Opened:
+    if settings.EXCHANGE.startswith("okx"):
+        return _open_okx(settings, symbol, clock, rng, dry_run)
     on_stop = before_exec = _nothing
     if is_play_money(settings):
         child = SimulatorChild.adopt(os.environ) or SimulatorChild.start(
@@ -115,6 +134,27 @@ def _open(settings: Any, symbol: str, clock: Clock, rng: random.Random) -> _Open
         on_stop=on_stop,
     )
     return _Opened(connector, bool(key), before_exec)
+
+
+def _open_okx(
+    settings: Any, symbol: str, clock: Clock, rng: random.Random, dry_run: bool
+) -> _Opened:
+    key = OkxKey(*(settings[name] or "" for name in KEYS[settings.EXCHANGE]))
+    connector = dial_okx(
+        settings.BASE_URL,
+        symbol,
+        key if all(key) else OkxKey(),
+        clock=clock,
+        rng=rng,
+        prefix=settings.ORDERID_PREFIX,
+        is_demo=settings.EXCHANGE == DEMO,
+        will_trade=not dry_run,
+        margin_mode=settings.OKX_MARGIN_MODE,
+        order_entry=settings.OKX_ORDER_ENTRY,
+        spot_inventory=settings.SPOT_BASE_INVENTORY,
+        timeout_s=settings.TIMEOUT,
+    )
+    return _Opened(connector, all(key), _nothing)
 
 
 def _child_args(settings: Any, symbol: str) -> list[str]:

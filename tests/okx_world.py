@@ -7,7 +7,6 @@ from market_maker.exchanges.base import Connector
 from market_maker.exchanges.okx import OkxConnector, private_topics, public_topics
 from market_maker.exchanges.okx_reads import instrument_type
 from market_maker.exchanges.okx_rows import instrument_id
-from market_maker.exchanges.throttle import RateBudget, okx_budget
 from market_maker.settings import Settings
 from market_maker.simulator.dialects.okx_twin import OkxTwin
 from tests.world import World
@@ -19,9 +18,6 @@ class OkxWorld(World):
     """The *profile* of a bot is here how its orders go out: "ws" or "rest"."""
 
     twin: OkxTwin  # of the bot that came last
-
-    def budget(self) -> RateBudget:
-        return okx_budget(self.clock)
 
     def connector(
         self, settings: Settings, profile: str, wrap: Callable[[Any], Any] | None

@@ -38,6 +38,7 @@ class FakeConnector:
     """A connector with fixed answers that notes what is asked of it."""
 
     caps = Capabilities(max_cancel=2)
+    account_key = "a1b2c3d4"
 
     def __init__(self, symbol: str = "XBTUSD") -> None:
         self.symbol = symbol
@@ -309,7 +310,7 @@ def test_a_newcomer_is_told_that_it_is_play_money(
         (SystemExit("gone wrong"), 1),
         (KeyboardInterrupt(), 0),
         (StopTrading("out of funds"), 1),
-        (AuthenticationError("no key"), 1),
+        (AuthenticationError("no key"), 2),
         (ModuleNotFoundError("No module named 'requests'", name="requests"), 1),
     ],
 )
@@ -450,7 +451,7 @@ def test_what_the_exchange_refuses_is_one_line(
         raise error
 
     monkeypatch.setattr(connector, "fetch_rows", refuse)
-    assert cli.main(["check"]) == 1
+    assert cli.main(["check"]) == getattr(error, "exit_code", 1)
     assert capsys.readouterr().err == line
     assert connector.stopped
 

@@ -44,6 +44,7 @@ ROOMS = {
     "market_maker.bitmex": Room(3.5, "legacy"),
     "market_maker.ws": Room(3.5, "legacy"),
     "market_maker.venue": Room(4, "bot"),
+    "market_maker.live": Room(4, "bot"),
     "market_maker.runner": Room(4, "bot"),
     "market_maker.ending": Room(4, "bot"),
     "market_maker.status": Room(4, "bot"),

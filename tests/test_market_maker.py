@@ -548,13 +548,13 @@ def test_an_error_of_the_exchange_skips_the_round_and_quoting_goes_on(still: Wor
     assert len(resting(still)) == 12
 
 
-def test_a_refused_key_ends_the_run_with_code_1(still: World) -> None:
+def test_a_refused_key_ends_the_run_with_code_2(still: World) -> None:
     wire = Wire()
     bot = still.bot(Counting, wrap=wire)
     wire.script = lambda r: refusal(401, "Invalid API Key.") if r.verb == "POST" else None
     with pytest.raises(SystemExit) as left:
         bot.run_loop()
-    assert left.value.code == 1
+    assert left.value.code == 2
 
 
 def test_silence_while_the_market_moves_pulls_the_quotes(still: World, market: StillMarket) -> None:

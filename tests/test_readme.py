@@ -53,7 +53,7 @@ def test_the_captured_run_fits_80_columns() -> None:
 # -- what is named exists ---------------------------------------------------------------------
 
 OF_THE_SYSTEM = {
-    *("BITMEX_API_KEY_FILE", "BITMEX_API_SECRET_FILE"),
+    *("BITMEX_API_KEY_FILE", "BITMEX_API_SECRET_FILE", "OKX_API_SECRET_FILE"),
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "PIP_CERT"),
     *("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "XDG_STATE_HOME"),
 }

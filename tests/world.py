@@ -9,7 +9,7 @@ from market_maker.exchange_interface import ExchangeInterface
 from market_maker.exchanges.base import Connector
 from market_maker.exchanges.bitmex import BitMEXConnector, topics
 from market_maker.exchanges.desk import Desk
-from market_maker.exchanges.throttle import RateBudget, account_budget
+from market_maker.exchanges.throttle import RateBudget
 from market_maker.journal import Journal
 from market_maker.market_maker import OrderManager
 from market_maker.settings import Settings, load
@@ -51,20 +51,17 @@ class World:
     ) -> Desk:
         """A desk over the twin; *wrap* may put something between it and the exchange."""
         self._desks += 1
+        connector = self.connector(settings, profile, wrap)
         return Desk(
-            self.connector(settings, profile, wrap),
+            connector,
             clock=self.clock,
             journal=journal or Journal(":memory:", self.clock),
-            budget=self.budget(),
+            budget=RateBudget(self.clock, *connector.caps.budget),
             rng=random.Random(7 + self._desks),  # no two bots draw the same order ids
             rules=gateway_rules(settings),
             prefix=settings.ORDERID_PREFIX,
             dry_run=bool(settings.DRY_RUN),
         )
-
-    def budget(self) -> RateBudget:
-        """What the exchange lets one account ask."""
-        return account_budget(self.clock)
 
     def connector(
         self, settings: Settings, profile: str, wrap: Callable[[Any], Any] | None

@@ -42,7 +42,7 @@ def _check_exchange(settings: Settings, connector: Connector) -> int:
     if venue.is_play_money(settings):
         _say("Exchange", "built-in, play money")
     else:
-        _say("Exchange", f"{settings.EXCHANGE} at {settings.BASE_URL}")
+        _say("Exchange", f"{settings.EXCHANGE} at {settings.BASE_URL or 'its own address'}")
     instrument = find_instrument(connector)
     fault = None if instrument else unknown_symbol(connector)
     if instrument is None or fault:
@@ -50,7 +50,7 @@ def _check_exchange(settings: Settings, connector: Connector) -> int:
         return 1
     _say_symbol(instrument)
     faults = [_say_clock(connector)]
-    if settings.DRY_RUN and not settings.BITMEX_API_KEY and not venue.is_play_money(settings):
+    if connector.account_key == "public" and settings.DRY_RUN:
         _say("Key", "none; a dry run needs none, so funds, orders and position are not checked")
     else:
         faults += [_say_rights(settings, connector), _say_funds(settings, connector, instrument)]
@@ -79,7 +79,7 @@ def _say_rights(settings: Settings, connector: Connector) -> bool:
         listed = connector.call("GET", "/apiKey")
         if listed.status == 200 and isinstance(listed.body, list):
             for row in listed.body:
-                if row.get("id") == settings.BITMEX_API_KEY:
+                if row.get("id") in (settings.BITMEX_API_KEY, connector.account_key):
                     rights = ", ".join(map(str, row.get("permissions") or ())) or "read only"
                     excess = " (it may withdraw money: give the bot one that may only trade)"
                     _say("Key", f"valid; rights: {rights}{excess if 'withdraw' in rights else ''}")

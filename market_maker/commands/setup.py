@@ -10,6 +10,11 @@ ENV_TEXT = """\
 BITMEX_API_KEY=
 BITMEX_API_SECRET=
 
+# For EXCHANGE = "okx" or "okx-demo".
+OKX_API_KEY=
+OKX_API_SECRET=
+OKX_API_PASSPHRASE=
+
 # These stand above settings.py when they have a value:
 # EXCHANGE=bitmex
 # BASE_URL=http://127.0.0.1:8000/api/v1/

@@ -54,6 +54,7 @@ class Capabilities:
     dead_man_s: tuple[float, float] | None = (5.0, 3600.0)
     dead_man_of_own: bool = False  # it cancels the orders with our tag only
     positions: bool = True
+    budget: tuple[float, float, float] = (300.0, 1.0, 10.0)  # tokens, per second, for cancels only
     requests_per_s: float = 10.0  # order requests
     order_cost: float = 0.1  # tokens of the rate budget for each order of a batch
 
@@ -111,6 +112,9 @@ class Connector(Protocol):
 
     def dead_man(self, timeout_s: float | None) -> bool:
         """Arm (or with None disarm) the server-side dead man's switch. False: it has none."""
+
+    def account_label(self) -> str:
+        """Which account this is, for its owner to recognise; asked of the exchange."""
 
     def server_offset_s(self) -> float:
         """The exchange's clock minus ours, as measured from its answers."""

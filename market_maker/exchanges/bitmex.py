@@ -94,6 +94,10 @@ class BitMEXConnector:
     def reconnect(self) -> None:
         self.stream.reconnect()
 
+    def account_label(self) -> str:
+        rows = self.fetch_rows("user") if self.account_key != "public" else []
+        return str(rows[0].get("username") or self.account_key) if rows else self.account_key
+
     def server_offset_s(self) -> float:
         return self._offset_s()
 

@@ -50,6 +50,7 @@ class DeadMansSwitch:
         it is not armed."""
         if not timeout_s or self._connector.caps.dead_man_s is None:
             return True
+        timeout_s = self._fitted(timeout_s)
         with self._lock:
             self._timeout_s = timeout_s
             if not self._has_rounds:  # a script without rounds, or before the first one
@@ -71,7 +72,7 @@ class DeadMansSwitch:
 
     def note_round(self, timeout_s: float) -> None:
         """The main loop has finished a round."""
-        self._timeout_s, self._round_s = timeout_s, self._clock.monotonic()
+        self._timeout_s, self._round_s = self._fitted(timeout_s), self._clock.monotonic()
         self._has_rounds = True
 
     def disarm(self) -> None:
@@ -103,6 +104,11 @@ class DeadMansSwitch:
             return min(_RETRY_S, wait_s) if wait_s > 0 else _RETRY_S
         finally:
             self._lock.release()
+
+    def _fitted(self, timeout_s: float) -> float:
+        """The nearest time that the exchange takes; 0 stays 0."""
+        low, high = self._connector.caps.dead_man_s or (0.0, 0.0)
+        return min(high, max(low, timeout_s)) if timeout_s else 0.0
 
     @property
     def _is_alive(self) -> bool:

@@ -17,6 +17,7 @@ from market_maker.quoting.loss import LossLimits
 from market_maker.utils.errors import (
     AuthenticationError,
     LossLimitReached,
+    SettingsError,
     StaleData,
     StopTrading,
 )
@@ -150,7 +151,7 @@ class Desk:
             if self.state.fatal:
                 raise AuthenticationError(f"the exchange refuses the key: {self.state.fatal}")
             if self.state.refused:
-                raise StopTrading(unknown_symbol(self.connector))
+                raise SettingsError([unknown_symbol(self.connector)])
             left_s = deadline_s - self.clock.monotonic()
             if is_done():
                 return

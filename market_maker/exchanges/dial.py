@@ -11,7 +11,7 @@ from market_maker.exchanges.bitmex import BitMEXConnector, topics
 from market_maker.exchanges.desk import Desk
 from market_maker.exchanges.gateway import GatewayRules
 from market_maker.exchanges.stream import WebSocketStream
-from market_maker.exchanges.throttle import account_budget
+from market_maker.exchanges.throttle import RateBudget
 from market_maker.exchanges.transport import HttpTransport
 from market_maker.journal import Journal
 
@@ -88,7 +88,7 @@ def open_desk(
         connector,
         clock=clock,
         journal=Journal(":memory:", clock),
-        budget=account_budget(clock),
+        budget=RateBudget(clock, *connector.caps.budget),
         rng=rng,
         rules=GatewayRules,
         prefix=prefix,

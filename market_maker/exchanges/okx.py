@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from market_maker.clock import Clock
-from market_maker.exchanges.base import Capabilities, Result, Sink, Status
+from market_maker.exchanges.base import Capabilities, ExchangeError, Result, Sink, Status
 from market_maker.exchanges.client_ids import ClientIds
 from market_maker.exchanges.okx_feed import OkxFeed
 from market_maker.exchanges.okx_frames import OrderFrames
@@ -27,7 +27,12 @@ from market_maker.exchanges.okx_rows import Market, quote_row, trade_row
 from market_maker.exchanges.okx_tables import OkxTables, Table
 from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, Request, Stream, Transport
-from market_maker.utils.errors import AuthenticationError, NotSupported, StopTrading
+from market_maker.utils.errors import (
+    AuthenticationError,
+    NotSupported,
+    SettingsError,
+    StopTrading,
+)
 
 logger = logging.getLogger("root")
 
@@ -80,6 +85,7 @@ class OkxConnector:
         timeout_s: float = 7.0,
         expires: Callable[[], str] = lambda: "",
         offset_s: Callable[[], float] = lambda: 0.0,
+        will_trade: bool = True,
     ) -> None:
         self.symbol = symbol
         self.account_key = account_key
@@ -91,6 +97,7 @@ class OkxConnector:
         self._spot_inventory = spot_inventory
         self._offset_s = offset_s
         self._has_account = account_key != "public"
+        self._will_trade = will_trade
         self._account_mode = ""
         self._reads = OkxReads(self._send, symbol)
         self._is_spot = self._reads.inst_type == "SPOT"
@@ -112,7 +119,9 @@ class OkxConnector:
             dead_man_s=_DEADMAN_S,
             dead_man_of_own=True,
             positions=not self._is_spot,
-            requests_per_s=30.0,
+            # 300 orders in 2 s by the batch calls and 60 by the single ones, whatever the start
+            budget=(100.0, 100.0, 20.0),
+            requests_per_s=20.0,
             order_cost=1.0,
         )
 
@@ -126,10 +135,16 @@ class OkxConnector:
     # -- the stream ----------------------------------------------------------------------------
 
     def start(self, sink: Sink) -> None:
-        """Check the account and begin streaming; raises StopTrading for one that does not fit."""
-        if self._has_account:
-            self._check_account()
-        self._tables = self._new_tables()
+        """Check market and account and begin streaming; raises StopTrading where one is unfit."""
+        try:
+            self._tables = self._new_tables()
+            if self.market.state != "Open":
+                raise SettingsError([f"OKX has closed {self.symbol}: {self.market.state}"])
+            if self._has_account:
+                self._check_account()
+        except ExchangeError as error:
+            who = "The exchange says" if error.status else "No answer of the exchange"
+            raise StopTrading(f"{who}: {error.message}") from None
         reply = self._frames.reply if self._frames else _ignore
         self._feed = OkxFeed(self._streams, self._tables, self._images, reply)
         logger.info("Connecting to OKX for %s (%s).", self.symbol, self._reads.inst_id)
@@ -173,19 +188,25 @@ class OkxConnector:
     def _check_account(self) -> None:
         config = self._reads.config()
         self._account_mode = str(config.get("acctLv"))
-        if not self._is_spot:
-            if self._account_mode == "1":
-                raise StopTrading(
-                    f"{self.symbol} needs an OKX account in futures mode; this one is in spot mode."
-                )
-            if config.get("posMode") == "long_short_mode":
-                raise StopTrading(
-                    "The OKX account is in long/short position mode; this bot needs net mode."
-                )
-            levers = "/".join(self._reads.leverages(self._margin_mode))
-            logger.info("Leverage: %s, margin %s.", levers, self._margin_mode)
-        if "withdraw" in str(config.get("perm")):
+        rights = str(config.get("perm") or "trade")
+        if self._will_trade and "trade" not in rights:
+            raise AuthenticationError(f"the key may not trade: its rights are {rights}")
+        if "withdraw" in rights:
             logger.warning("The key may withdraw money: give the bot one that may only trade.")
+        if self._is_spot:
+            return
+        if self._account_mode == "1":
+            fault = f"{self.symbol} needs an OKX account in futures mode; this one is in spot mode."
+            raise SettingsError([fault])
+        if config.get("posMode") == "long_short_mode":
+            fault = "The OKX account is in long/short position mode; this bot needs net mode."
+            raise SettingsError([fault])
+        levers = "/".join(self._reads.leverages(self._margin_mode))
+        logger.info("Leverage: %s, margin %s.", levers, self._margin_mode)
+
+    def account_label(self) -> str:
+        config = self._reads.config()
+        return f"{config.get('label') or 'key without a label'} (uid {config.get('uid')})"
 
     # -- orders --------------------------------------------------------------------------------
 
@@ -290,6 +311,10 @@ class OkxConnector:
     ) -> Answer:
         """BitMEX's public GETs that have a like here; everything else raises NotSupported."""
         name = path.strip("/")
+        if (verb.upper(), name) == ("GET", "apiKey"):
+            rights = str(self._reads.config().get("perm")).split(",")
+            order = ["order"] if "trade" in rights else []
+            return Answer(200, [{"id": self.account_key, "permissions": order + rights}], {})
         if verb.upper() == "GET" and body is None and name in ("trade", "instrument", "quote"):
             return Answer(200, self.fetch_rows(name, **dict(query or {})), {})
         raise NotSupported(f"OKX has no {verb.upper()} /{name}")

@@ -1,5 +1,6 @@
 """What the bot asks OKX over REST, as the venue's own rows."""
 
+import difflib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -7,11 +8,16 @@ from market_maker.exchanges.base import ExchangeError
 from market_maker.exchanges.okx_rows import Market, instrument_id
 from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, Request
-from market_maker.utils.errors import AuthenticationError
+from market_maker.utils.errors import AuthenticationError, SettingsError
 
 API = "/api/v5"
 _PAGE = 100
 _NO_SUCH_ORDER = ("51603", "51001")
+_NOT_KNOWN_HERE = ("50101", "50111", "50119")
+_ELSEWHERE = (
+    "; a key of another region needs BASE_URL, such as https://eea.okx.com, "
+    "and one of the demo environment EXCHANGE = 'okx-demo'"
+)
 
 
 def instrument_type(symbol: str) -> str:
@@ -28,9 +34,15 @@ class OkxReads:
         self._of_type = {"instType": self.inst_type, "instId": self.inst_id}
 
     def market(self, symbol: str) -> Market:
-        found = self._read("/public/instruments", self._of_type)
+        """The instrument; raises SettingsError for one that OKX does not list."""
+        answer = self.get("/public/instruments", self._of_type)
+        found = [] if code_of(answer) in _NO_SUCH_ORDER else _data(answer)
         if not found:
-            raise ExchangeError(200, f"OKX has no {self.inst_id}")
+            listed = self._read("/public/instruments", {"instType": self.inst_type})
+            names = [str(row.get("instId")) for row in listed]
+            nearest = difflib.get_close_matches(self.inst_id, names, 1)
+            hint = f": did you mean {nearest[0]}?" if nearest else ""
+            raise SettingsError([f"OKX has no {self.inst_id}{hint}"])
         return Market.read(found[0], symbol)
 
     def config(self) -> Row:
@@ -93,7 +105,8 @@ class OkxReads:
 
 def _data(answer: Answer) -> list[Row]:
     if answer.status in (401, 403):
-        raise AuthenticationError(f"the exchange refuses the key: {words_of(answer)}")
+        hint = _ELSEWHERE if code_of(answer) in _NOT_KNOWN_HERE else ""
+        raise AuthenticationError(f"the exchange refuses the key: {words_of(answer)}{hint}")
     if answer.status != 200 or code_of(answer) != "0":
         raise ExchangeError(answer.status, words_of(answer))
     found = answer.body.get("data")

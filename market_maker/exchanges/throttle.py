@@ -96,16 +96,6 @@ class RateBudget:
         self._counted_s = now_s
 
 
-def account_budget(clock: Clock) -> RateBudget:
-    """What BitMEX gave: 300 requests in 5 minutes; answers tell where it is less or more."""
-    return RateBudget(clock, 300, 1.0, reserve=10)
-
-
-def okx_budget(clock: Clock) -> RateBudget:
-    """OKX lets 300 orders of a batch call pass in 2 seconds, creates, amends and cancels apart."""
-    return RateBudget(clock, 280, 140.0, reserve=20)
-
-
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """How long an answer asks to wait: in seconds, or until a date by the exchange's clock."""
     asked = headers.get("retry-after")

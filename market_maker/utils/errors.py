@@ -56,6 +56,8 @@ class StopTrading(BotError):
 class AuthenticationError(StopTrading):
     """No key was given, or the exchange refuses it."""
 
+    exit_code = 2
+
 
 class AlreadyRunning(StopTrading):
     """Another bot trades the same account, symbol and prefix."""
