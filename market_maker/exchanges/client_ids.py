@@ -21,15 +21,15 @@ class ClientIds:
         self._prefix = prefix
         self._max_length = max_length
         mark = int.from_bytes(hashlib.sha256(prefix.encode()).digest()[:4], "big")
-        self.tag = "mm" + _to_text(mark, 6)[-3:]
+        self.tag = "mm" + base62(mark, 6)[-3:]
 
     def encode(self, cl_ord_id: str) -> str:
         """The venue's id for ours; raises ValueError for one that does not fit."""
         random = _random_part(cl_ord_id.removeprefix(self._prefix))
         if cl_ord_id.startswith(self._prefix) and random is not None:
-            return f"{self.tag}g{_to_text(int.from_bytes(random, 'big'), _RANDOM_CHARS)}"
+            return f"{self.tag}g{base62(int.from_bytes(random, 'big'), _RANDOM_CHARS)}"
         # the 1 in front keeps leading zeros, which a number would lose
-        text = _to_text(int.from_bytes(b"\x01" + cl_ord_id.encode(), "big"))
+        text = base62(int.from_bytes(b"\x01" + cl_ord_id.encode(), "big"))
         if len(self.tag) + 1 + len(text) > self._max_length:
             raise ValueError(f"clOrdID {cl_ord_id} is too long for this exchange")
         return f"{self.tag}x{text}"
@@ -61,7 +61,8 @@ def _random_part(text: str) -> bytes | None:
     return raw if base64.b64encode(raw).decode().rstrip("=") == text else None
 
 
-def _to_text(number: int, width: int = 0) -> str:
+def base62(number: int, width: int = 0) -> str:
+    """*number* in digits and letters, at least *width* of them."""
     text = ""
     while number or len(text) < width:
         number, digit = divmod(number, len(_DIGITS))

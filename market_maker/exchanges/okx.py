@@ -12,6 +12,7 @@ from typing import Any
 from market_maker.clock import Clock
 from market_maker.exchanges.base import Capabilities, ExchangeError, Result, Sink, Status
 from market_maker.exchanges.client_ids import ClientIds
+from market_maker.exchanges.feed import Table
 from market_maker.exchanges.okx_feed import OkxFeed
 from market_maker.exchanges.okx_frames import OrderFrames
 from market_maker.exchanges.okx_orders import (
@@ -24,7 +25,7 @@ from market_maker.exchanges.okx_orders import (
 )
 from market_maker.exchanges.okx_reads import API, OkxReads, code_of, words_of
 from market_maker.exchanges.okx_rows import Market, quote_row, trade_row
-from market_maker.exchanges.okx_tables import OkxTables, Table
+from market_maker.exchanges.okx_tables import OkxTables
 from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, Request, Stream, Transport
 from market_maker.utils.errors import (

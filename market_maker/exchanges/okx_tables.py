@@ -10,10 +10,9 @@ from decimal import Decimal
 from typing import Any
 
 from market_maker.exchanges import okx_rows as rows
+from market_maker.exchanges.feed import BookGap, Table
 from market_maker.exchanges.okx_rows import Market, decimal
 from market_maker.model.rows import Row
-
-Table = dict[str, Any]
 
 KEYS = {
     "instrument": ["symbol"],
@@ -26,10 +25,6 @@ KEYS = {
     "orderBookL2": ["symbol", "side", "price"],
 }
 _REMEMBERED = 2_000  # orders whose paid fee is kept
-
-
-class BookGap(Exception):
-    """An update of the book does not follow the one before: it must be read anew."""
 
 
 class OkxTables:

@@ -9,9 +9,10 @@ import pytest
 
 from market_maker.exchanges import okx_rows as rows
 from market_maker.exchanges.client_ids import ClientIds
+from market_maker.exchanges.feed import BookGap
 from market_maker.exchanges.okx_orders import changed_order, new_order
 from market_maker.exchanges.okx_rows import Market
-from market_maker.exchanges.okx_tables import BookGap, OkxTables
+from market_maker.exchanges.okx_tables import OkxTables
 
 SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "protocol" / "okx" / "samples"
 needs_samples = pytest.mark.skipif(not SAMPLES.is_dir(), reason="the OKX samples are not here")
