@@ -11,7 +11,12 @@ except ImportError:
 
     def loads(text: str | bytes) -> Any:
         """Parse JSON; raises ValueError."""
-        return json.loads(text)
+        found = json.loads(text if isinstance(text, str) else text.decode(), parse_constant=_refuse)
+        json.dumps(found, ensure_ascii=False).encode()  # half a character could go nowhere
+        return found
+
+    def _refuse(name: str) -> None:
+        raise ValueError(f"{name} is no JSON")
 
     def dumps(value: Any) -> str:
         """Compact JSON text."""
