@@ -45,6 +45,7 @@ class CancelRow(NamedTuple):
     order: Order | None
     id: str  # as asked
     error: str  # "" when the order was cancelled
+    is_client_id: bool = False
 
 
 class MarketSource(Protocol):
@@ -216,14 +217,14 @@ class Engine(Records):
     ) -> list[CancelRow]:
         """Cancel by ids; one answer for each id, in the order asked."""
         shelf = self._tape.shelf(account_no)
-        asked = [(i, shelf.orders.get(i)) for i in order_ids]
-        asked += [(i, shelf.by_client_id(i)) for i in cl_ord_ids]
+        asked = [(i, shelf.orders.get(i), False) for i in order_ids]
+        asked += [(i, shelf.by_client_id(i), True) for i in cl_ord_ids]
         answers, desks = [], set()
-        for name, order in asked:
+        for name, order, is_client_id in asked:
             error = ""
             if order is None:
                 error = "Unable to cancel order"
-                if name in order_ids:
+                if not is_client_id:
                     self._tape.reject_cancel(account_no, name)
             elif order.leaves_qty <= 0:
                 error = f"Unable to cancel order due to existing state: {order.ord_status}"
@@ -231,7 +232,7 @@ class Engine(Records):
                 desk = self._desks[order.symbol]
                 desk.cancel(order, text or "Canceled via API.")
                 desks.add(desk)
-            answers.append(CancelRow(order, name, error))
+            answers.append(CancelRow(order, name, error, is_client_id))
         if len(desks) == 1:
             self._flush_one(desk)
         else:

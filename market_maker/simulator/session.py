@@ -21,6 +21,7 @@ REALTIME = "/realtime"
 MULTIPLEXED = "/realtimemd"
 STREAMS = (REALTIME, "/realtimePlatform", MULTIPLEXED)  # all sign the first of these paths
 SEE_DOCS = f" Please see the documentation at {DOCS}."
+MAX_TOPICS = 200  # of one request; our bound
 MAX_ERRORS = 20  # of one connection; BitMEX disconnected after "many" and named no number
 CLASSIC_VERSION = "2018-06-29T18:05:14.000Z"
 CLASSIC_CONNECTS = 40  # per hour, which the classic welcome tells
@@ -88,6 +89,9 @@ class Session:
             return self.counted([_error(refused.status, refused.message, request)])
 
     def _obey(self, op: Any, arguments: list[Any], request: Message) -> list[Message]:
+        if len(arguments) > MAX_TOPICS:  # each answer repeats the whole request
+            text = "Max Pending subscription limit reached, please try again later."
+            return [_error(503, text, request)]
         match op:
             case "subscribe":
                 return self.subscribe(arguments, request)

@@ -27,7 +27,7 @@ from market_maker.simulator.multiplex import Multiplexer
 from market_maker.simulator.session import Session
 
 QUEUE_SIZE = 10_000  # frames; about a minute of a busy market
-MAX_FRAME = 1_000_000  # characters a client may send in one message
+MAX_FRAME = 65_536  # characters a client may send in one message
 _LAST_WORDS_S = 1.0  # for the end of a conversation
 _LAST_READS = 100  # ... and as many pieces of it
 _CHUNK = 65_536

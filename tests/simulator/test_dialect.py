@@ -290,6 +290,16 @@ def test_a_bulk_amend_gives_no_name_to_two_orders(desk: Desk) -> None:
     assert {order.cl_ord_id for order in desk.engine.orders(desk.mine.number)} == {"a", "b"}
 
 
+def test_no_call_cancels_more_orders_than_an_account_can_have(desk: Desk) -> None:
+    ids = [str(number) for number in range(1000)]
+    assert desk.call("DELETE", "/order", orderID=ids).status == 404
+    answer = desk.call("DELETE", "/order", orderID=ids, clOrdID=["one more"])
+    assert (answer.status, answer.body["error"]["message"]) == (
+        400,
+        "Too many orders provided. The maximum count allowed is 1000.",
+    )
+
+
 @pytest.mark.parametrize(
     "spell", [lambda ids: ids, json.dumps, lambda ids: ids[0]], ids=["list", "text", "one"]
 )
@@ -410,6 +420,7 @@ def test_columns_choose_and_keys_stay(columns: Any) -> None:
     [
         {"filter": "{"},
         {"filter": "[1]"},
+        {"filter": {"orderID": ["x"] * 501}},
         {"columns": "[1"},
         {"columns": 5},
         {"count": "x"},

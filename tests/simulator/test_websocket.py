@@ -262,6 +262,17 @@ def test_who_has_unsubscribed_hears_no_more(last: Exchange) -> None:
         assert client.recv() == "pong"
 
 
+@pytest.mark.parametrize("op", ["subscribe", "unsubscribe"])
+def test_a_request_of_very_many_topics_is_refused_as_one(last: Exchange, op: str) -> None:
+    with closing(last.connect()) as client:
+        read(client)
+        answer = ask(client, op, ["chat"] * 201)
+        text = "Max Pending subscription limit reached, please try again later."
+        assert (answer["status"], answer["error"]) == (503, text)
+        client.send("ping")
+        assert client.recv() == "pong"
+
+
 def test_a_topic_twice_is_an_error_and_goes_on(last: Exchange) -> None:
     with closing(last.connect("subscribe=quote")) as client:
         read_until(client, lambda m: m.get("action") == "partial")

@@ -13,6 +13,7 @@ from market_maker.simulator.exchange import CancelRow, Refused
 from market_maker.simulator.instruments import iso_time
 
 MAX_BULK = 100
+MAX_CANCELS = 1000  # of one call; our bound, an account has fewer open orders on all symbols
 MAX_TIMEOUT_MS = 2**31 - 1  # of cancelAllAfter; our bound, BitMEX named none
 WHOLE = ("orderQty", "leavesQty", "displayQty")  # order parameters that are whole numbers
 DECIMAL = ("price", "stopPx", "pegOffsetValue")
@@ -101,20 +102,25 @@ def cancel_orders(call: Call) -> list[Row]:
     order_ids, cl_ord_ids = _ids(call.params.get("orderID")), _ids(call.params.get("clOrdID"))
     if not order_ids and not cl_ord_ids:
         raise Refused("Invalid orderID", name="ValidationError")
+    if len(order_ids) + len(cl_ord_ids) > MAX_CANCELS:
+        raise Refused(
+            f"Too many orders provided. The maximum count allowed is {MAX_CANCELS}.",
+            name="ValidationError",
+        )
     text = call.params.get("text")
     found = call.engine.cancel(call.owner, order_ids, cl_ord_ids, str(text) if text else None)
     if call.feed.is_classic and all(row.order is None for row in found):
         raise Refused("Not Found", 404)
-    return [_cancel_row(call, row, row.id in cl_ord_ids) for row in found]
+    return [_cancel_row(call, row) for row in found]
 
 
-def _cancel_row(call: Call, cancelled: CancelRow, is_client_id: bool) -> Row:
+def _cancel_row(call: Call, cancelled: CancelRow) -> Row:
     if cancelled.order is not None:
         row = _row(call, cancelled.order)
     else:
         now = iso_time(call.engine.now())
         row = {
-            "clOrdID" if is_client_id else "orderID": cancelled.id,
+            "clOrdID" if cancelled.is_client_id else "orderID": cancelled.id,
             "account": call.owner,
             "workingIndicator": False,
             "transactTime": now,
@@ -138,7 +144,7 @@ def cancel_all(call: Call) -> list[Row]:
     ]
     chosen = [row["orderID"] for row in select(resting, {"filter": wanted, "count": len(resting)})]
     cancelled = call.engine.cancel(call.owner, chosen, (), text)
-    return [_cancel_row(call, row, False) for row in cancelled]
+    return [_cancel_row(call, row) for row in cancelled]
 
 
 def cancel_all_after(call: Call) -> Row:

@@ -8,6 +8,8 @@ from market_maker import jsonx
 from market_maker.model.rows import TERMINAL, Row
 from market_maker.simulator.instruments import iso_time
 
+MAX_OPTIONS = 500  # values of a column in a filter; each is compared with every row
+
 # parts of a timestamp that a filter can name, as slices of its text: 2021-07-22T22:36:05.000Z
 _PARTS = {
     "year": slice(0, 4),
@@ -68,6 +70,8 @@ def parse_filter(value: Any) -> dict[str, Any]:
     parsed = _json(value, "filter")
     if not isinstance(parsed, dict):
         raise BadParameter("Invalid filter: must be a JSON object")
+    if any(isinstance(value, list) and len(value) > MAX_OPTIONS for value in parsed.values()):
+        raise BadParameter(f"Invalid filter: more than {MAX_OPTIONS} values of one column")
     return dict(parsed)
 
 
