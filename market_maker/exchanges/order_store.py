@@ -292,6 +292,8 @@ def _is_stale(known: Row, row: Row) -> bool:
         return bool(new_cum < old_cum)
     if known.get("ordStatus") in TERMINAL:
         return True
+    if row.get("ordStatus") in TERMINAL:
+        return False  # nothing comes after it, even where the exchange's clock was turned back
     old_time, new_time = _time(known), _time(row)
     return bool(old_time and new_time and new_time < old_time)
 

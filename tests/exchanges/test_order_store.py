@@ -223,3 +223,11 @@ def test_an_amend_that_an_earlier_run_left_in_flight_counts_at_its_larger_size()
     orders.resolve("o-1", row(qty=500, second=2))
     assert orders.exposed("Buy") == 500
     assert list(orders.unknown()) == []
+
+
+def test_an_end_is_believed_even_where_the_exchanges_clock_was_turned_back() -> None:
+    orders = store()
+    orders.apply(row(second=40))
+    assert not orders.apply(row(second=30, qty=200))
+    assert orders.apply(row("Canceled", second=10))
+    assert orders.open_orders() == []
