@@ -228,6 +228,9 @@ class State:
             if order_id in orders:
                 order = orders[order_id]
                 engine._tape.shelf(order.account).finish(order)
+        for order in orders.values():
+            if order.leaves_qty:  # it bears its clOrdID, whoever bore it later and is done
+                engine._tape.shelf(order.account).add(order)
         for order_id in self._head["queue"]:
             _rest(engine, orders[order_id])
         midnight_s = (self._head["time_s"] // DAY_S + 1) * DAY_S

@@ -168,6 +168,23 @@ def test_client_ids_of_open_orders_stay_taken() -> None:
         again(engine).place(account.number, order)
 
 
+def test_a_client_id_means_the_order_that_lives_again() -> None:
+    engine = fresh()
+    account = engine.open_account()
+    sell = {"symbol": "XBTUSD", "side": "Sell", "orderQty": 100, "price": 60_000.0}
+    buy = {**sell, "side": "Buy", "clOrdID": "mine"}
+    revived, later = (
+        (engine.place(account.number, buy), engine.place(account.number, sell))[0] for _ in range(2)
+    )
+    change = {"orderID": revived.order_id, "leavesQty": 100, "price": 50_000.0}
+    engine.amend(account.number, change)
+    after = again(engine)
+    (cancelled,) = after.cancel(account.number, cl_ord_ids=["mine"])
+    assert (later.ord_status, cancelled.error) == ("Filled", "")
+    assert cancelled.order is not None
+    assert cancelled.order.order_id == revived.order_id
+
+
 def test_no_identifier_comes_twice() -> None:
     engine = busy(2, 20)
     after = again(engine, market=True)
