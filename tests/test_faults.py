@@ -49,14 +49,14 @@ def survive(name: str, seed: int) -> None:
     assert world.open_orders() == []
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, 6])
 @pytest.mark.parametrize("name", sorted(KINDS.keys() - ENDING))
 def test_limits_hold_nothing_is_doubled_and_it_quotes_again(name: str, seed: int) -> None:
     survive(name, seed)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3, 21))
+@pytest.mark.parametrize("seed", range(2, 21))
 @pytest.mark.parametrize("name", sorted(KINDS.keys() - ENDING))
 def test_and_so_with_other_seeds(name: str, seed: int) -> None:
     survive(name, seed)

@@ -32,6 +32,7 @@ logger = logging.getLogger("root")
 
 
 _NUMBER = re.compile(r"[-+]?\d[\d.]*")
+_ODD_FOR_S = 5.0
 _LOOK_AGAIN_S = 0.5  # between the two looks that prove an order absent
 
 
@@ -67,6 +68,7 @@ class Gateway:
         self.quotes_sent = 0  # creates and amends that the exchange took
         self.pulled = ""  # why the quotes are out of the market, while they are
         self.hurry = threading.Event()  # the user waits: verify, but wait for nothing any more
+        self._odd_since_s = math.inf
         self._pulled_for = ""  # the reason said last, until quotes go out again
         self._is_stopping = False
         self._clock = clock
@@ -219,6 +221,17 @@ class Gateway:
                 ]
             for key, row in due:
                 self._look_up(key, row)
+            if self._is_odd():
+                self.own_open_orders()
+
+    def _is_odd(self) -> bool:
+        """Whether fills and position have disagreed for so long that a message must be lost."""
+        (low, high), now_s = self.state.position_range(), self._clock.monotonic()
+        self._odd_since_s = min(self._odd_since_s, now_s) if low != high else math.inf
+        if now_s - self._odd_since_s <= _ODD_FOR_S:
+            return False
+        self._odd_since_s = now_s
+        return True
 
     def doubt_ends_in_s(self) -> float:
         """Seconds until an order of unknown outcome can be asked for."""
