@@ -18,6 +18,7 @@ from random import Random
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from market_maker.clock import Clock, ManualClock
+from market_maker.simulator.bitmex_tongue import BitmexTongue
 from market_maker.simulator.dialects.bitmex import PROFILES, Dialect
 from market_maker.simulator.dialects.bitmex_tables import TABLES
 from market_maker.simulator.exchange import Account, Engine, Refused
@@ -91,7 +92,7 @@ class Run:
         account = engine.open_account(PLENTY_SAT)
         self._customer = Customer(engine, account)
         self._readers = [
-            Reader(Hub(engine, Dialect(engine, profile), self._clock), account)
+            Reader(Hub(BitmexTongue(Dialect(engine, profile)), self._clock), account)
             for profile in PROFILES
         ]
 

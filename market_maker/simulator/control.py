@@ -19,7 +19,8 @@ from market_maker.simulator.instruments import iso_time
 from market_maker.simulator.keys import read_permissions
 
 if TYPE_CHECKING:
-    from market_maker.simulator.hub import Call, Hub
+    from market_maker.simulator.hub import Hub
+    from market_maker.simulator.tongue import Call
 
 PREFIX = "/control/"
 TOKEN_HEADER = "x-control-token"

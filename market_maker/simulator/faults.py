@@ -1,6 +1,6 @@
 """Faults on demand, between the exchange and its clients.
 
-`FaultyDialect` wraps the two functions of a dialect. What a fault makes of a request is its
+`Faulty` wraps the functions of a dialect. What a fault makes of a request is its
 `Fate`: whether the exchange acts, when, and what is answered. An answer that never comes is told
 as transports tell it: status 0. So every fault works in process on a manual clock as well as
 over sockets; the twin and the hub do the waiting that a fate asks for.
@@ -24,10 +24,12 @@ from market_maker.simulator.instruments import iso_time
 from market_maker.simulator.quirks import WHOLE
 
 Deliver = Callable[[list[Scoped]], None]
+Reply = Callable[[Answer], None]
 
 TIMED_OUT = Answer(0, None, {}, True, "timed out")
 CONNECTION_LOST = Answer(0, None, {}, True, "connection lost")
 REFUSED = Answer(0, None, {}, False, "connection refused")
+BROKEN = error_answer(500, "Internal Server Error")
 OVERLOADED = "The system is currently overloaded. Please try again later."  # BitMEX's words
 BAD_GATEWAY = (
     "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
@@ -108,12 +110,12 @@ class Faults:
                 fate = _worsened(fate, fault)
         return fate
 
-    def stream_faults(self, table: str, account_no: int | None) -> list[Fault]:
-        """The faults that strike a message of *table* now."""
+    def stream_faults(self, names: tuple[str, ...], account_no: int | None) -> list[Fault]:
+        """The faults that strike a message now whose table has one of *names*."""
         return [
             fault
             for fault in self._striking(STREAM)
-            if (not fault.word("table") or table in fault.word("table").split("+"))
+            if (not fault.word("table") or set(names) & set(fault.word("table").split("+")))
             and _is_about(fault, account_no or 0)
             and fault.strikes(self._rng)
         ]
@@ -232,14 +234,20 @@ def _failure(fault: Fault) -> Answer:
             return Answer(502, BAD_GATEWAY, {})
         case "503":
             return error_answer(503, OVERLOADED)
-    return error_answer(500, "Internal Server Error")
+    return BROKEN
 
 
-class FaultyDialect(Dialect):
-    """A dialect whose wire breaks as the faults say. `deliver` sends what was held back."""
+class Faulty:
+    """Stands before a dialect, as a class before it in a list of bases, and breaks its wire.
 
-    def __init__(self, engine: Engine, profile: str, faults: Faults) -> None:
-        super().__init__(engine, profile)
+    `deliver` sends what was held back.
+    """
+
+    engine: Engine
+    faults: Faults
+
+    def break_by(self, faults: Faults) -> None:
+        """Let *faults* strike from now on."""
         self.faults = faults
         self.deliver: Deliver = _nowhere
         self._held_until: dict[int, float] = {}  # account -> when its events go on
@@ -257,21 +265,54 @@ class FaultyDialect(Dialect):
             until_s = self.engine.now() + fate.hold_s
             self._held_until[account.number] = until_s
         if fate.late_s is not None:
-            act = partial(super().handle, request, account)
+            act = partial(self._act, request, account)
             self.engine.call_at(self.engine.now() + fate.late_s, act)
         self.engine.quirks.bounces_post_only = fate.bounces
-        own = super().handle(request, account) if fate.acts else None
+        own = self._act(request, account) if fate.acts else None
         self.engine.quirks.bounces_post_only = False
-        answer = fate.answer or own or error_answer(500, "Internal Server Error")
+        answer = self.worded(fate.answer) if fate.answer else own or self.worded(BROKEN)
         if not self.engine.skew_s:
             return answer
-        return answer._replace(body=shift_times(answer.body, self.engine.skew_s))
+        return answer._replace(body=self.shifted(answer.body, self.engine.skew_s))
+
+    def worded(self, answer: Answer) -> Answer:
+        """A failure of the wire, given in BitMEX's form, in the dialect's own."""
+        return answer
+
+    def shifted(self, body: Any, seconds: float) -> Any:
+        """A copy of *body* with its times moved."""
+        return shift_times(body, seconds)
+
+    def names_of(self, table: str) -> tuple[str, ...]:
+        """What faults may call the messages of *table*."""
+        return (table,)
+
+    def ask(self, request: Request, account: Account | None, reply: Reply) -> None:
+        """Act on a call that came by the stream; *reply* hears its answer, if one comes."""
+        fate = self.fate(request, account)
+
+        def arrive() -> None:
+            answer = self.meet(fate, request, account)
+            if answer.status:
+                self._after(fate.after_s, partial(reply, answer))
+
+        self._after(fate.before_s, arrive)
+
+    def _after(self, seconds: float, step: Callable[[], object]) -> None:
+        if seconds:
+            self.engine.call_at(self.engine.now() + seconds, step)
+        else:
+            step()
+
+    def _act(self, request: Request, account: Account | None) -> Answer:
+        answer: Answer = super().handle(request, account)  # type: ignore[misc]
+        return answer
 
     def handle(self, request: Request, account: Account | None) -> Answer:
         return self.meet(self.fate(request, account), request, account)
 
     def render(self, event: Event) -> list[Scoped]:
-        messages = super().render(event)
+        messages: list[Scoped] = super().render(event)  # type: ignore[misc]
         if not (self.faults.active or self._overtaken or self._held_until):
             return messages
         out: list[Scoped] = []
@@ -279,22 +320,17 @@ class FaultyDialect(Dialect):
             out += self._struck(scoped)
         return out
 
-    def partial(self, table: str, symbol: str | None, account: int | None) -> Message:
-        image = super().partial(table, symbol, account)
-        shifted: Message = shift_times(image, self.engine.skew_s) if self.engine.skew_s else image
-        return shifted
-
     def _struck(self, scoped: Scoped) -> list[Scoped]:
         """What goes out now in place of one message."""
         scope, message = scoped
         now_s = self.engine.now()
         if self.engine.skew_s:
-            scoped = (scope, shift_times(message, self.engine.skew_s))
+            scoped = (scope, self.shifted(message, self.engine.skew_s))
         due_s = self._held_until.get(scope.account or 0, 0.0)
         if scope.account is not None and due_s <= now_s:
             self._held_until.pop(scope.account, None)
         out = [scoped]
-        for fault in self.faults.stream_faults(scope.table, scope.account):
+        for fault in self.faults.stream_faults(self.names_of(scope.table), scope.account):
             match fault.kind.name:
                 case "skip" | "stale":
                     return []
@@ -318,6 +354,19 @@ class FaultyDialect(Dialect):
 
     def _deliver(self, messages: list[Scoped]) -> None:
         self.deliver(messages)
+
+
+class FaultyDialect(Faulty, Dialect):
+    """BitMEX's dialect on a wire that breaks."""
+
+    def __init__(self, engine: Engine, profile: str, faults: Faults) -> None:
+        super().__init__(engine, profile)
+        self.break_by(faults)
+
+    def partial(self, table: str, symbol: str | None, account: int | None) -> Message:
+        image = super().partial(table, symbol, account)
+        shifted: Message = shift_times(image, self.engine.skew_s) if self.engine.skew_s else image
+        return shifted
 
 
 def _nowhere(messages: list[Scoped]) -> None:

@@ -3,34 +3,25 @@
 from market_maker.clock import Clock
 from market_maker.model.wire import Answer, Request
 from market_maker.simulator.control import PREFIX, Control
-from market_maker.simulator.dialects.bitmex import API_ROOT, route_path
-from market_maker.simulator.exchange import Account, Engine
-from market_maker.simulator.faults import UNHARMED, Fate, Faults, FaultyDialect
-from market_maker.simulator.hub import Call, Hub
-from market_maker.simulator.limits import RateLimits
+from market_maker.simulator.dialects.bitmex import route_path
+from market_maker.simulator.exchange import Account
+from market_maker.simulator.faults import UNHARMED, Fate, Faults
+from market_maker.simulator.hub import Hub
+from market_maker.simulator.limits import Limits
 from market_maker.simulator.listener import LOOPBACK, Server
-from market_maker.simulator.parameters import parse_query
+from market_maker.simulator.tongue import Call, Tongue
 
 
 class FaultyHub(Hub):
-    """A hub over a `FaultyDialect`: it does the waiting that a request's fate asks for."""
+    """A hub over a faulty dialect: it does the waiting that a request's fate asks for."""
 
     def __init__(
-        self,
-        engine: Engine,
-        profile: str,
-        clock: Clock,
-        limits: RateLimits | None = None,
-        *,
-        faults: Faults | None = None,
-        token: str = "",
+        self, tongue: Tongue, clock: Clock, limits: Limits | None = None, *, token: str = ""
     ) -> None:
         """Without a *token* no control call is taken."""
-        self.faults = faults or Faults(engine)
-        self._dialect = FaultyDialect(engine, profile, self.faults)
-        super().__init__(engine, self._dialect, clock, limits)
+        super().__init__(tongue, clock, limits)
+        self.faults: Faults = self.dialect.faults
         self.control = Control(self, self.faults, token)
-        self._dialect.deliver = self.deliver
         self.faults.on_close.append(self.cut)
         self.faults.on_change.append(self._freeze_or_thaw)
         self.actions = 0  # requests so far that were to change something
@@ -66,15 +57,15 @@ class FaultyHub(Hub):
         """The fate of a request before its signature is looked at, as the network decides it."""
         with self.lock:
             self.advance()
-            account = self.engine.account_by_key(call.headers.get("api-key", ""))
-            if account is None:
-                key = str(parse_query(call.query_text).get("api-key", ""))
-                account = self.engine.account_by_key(key)
-            return self._dialect.fate(Request(call.verb, path.removeprefix(API_ROOT)), account)
+            account = self.engine.account_by_key(self.tongue.key_of(call))
+            request = Request(call.verb, path.removeprefix(self.tongue.root))
+            fate: Fate = self.dialect.fate(request, account)
+            return fate
 
     def _handle(self, request: Request, account: Account | None) -> Answer:
         self.actions += request.verb != "GET"
-        return self._dialect.meet(self._fate, request, account)
+        answer: Answer = self.dialect.meet(self._fate, request, account)
+        return answer
 
     def _freeze_or_thaw(self) -> None:
         if self.faults.is_frozen:

@@ -6,11 +6,12 @@ import socket
 from market_maker.clock import Clock
 from market_maker.model.wire import Answer
 from market_maker.simulator import http1
-from market_maker.simulator.dialects.bitmex import error_answer, route_path
+from market_maker.simulator.dialects.bitmex import route_path
 from market_maker.simulator.http1 import BadRequest, Head
-from market_maker.simulator.hub import Call, Hub
+from market_maker.simulator.hub import Hub
 from market_maker.simulator.multiplex import Multiplexer
-from market_maker.simulator.session import MULTIPLEXED, STREAMS
+from market_maker.simulator.session import MULTIPLEXED
+from market_maker.simulator.tongue import Call
 from market_maker.simulator.websocket import SocketClient, accept_token, hear_out
 
 IDLE_S = 300.0  # how long a connection may be silent between two requests
@@ -36,7 +37,7 @@ class Connection:
             while self._serve_one():
                 pass
         except BadRequest as bad:
-            self._reply(error_answer(bad.status, bad.message), False)
+            self._reply(self._hub.tongue.refusal(bad.status, bad.message), False)
             hear_out(self._socket)
         except (TimeoutError, EOFError):
             pass
@@ -115,7 +116,7 @@ class Connection:
 
     def _is_upgrade(self, head: Head) -> bool:
         wants = "websocket" in head.headers.get("upgrade", "").lower()
-        return wants and head.verb == "GET" and route_path(head.target.partition("?")[0]) in STREAMS
+        return wants and head.verb == "GET" and _path(head) in self._hub.tongue.sockets
 
     def _upgrade(self, head: Head) -> None:
         key = head.headers.get("sec-websocket-key")

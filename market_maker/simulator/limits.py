@@ -8,7 +8,7 @@ never refused by the first layer. Connections of the stream are counted by the h
 import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, Protocol
 
 from market_maker.model.wire import Request
 from market_maker.simulator.dialects.bitmex import route_path
@@ -90,6 +90,16 @@ class Charge:
     @property
     def message(self) -> str:
         return f"Rate limit exceeded, retry in {self.retry_after_s} seconds."
+
+
+class Limits(Protocol):
+    """How often clients may ask."""
+
+    def charge(self, client: str, has_key: bool, request: Request, now_s: float) -> Charge:
+        """Count one request of *client* (an account or an address)."""
+
+    def connect(self, address: str, now_s: float) -> Charge:
+        """Count one connection to the stream."""
 
 
 class RateLimits:

@@ -10,12 +10,10 @@ import threading
 from typing import Any
 
 from market_maker.clock import Clock
-from market_maker.simulator.dialects.bitmex import API_ROOT, Dialect
-from market_maker.simulator.exchange import Engine
 from market_maker.simulator.handler import Connection
 from market_maker.simulator.hub import Hub
-from market_maker.simulator.limits import RateLimits
-from market_maker.simulator.session import REALTIME
+from market_maker.simulator.limits import Limits
+from market_maker.simulator.tongue import Tongue
 
 LOOPBACK = "127.0.0.1"
 MAX_CONNECTIONS = 1000  # at a time; each has a thread
@@ -47,11 +45,11 @@ class Server(socketserver.ThreadingTCPServer):
 
     @property
     def base_url(self) -> str:
-        return f"http://{self._host}:{self.server_port}{API_ROOT}/"
+        return f"http://{self._host}:{self.server_port}{self.hub.tongue.root}/"
 
     @property
     def ws_url(self) -> str:
-        return f"ws://{self._host}:{self.server_port}{REALTIME}"
+        return f"ws://{self._host}:{self.server_port}{self.hub.tongue.stream}"
 
     def start(self) -> None:
         for name, target in (("accept", self._accept), ("pace", self._pace)):
@@ -120,15 +118,14 @@ class Server(socketserver.ThreadingTCPServer):
 
 
 def serve(
-    engine: Engine,
-    dialect: Dialect,
+    tongue: Tongue,
     host: str = LOOPBACK,
     port: int = 0,
     *,
     clock: Clock | None = None,
-    limits: RateLimits | None = None,
+    limits: Limits | None = None,
 ) -> Server:
-    """Start serving *engine*; raises OSError when the port is taken."""
-    server = Server(Hub(engine, dialect, clock or Clock(), limits), host, port)
+    """Start serving an engine in *tongue*; raises OSError when the port is taken."""
+    server = Server(Hub(tongue, clock or Clock(), limits), host, port)
     server.start()
     return server

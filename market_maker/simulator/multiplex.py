@@ -4,7 +4,7 @@ Every frame is `[type, id, topic, payload]`; id and topic name one stream and ar
 own words. A stream is opened by type 1 and closed by type 2; payloads go both ways as type 0.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from market_maker import jsonx
 from market_maker.simulator.hub import Hub, Subscriber
@@ -57,15 +57,15 @@ class Multiplexer:
         frame = _read(text)
         if frame is None:
             error = decode_error("not a frame of the form [type, id, topic, payload]")
-            socket.put(jsonx.dumps(socket.session.counted([error])[0]))
+            socket.put(jsonx.dumps(_session(socket).counted([error])[0]))
             return
         kind, names, payload = frame
         channel = self._channels.get(names)
         if channel is None and kind == OPEN and len(self._channels) < MAX_CHANNELS:
-            self._channels[names] = channel = Channel(socket.session.sibling(), socket, [*names])
+            self._channels[names] = channel = Channel(_session(socket).sibling(), socket, [*names])
             self._hub.join(channel, [])
         elif channel is None:
-            Channel(socket.session, socket, [*names]).close()
+            Channel(_session(socket), socket, [*names]).close()
         elif kind == MESSAGE:
             said = payload if isinstance(payload, str) else jsonx.dumps(payload)
             self._hub.receive(channel, said)
@@ -78,6 +78,10 @@ class Multiplexer:
 
     def _close(self, names: tuple[str, str]) -> None:
         self._hub.leave(self._channels.pop(names))
+
+
+def _session(socket: Subscriber) -> Session:
+    return cast(Session, socket.session)
 
 
 def _read(text: str) -> tuple[int, tuple[str, str], Any] | None:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from market_maker.clock import Clock
+from market_maker.simulator.bitmex_tongue import faulty_bitmex
 from market_maker.simulator.console import StatusLine, announcement
 from market_maker.simulator.exchange import Engine, MarketSource
 from market_maker.simulator.fault_kinds import BadFault
@@ -119,9 +120,8 @@ def _build(options: argparse.Namespace, file: StateFile | None) -> FaultyHub:
     limits = None
     if not options.no_rate_limit:
         limits = RateLimits(options.profile, size=options.rate_limit, bulk_cost=options.bulk_cost)
-    faults = Faults(engine, options.seed)
-    token = secrets.token_urlsafe(18)
-    hub = FaultyHub(engine, options.profile, clock, limits, faults=faults, token=token)
+    tongue = faulty_bitmex(engine, options.profile, Faults(engine, options.seed))
+    hub = FaultyHub(tongue, clock, limits, token=secrets.token_urlsafe(18))
     engine.open_market(market)
     return hub
 

@@ -68,6 +68,14 @@ class Session:
             "heartbeatEnabled": False, "limit": {}, "appName": "ws-feedhandler-1",
         }  # fmt: skip
 
+    def begin(self, topics: list[str], say: Callable[[Message], None]) -> list[Message]:
+        """The first frames of a connection."""
+        del say  # every frame here answers another, or tells of an event
+        return [self.welcome(), *self.counted(self.subscribe(topics))]
+
+    def undecodable(self, reason: str) -> list[Message]:
+        return self.counted([decode_error(reason)])
+
     def wants(self, scope: Scope) -> bool:
         """Whether a message of *scope* is for this client."""
         follows = self._follows

@@ -27,9 +27,11 @@ from market_maker.simulator.faults import (
     UNHARMED,
     Fate,
     Faults,
+    Faulty,
     FaultyDialect,
 )
-from market_maker.simulator.session import Session
+from market_maker.simulator.session import Session as BitmexSession
+from market_maker.simulator.tongue import Session
 
 Sink = Callable[[StreamEvent], None]
 
@@ -58,8 +60,8 @@ class TwinTransport:
 
     def __init__(
         self,
-        dialect: FaultyDialect,
-        account: Account,
+        dialect: Faulty,
+        account: Account | None,
         clock: Clock | None = None,
         timeout_s: float = PATIENCE_S,
     ) -> None:
@@ -117,12 +119,15 @@ class TwinStream:
 
     pushed = True
 
-    def __init__(self, dialect: FaultyDialect, account: Account, topics: Sequence[str]) -> None:
+    def __init__(
+        self, dialect: Faulty, open_session: Callable[[], Session], topics: Sequence[Any]
+    ) -> None:
+        """*open_session* makes a client that has shown its key, for each connection."""
         self.topics = list(topics)
         self._engine = dialect.engine
         self._dialect = dialect
-        self._account = account
-        self._session = Session(dialect, account)
+        self._open_session = open_session
+        self._session = open_session()
         self._sink: Sink | None = None
         self._lost: Sink | None = None  # whose connection was cut and is not yet back
         self._frozen: list[dict[str, Any]] = []  # what waits for the socket to thaw
@@ -131,13 +136,13 @@ class TwinStream:
 
     def attach(self, sink: Sink) -> None:
         """Connect: Connected, welcome, Ready and the images now; deltas as they happen."""
-        self._session = Session(self._dialect, self._account)
+        self._session = self._open_session()
         self._sink, self._lost = sink, None
         sink(Connected(self._now_ns()))
-        self._push(self._session.welcome())
-        sink(Ready(self._now_ns()))
-        for message in self._session.subscribe(list(self.topics)):
+        for message in self._session.begin([], self._push):
             self._push(message)
+        sink(Ready(self._now_ns()))
+        self.send({"op": "subscribe", "args": list(self.topics)})
 
     def lose(self) -> None:
         """The exchange cuts the connection; a new one comes as soon as it takes one again."""
@@ -175,11 +180,10 @@ class TwinStream:
         for answer in self._session.receive(message):
             self._push(answer)
 
-    def subscribe(self, topic: str) -> None:
+    def subscribe(self, topic: Any) -> None:
         """Follow *topic* too, now and after every reconnect."""
         self.topics.append(topic)
-        for message in self._session.subscribe([topic]):
-            self._push(message)
+        self.send({"op": "subscribe", "args": [topic]})
 
     def reconnect(self) -> None:
         """Lose the connection and make a new one, with fresh images."""
@@ -222,7 +226,7 @@ class Twin:
         self.faults = faults or Faults(engine)
         self.dialect = FaultyDialect(engine, profile, self.faults)
         self.transport = TwinTransport(self.dialect, account, clock, timeout_s)
-        self.stream = TwinStream(self.dialect, account, topics)
+        self.stream = TwinStream(self.dialect, lambda: BitmexSession(self.dialect, account), topics)
         self.dialect.deliver = self.stream.on_event
         engine.listeners.append(self._on_event)
 

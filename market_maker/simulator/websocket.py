@@ -24,7 +24,7 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from market_maker.simulator.hub import Hub
 from market_maker.simulator.multiplex import Multiplexer
-from market_maker.simulator.session import Session
+from market_maker.simulator.tongue import Session
 
 QUEUE_SIZE = 10_000  # frames; about a minute of a busy market
 MAX_FRAME = 65_536  # characters a client may send in one message

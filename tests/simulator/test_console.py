@@ -10,14 +10,15 @@ import pytest
 
 from market_maker.clock import ManualClock
 from market_maker.simulator import server as server_module
+from market_maker.simulator.bitmex_tongue import faulty_bitmex
 from market_maker.simulator.console import StatusLine
 from market_maker.simulator.exchange import Engine
 from market_maker.simulator.fault_kinds import KINDS
 from market_maker.simulator.faulty_hub import FaultyHub
-from market_maker.simulator.hub import Call
 from market_maker.simulator.market.synthetic import SyntheticMarket
 from market_maker.simulator.options import read_options
 from market_maker.simulator.server import main
+from market_maker.simulator.tongue import Call
 
 DOCS = Path(__file__).parents[2] / "docs/simulator.md"
 
@@ -31,7 +32,7 @@ def busy_hub() -> tuple[ManualClock, FaultyHub]:
     clock = ManualClock()
     engine = Engine(clock, market=SyntheticMarket(seed=1), seed=1)
     engine.open_account()
-    return clock, FaultyHub(engine, "classic", clock, token="t")
+    return clock, FaultyHub(faulty_bitmex(engine, "classic"), clock, token="t")
 
 
 def test_the_status_line_says_how_it_goes() -> None:

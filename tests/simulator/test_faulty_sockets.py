@@ -14,6 +14,7 @@ from market_maker.auth.APIKeyAuth import generate_signature
 from market_maker.clock import Clock
 from market_maker.exchanges.transport import HttpTransport
 from market_maker.model.wire import Answer, Request
+from market_maker.simulator.bitmex_tongue import faulty_bitmex
 from market_maker.simulator.control import TOKEN_HEADER
 from market_maker.simulator.exchange import Engine
 from market_maker.simulator.faults import BAD_GATEWAY
@@ -30,7 +31,7 @@ class Exchange:
         clock = Clock()
         self.engine = Engine(clock, seed=1)
         self.account = self.engine.open_account()
-        self.hub = FaultyHub(self.engine, "classic", clock, token=TOKEN)
+        self.hub = FaultyHub(faulty_bitmex(self.engine, "classic"), clock, token=TOKEN)
         self.server = self.hub.open_port()
         self.server.start()
         self.transport = HttpTransport(self.server.base_url, self.sign, timeout_s=0.3)

@@ -11,18 +11,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from market_maker.clock import ManualClock
 from market_maker.model.wire import Answer
 from market_maker.simulator import handler, http1
+from market_maker.simulator.bitmex_tongue import BitmexTongue
+from market_maker.simulator.dialects.bitmex import Dialect
+from market_maker.simulator.exchange import Engine
 from market_maker.simulator.handler import Connection
 from market_maker.simulator.http1 import BadRequest, parse_head, render_answer
-from market_maker.simulator.hub import Call
 from market_maker.simulator.parameters import parse_body, parse_query
+from market_maker.simulator.tongue import Call
 
 TIMEOUT_S = 5.0
 
 
 class Echo:
     """In place of the hub: answers with what it understood."""
+
+    tongue = BitmexTongue(Dialect(Engine(ManualClock())))
 
     def __init__(self) -> None:
         self.calls: list[Call] = []

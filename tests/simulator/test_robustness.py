@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 
 from market_maker.clock import ManualClock
 from market_maker.simulator.auth import NAMES, signature
+from market_maker.simulator.bitmex_tongue import BitmexTongue
 from market_maker.simulator.dialects.bitmex import Dialect
 from market_maker.simulator.dialects.bitmex_rest import ROUTES
 from market_maker.simulator.dialects.bitmex_tables import TABLES
 from market_maker.simulator.exchange import Engine
-from market_maker.simulator.hub import Call, Hub
+from market_maker.simulator.hub import Hub
 from market_maker.simulator.market.synthetic import SyntheticMarket
 from market_maker.simulator.session import Session
+from market_maker.simulator.tongue import Call
 
 NAMES_OF_PARAMETERS = """
     symbol side orderQty price stopPx displayQty ordType timeInForce execInst pegPriceType
@@ -79,7 +81,7 @@ class World:
         self.clock = ManualClock()
         self.engine = Engine(self.clock, market=SyntheticMarket(seed=1), seed=1)
         self.account = self.engine.open_account(10**10)
-        self.hub = Hub(self.engine, Dialect(self.engine, profile), self.clock)
+        self.hub = Hub(BitmexTongue(Dialect(self.engine, profile)), self.clock)
         self.client = Client(self.hub, self.account)
         self.hub.join(self.client, list(TABLES))
 

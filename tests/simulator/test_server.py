@@ -21,6 +21,7 @@ from market_maker.simulator import listener as listener_module
 from market_maker.simulator import server as server_module
 from market_maker.simulator import websocket as socket_module
 from market_maker.simulator.auth import NAMES, signature
+from market_maker.simulator.bitmex_tongue import BitmexTongue
 from market_maker.simulator.dialects.bitmex import Dialect
 from market_maker.simulator.exchange import Engine
 from market_maker.simulator.hub import Hub
@@ -40,7 +41,7 @@ class Exchange:
         self.engine = Engine(self.clock, seed=1)
         self.account = self.engine.open_account()
         self.server: Server = serve(
-            self.engine, Dialect(self.engine, profile), clock=self.clock, limits=limits
+            BitmexTongue(Dialect(self.engine, profile)), clock=self.clock, limits=limits
         )
         self.port = self.server.server_port
         self.http = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_S)
@@ -501,7 +502,7 @@ def test_a_timer_fires_without_any_request(exchange: Exchange) -> None:
 def test_it_listens_on_the_loopback_of_the_newer_protocol_too() -> None:
     engine = Engine(Clock(), seed=1)
     try:
-        server = serve(engine, Dialect(engine), "::1")
+        server = serve(BitmexTongue(Dialect(engine)), "::1")
     except OSError:
         pytest.skip("this machine has no IPv6")
     with closing(server):
@@ -637,7 +638,7 @@ def test_a_request_that_fails_inside_is_logged_without_the_request(
 def test_the_hub_tells_how_long_the_engine_may_rest() -> None:
     clock = ManualClock(1_600_000_000.0)
     engine = Engine(clock, seed=1)
-    hub = Hub(engine, Dialect(engine), clock)
+    hub = Hub(BitmexTongue(Dialect(engine)), clock)
     assert hub.advance() == pytest.approx(2000)  # 13:00 UTC, when withdrawals go out
     engine.cancel_all_after(engine.open_account().number, 60_000)
     assert hub.advance() == pytest.approx(60)

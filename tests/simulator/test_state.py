@@ -17,14 +17,15 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from market_maker.clock import ManualClock
+from market_maker.simulator.bitmex_tongue import faulty_bitmex
 from market_maker.simulator.dialects.bitmex import Dialect
 from market_maker.simulator.exchange import Engine, Refused
 from market_maker.simulator.faulty_hub import FaultyHub
-from market_maker.simulator.hub import Call
 from market_maker.simulator.listings import all_instruments
 from market_maker.simulator.market.synthetic import SyntheticMarket
 from market_maker.simulator.state import BadState, State, Writer
 from market_maker.simulator.state_file import StateFile
+from market_maker.simulator.tongue import Call
 from market_maker.utils.errors import SettingsError
 from tests.process import Exchange
 
@@ -438,7 +439,7 @@ def test_a_failed_write_leaves_the_old_file(
 
 def test_keys_given_by_a_control_call_are_kept(tmp_path: Path) -> None:
     engine = fresh()
-    hub = FaultyHub(engine, "last", engine.clock, token="t")  # type: ignore[attr-defined]
+    hub = FaultyHub(faulty_bitmex(engine, "last"), engine.clock, token="t")  # type: ignore[attr-defined]
     account = engine.open_account()
     file = StateFile(str(tmp_path / "state"))
     file.restore(engine)
