@@ -7,10 +7,11 @@ from market_maker.model.wire import Answer, Request
 from market_maker.simulator.auth import NAMES, NONCE, identify
 from market_maker.simulator.dialects.bitmex import API_ROOT, Dialect, error_answer, route_path
 from market_maker.simulator.exchange import Account, Engine, Refused
-from market_maker.simulator.faults import Faults, FaultyDialect
+from market_maker.simulator.faults import Faults
+from market_maker.simulator.faulty_dialect import FaultyDialect
 from market_maker.simulator.parameters import parse_body, parse_query
 from market_maker.simulator.session import REALTIME, STREAMS, Session
-from market_maker.simulator.tongue import Call, Count, Heard
+from market_maker.simulator.tongue import Call, Heard, Line
 
 
 class BitmexTongue:
@@ -44,18 +45,15 @@ class BitmexTongue:
             refusal = error_answer(404, "Not Found")
         return Heard(Request(call.verb, path[len(API_ROOT) :], query, body), account, refusal)
 
-    def open_session(
-        self, call: Call, handle: Count, connects_left: int | None
-    ) -> tuple[Session, list[str]] | Answer:
+    def open_session(self, call: Call, line: Line) -> tuple[Session, list[str]] | Answer:
         query = parse_query(call.query_text)
         try:
             given = _credentials(call, query)
             account = identify(self.dialect.engine, given, "GET", REALTIME)
         except Refused as refused:
             return error_answer(refused.status, refused.message, refused.name)
-        return Session(self.dialect, account, handle, connects_left), _topics(
-            query.get("subscribe")
-        )
+        session = Session(self.dialect, account, line.handle, line.connects_left)
+        return session, _topics(query.get("subscribe"))
 
     def refusal(self, status: int, message: str, name: str = "HTTPError") -> Answer:
         return error_answer(status, message, name)

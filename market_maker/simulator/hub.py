@@ -15,7 +15,7 @@ from market_maker.simulator.dialects.bitmex_feed import Scoped
 from market_maker.simulator.events import Event
 from market_maker.simulator.exchange import Account, Engine
 from market_maker.simulator.limits import Limits
-from market_maker.simulator.tongue import Call, Session, Tongue
+from market_maker.simulator.tongue import Call, Line, Session, Tongue
 
 
 class Subscriber(Protocol):
@@ -70,14 +70,21 @@ class Hub:
     def _counted(
         self, request: Request, account: Account | None, address: str, refusal: Answer | None = None
     ) -> Answer:
+        late, headers = self._charge(request, account, address)
+        answer = late or refusal or self._handle(request, account)
+        return answer._replace(headers={**answer.headers, **headers}) if headers else answer
+
+    def _charge(
+        self, request: Request, account: Account | None, address: str
+    ) -> tuple[Answer | None, dict[str, str]]:
+        """Count a call: the refusal of one too many, and what the answer's headers tell."""
         if self._limits is None:
-            return refusal or self._handle(request, account)
+            return None, {}
         client = f"account {account.number}" if account else f"address {address}"
         charge = self._limits.charge(client, account is not None, request, self.engine.now())
-        if charge.retry_after_s:
-            refusal = self.tongue.refusal(429, charge.message, "RateLimitError")
-        answer = refusal or self._handle(request, account)
-        return answer._replace(headers={**answer.headers, **charge.headers})
+        if not charge.retry_after_s:
+            return None, charge.headers
+        return self.tongue.refusal(429, charge.message, "RateLimitError"), charge.headers
 
     def _handle(self, request: Request, account: Account | None) -> Answer:
         answer: Answer = self.dialect.handle(request, account)
@@ -90,15 +97,18 @@ class Hub:
         with self.lock:
             left = None
             if self._limits is not None:
-                charge = self._limits.connect(call.address, self.engine.now())
-                if charge.retry_after_s:
-                    return Answer(429, {"error": charge.message}, charge.headers)
-                left = int(charge.headers.get("x-ratelimit-remaining", 0))
+                counted = self._limits.connect(call.address, self.engine.now())
+                if counted.retry_after_s:
+                    return Answer(429, {"error": counted.message}, counted.headers)
+                left = int(counted.headers.get("x-ratelimit-remaining", 0))
 
             def handle(request: Request, account: Account | None) -> Answer:
                 return self._counted(request, account, call.address)
 
-            return self.tongue.open_session(call, handle, left)
+            def charge(request: Request, account: Account | None) -> Answer | None:
+                return self._charge(request, account, call.address)[0]
+
+            return self.tongue.open_session(call, Line(handle, charge, left))
 
     def join(self, subscriber: Subscriber, topics: list[str]) -> None:
         """Welcome a connection and begin its first subscriptions."""

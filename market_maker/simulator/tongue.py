@@ -13,7 +13,6 @@ from market_maker.simulator.events import Event
 from market_maker.simulator.exchange import Account, Engine
 
 Say = Callable[[Message], None]
-Count = Callable[[Request, Account | None], Answer]  # answers a call within its rate limits
 
 
 class Call(NamedTuple):
@@ -40,6 +39,14 @@ class Heard(NamedTuple):
     request: Request
     account: Account | None
     refusal: Answer | None = None
+
+
+class Line(NamedTuple):
+    """What the hub does for a session: calls within the client's rate limits."""
+
+    handle: Callable[[Request, Account | None], Answer]
+    charge: Callable[[Request, Account | None], Answer | None]  # a refusal, or None to go on
+    connects_left: int | None = None
 
 
 class Dialect(Protocol):
@@ -89,9 +96,7 @@ class Tongue(Protocol):
     def read(self, call: Call) -> Heard:
         """Whose call this is and what it asks."""
 
-    def open_session(
-        self, call: Call, handle: Count, connects_left: int | None
-    ) -> tuple[Session, list[str]] | Answer:
+    def open_session(self, call: Call, line: Line) -> tuple[Session, list[str]] | Answer:
         """A session for an upgrade request and the topics its query asks for, or a refusal."""
 
     def refusal(self, status: int, message: str, name: str = "HTTPError") -> Answer:

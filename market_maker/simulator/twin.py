@@ -27,9 +27,8 @@ from market_maker.simulator.faults import (
     UNHARMED,
     Fate,
     Faults,
-    Faulty,
-    FaultyDialect,
 )
+from market_maker.simulator.faulty_dialect import Faulty, FaultyDialect
 from market_maker.simulator.session import Session as BitmexSession
 from market_maker.simulator.tongue import Session
 

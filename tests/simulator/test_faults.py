@@ -12,7 +12,8 @@ from market_maker.clock import ManualClock
 from market_maker.model.wire import Answer, Connected, Disconnected, Message, Request
 from market_maker.simulator.exchange import Engine
 from market_maker.simulator.fault_kinds import GROUPS, KINDS, REQUEST, BadFault, help_text, parse
-from market_maker.simulator.faults import BAD_GATEWAY, OVERLOADED, shift_times
+from market_maker.simulator.faults import BAD_GATEWAY, OVERLOADED
+from market_maker.simulator.faulty_dialect import shift_times
 from market_maker.simulator.market.synthetic import SyntheticMarket
 from market_maker.simulator.twin import Twin
 
