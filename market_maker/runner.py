@@ -36,7 +36,7 @@ class Pace:
         if self._last_round_s == float("-inf"):
             self._last_round_s = clock.monotonic()  # the round that has just ended is the first
         # An order in doubt holds its level: it is asked for as soon as that proves anything.
-        longest_s = min(settings.LOOP_INTERVAL, max(_SOON_S, desk.gateway.doubt_ends_in_s()))
+        longest_s = min(settings.LOOP_INTERVAL, max(_SOON_S, desk.gateway.doubts.end_in_s()))
         longest_s += clock.monotonic()
         while not (state.drain() and settings.EVENT_DRIVEN):
             hear()

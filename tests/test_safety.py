@@ -471,3 +471,16 @@ def test_a_refused_key_ends_the_run_with_the_reason(
     assert "No way" in caplog.text
     if verb in ("POST", "PUT"):
         assert world.open_orders() == [], "what can be cancelled is cancelled"
+
+
+def test_an_order_cancelled_by_another_hand_is_missed_though_its_message_never_came() -> None:
+    world = World(StillMarket())
+    bot = world.bot(ORDER_PAIRS=1)
+    world.run(bot, 5)
+    world.faults.add("skip:p=1,for=2,table=order")
+    (gone, *_) = world.open_orders()
+    world.engine.cancel(world.account.number, [gone.order_id])
+    assert len(world.open_orders()) == 1
+    world.run(bot, 70)
+    assert {order.side for order in world.open_orders()} == {"Buy", "Sell"}
+    assert len(world.open_orders()) == 2

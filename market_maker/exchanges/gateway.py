@@ -18,6 +18,7 @@ from market_maker.clock import Clock
 from market_maker.exchanges.approval import Limits, approve_amends, approve_creates
 from market_maker.exchanges.base import Connector, ExchangeError, Result, Status
 from market_maker.exchanges.deadman import DeadMansSwitch
+from market_maker.exchanges.doubts import Doubts
 from market_maker.exchanges.outbox import Outbox
 from market_maker.exchanges.state import LiveState
 from market_maker.exchanges.throttle import RateBudget
@@ -32,8 +33,6 @@ logger = logging.getLogger("root")
 
 
 _NUMBER = re.compile(r"[-+]?\d[\d.]*")
-_ODD_FOR_S = 5.0
-_LOOK_AGAIN_S = 0.5  # between the two looks that prove an order absent
 
 
 class GatewayRules(NamedTuple):
@@ -68,7 +67,6 @@ class Gateway:
         self.quotes_sent = 0  # creates and amends that the exchange took
         self.pulled = ""  # why the quotes are out of the market, while they are
         self.hurry = threading.Event()  # the user waits: verify, but wait for nothing any more
-        self._odd_since_s = math.inf
         self._pulled_for = ""  # the reason said last, until quotes go out again
         self._is_stopping = False
         self._clock = clock
@@ -78,6 +76,7 @@ class Gateway:
         self._rules = rules
         self._lock = threading.RLock()
         self.outbox = Outbox(connector, state, journal, budget, clock)
+        self.doubts = Doubts(connector, state, clock, self.own_open_orders, lambda: budget.take(1))
         self.switch = DeadMansSwitch(connector, clock, budget)
         self.switch.is_fresh = lambda: state.ready
         self._said: dict[str, set[str]] = {}  # action -> kinds of refusals said last
@@ -211,47 +210,9 @@ class Gateway:
         self.pulled = ""
 
     def settle_unknown(self) -> None:
-        """Ask for orders of unknown outcome, once their requests can no longer arrive."""
+        """Ask the exchange for what we are not sure of, where it is time to."""
         with self._lock:
-            with self.state.lock:
-                due = [
-                    (key, tracked.row)
-                    for key, tracked in self.state.orders.unknown()
-                    if self._clock.monotonic() > tracked.settle_after_s
-                ]
-            for key, row in due:
-                self._look_up(key, row)
-            if self._is_odd():
-                self.own_open_orders()
-
-    def _is_odd(self) -> bool:
-        """Whether fills and position have disagreed for so long that a message must be lost."""
-        (low, high), now_s = self.state.position_range(), self._clock.monotonic()
-        self._odd_since_s = min(self._odd_since_s, now_s) if low != high else math.inf
-        if now_s - self._odd_since_s <= _ODD_FOR_S:
-            return False
-        self._odd_since_s = now_s
-        return True
-
-    def doubt_ends_in_s(self) -> float:
-        """Seconds until an order of unknown outcome can be asked for."""
-        due_s = (tracked.settle_after_s for _, tracked in self.state.orders.unknown())
-        return max(0.0, min(due_s, default=math.inf) - self._clock.monotonic())
-
-    def _look_up(self, key: str, row: Row) -> None:
-        order_id = str(row.get("orderID") or "")
-        found = self.connector.fetch_order(
-            order_id=order_id, cl_ord_id="" if order_id else str(row.get("clOrdID"))
-        )
-        with self.state.lock:
-            if found is not None:
-                self.state.orders.resolve(key, found)
-                logger.info("An order in doubt is settled: %s.", found.get("ordStatus"))
-            elif self.state.orders.prove_absent(key, self._clock.monotonic() + _LOOK_AGAIN_S):
-                logger.info("An order in doubt is not on the exchange.")
-            else:
-                return
-            self.state.want_round()  # its level is free
+            self.doubts.settle()
 
     def is_ours(self, cl_ord_id: str) -> bool:
         """Whether the id has our prefix, or the journal knows it as ours."""
