@@ -1,9 +1,9 @@
 """What an instrument of the built-in exchange is. Constants: captured rows of 2021-07-22."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Self
+from typing import Any
 
 from market_maker.model.contracts import Contract
 from market_maker.model.ticks import PriceGrid
@@ -75,10 +75,6 @@ class Instrument:
     expiry_s: float | None = None  # when a future settles (Unix seconds)
     base_currency: str = ""  # spot: what is bought, and how many minor units of it a contract is
     base_unit: int = 0
-
-    def with_tick(self, tick_size: float, start_price: float | None = None) -> Self:
-        """The same instrument on another price grid."""
-        return replace(self, tick_size=tick_size, start_price=start_price or self.start_price)
 
     def grid(self) -> PriceGrid:
         return _grid(self.tick_size)

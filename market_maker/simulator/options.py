@@ -62,7 +62,7 @@ def _add_wire(group: Any) -> None:
     add = group.add_argument
     port = _between(int, 0, 65_535)
     add("--port", type=port, default=0, metavar="N", help="port; 0 takes any free one (default)")
-    add("--host", default=LOOPBACK, help=f"address to listen on (default {LOOPBACK})")
+    add("--host", type=_host, default=LOOPBACK, help=f"address to listen on (default {LOOPBACK})")
     add("--profile", choices=PROFILES, default="last", help="age of the protocol (default last)")
     add("--json", action="store_true", help="first line is JSON: addresses, keys, control token")
     add("--no-rate-limit", action="store_true", help="never answer 429")
@@ -121,6 +121,12 @@ def _add_accounts(group: Any) -> None:
         metavar="LIST",
         help="rights of the keys: read, order, orderCancel, withdraw (default order,withdraw)",
     )
+
+
+def _host(text: str) -> str:
+    if not text.strip():  # to a socket, no address is every address
+        raise argparse.ArgumentTypeError("must be an address, such as 0.0.0.0 for all")
+    return text
 
 
 def _permissions(text: str) -> frozenset[str]:

@@ -212,7 +212,14 @@ def test_liquidation_lies_between_the_mark_and_bankruptcy() -> None:
         ),
         max_size=60,
     ),
-    st.sampled_from([XBTUSD, ETHUSD, XBTUSD.with_tick(0.0001, 7.0), XBTUSD.with_tick(1e-8, 0.001)]),
+    st.sampled_from(
+        [
+            XBTUSD,
+            ETHUSD,
+            replace(XBTUSD, tick_size=0.0001, start_price=7.0),
+            replace(XBTUSD, tick_size=1e-8, start_price=0.001),
+        ]
+    ),
 )
 def test_whatever_is_traded_all_money_sums_to_zero(
     trades: list[tuple[int, int, int, int]], spec: Instrument

@@ -112,6 +112,7 @@ def test_fault_help_explains_every_fault(capsys: pytest.CaptureFixture[str]) -> 
         (["--permissions", "everything"], "a key's rights are read, order, orderCancel, withdraw"),
         (["--permissions", "order,orderCancel"], "either the right order or orderCancel"),
         (["--bulk-cost", "2"], "must be a number from 0 to 1, was 2"),
+        (["--host", ""], "must be an address, such as 0.0.0.0 for all"),
         (["--rate-limit", "0"], "must be a number from 1 to 1000000, was 0"),
     ],
 )

@@ -219,7 +219,7 @@ def test_a_signed_quantity_gives_the_side_only_where_none_is_named(
 @pytest.mark.parametrize("tick", [0.5, 0.1, 0.01, 0.0001, 1e-5, 1e-8])
 def test_every_tick_size_trades(tick: float) -> None:
     start = 120_000 * tick
-    venue = Venue(replace(XBTUSD.with_tick(tick, start), risk_limit=10**18))
+    venue = Venue(replace(XBTUSD, tick_size=tick, start_price=start, risk_limit=10**18))
     price = venue.engine.grid("XBTUSD").price(120_003)
     venue.engine.place(venue.us, {"symbol": "XBTUSD", "orderQty": -100, "price": price})
     order = venue.engine.place(venue.them, {"symbol": "XBTUSD", "orderQty": 100, "price": price})

@@ -12,7 +12,7 @@ from market_maker.clock import ManualClock
 from market_maker.simulator.events import InstrumentEvent, QuoteEvent, TradeEvent
 from market_maker.simulator.exchange import Engine
 from market_maker.simulator.instruments import DEFAULT_INSTRUMENTS, ETHUSD, XBTUSD, Instrument
-from market_maker.simulator.market.presets import preset
+from market_maker.simulator.market.presets import PRESETS
 from market_maker.simulator.market.recorded import RecordedMarket
 from market_maker.simulator.market.recorder import Recorder
 from market_maker.simulator.market.synthetic import SyntheticMarket
@@ -60,7 +60,7 @@ def test_a_recorded_run_plays_again_with_the_same_quotes_and_trades(
     symbol: str, name: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "run.log"
-    run = Run(SyntheticMarket(3, preset(name)), XBTUSD, ETHUSD)
+    run = Run(SyntheticMarket(3, PRESETS[name]), XBTUSD, ETHUSD)
     recorder = Recorder(path, run.engine)
     run.clock.sleep(60)
     recorder.close()
@@ -84,7 +84,7 @@ def test_a_recorded_run_plays_again_with_the_same_quotes_and_trades(
 
 
 def test_the_instrument_comes_with_the_recording(tmp_path: Path) -> None:
-    spec = XBTUSD.with_tick(1e-8, 0.00001814)
+    spec = replace(XBTUSD, tick_size=1e-8, start_price=0.00001814)
     run = Run(SyntheticMarket(3), spec)
     recorder = Recorder(tmp_path / "run.log", run.engine)
     run.clock.sleep(5)

@@ -13,17 +13,16 @@ from market_maker.simulator.events import OrderEvent, QuoteEvent, TradeEvent
 from market_maker.simulator.exchange import Engine, Refused
 from market_maker.simulator.instruments import ETHUSD, XBTUSD, Instrument
 from market_maker.simulator.liquidity import Liquidity
-from market_maker.simulator.market.presets import DEFAULT, PRESETS, preset
+from market_maker.simulator.market.presets import DEFAULT, PRESETS
 from market_maker.simulator.market.statistics import measure
 from market_maker.simulator.market.synthetic import DEFAULT_FLOW, Flow, SyntheticMarket
-from market_maker.utils.errors import SettingsError
 
 TICKS = [
     XBTUSD,
     ETHUSD,
-    XBTUSD.with_tick(0.1),
-    XBTUSD.with_tick(0.0001, 12.0),
-    XBTUSD.with_tick(1e-8, 0.00001814),
+    replace(XBTUSD, tick_size=0.1),
+    replace(XBTUSD, tick_size=0.0001, start_price=12.0),
+    replace(XBTUSD, tick_size=1e-8, start_price=0.00001814),
 ]
 
 
@@ -200,9 +199,7 @@ def test_there_are_presets_and_the_usual_one_is_for_practice() -> None:
     assert set(PRESETS) == {"practice", "calm", "busy", "trending", "crash"}
     assert all(RULES["SIM_MARKET"].accepts(name) for name in PRESETS)
     assert DEFAULTS["SIM_MARKET"] == DEFAULT
-    assert preset(DEFAULT) == DEFAULT_FLOW == Flow()
-    with pytest.raises(SettingsError, match="market 'wild': choose one of practice, calm, busy"):
-        preset("wild")
+    assert PRESETS[DEFAULT] == DEFAULT_FLOW == Flow()
 
 
 @pytest.mark.parametrize(
@@ -221,7 +218,7 @@ def test_a_preset_looks_like_its_name(
     trades_per_s: tuple[float, float],
     touch: tuple[float, float],
 ) -> None:
-    found = measure(SyntheticMarket(2, preset(name)), XBTUSD, 900)
+    found = measure(SyntheticMarket(2, PRESETS[name]), XBTUSD, 900)
     print(name, found)
     assert per_second_bps[0] < (found.volatility_1s_bps or 0) < per_second_bps[1]
     assert per_minute_bps[0] < (found.volatility_1m_bps or 0) < per_minute_bps[1]
@@ -232,7 +229,7 @@ def test_a_preset_looks_like_its_name(
 @pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize("spec", TICKS, ids=lambda spec: f"{spec.symbol} {spec.tick_size}")
 def test_every_preset_works_on_every_tick(name: str, spec: Instrument) -> None:
-    clock, engine, events = opened(4, (spec,), preset(name))
+    clock, engine, events = opened(4, (spec,), PRESETS[name])
     for _ in range(40):
         clock.sleep(1.3)
         bids, asks = engine.book(spec.symbol)
@@ -244,7 +241,7 @@ def test_every_preset_works_on_every_tick(name: str, spec: Instrument) -> None:
 
 @pytest.mark.parametrize("name", ["practice", "crash"])
 def test_one_fair_price_leads_all_instruments_of_an_underlying(name: str) -> None:
-    clock, engine, _ = opened(3, (XBTUSD, ETHUSD, LINEAR, FUTURE), preset(name))
+    clock, engine, _ = opened(3, (XBTUSD, ETHUSD, LINEAR, FUTURE), PRESETS[name])
     mids = []
     for _ in range(60):
         clock.sleep(2)
@@ -252,7 +249,7 @@ def test_one_fair_price_leads_all_instruments_of_an_underlying(name: str) -> Non
         mids.append([engine.grid(q.symbol).price(q.bid_ticks or 0) for q in quotes])
     leader = [perpetual for perpetual, _, _ in mids]
     assert max(leader) - min(leader) > 5
-    slack = 8 + 4 * preset(name).move_ticks  # they move at moments of their own
+    slack = 8 + 4 * PRESETS[name].move_ticks  # they move at moments of their own
     for perpetual, linear, future in mids:
         assert abs(linear - perpetual) < slack
         assert abs(future - 1.01 * perpetual) < slack
@@ -312,7 +309,7 @@ def test_the_statistics_of_a_known_market_are_right() -> None:
 
 
 def test_a_small_trade_has_the_sizes_of_real_ones() -> None:
-    clock, _, events = opened(8, (XBTUSD,), preset("busy"))
+    clock, _, events = opened(8, (XBTUSD,), PRESETS["busy"])
     clock.sleep(300)
     sizes = sorted(event.qty for event in events if isinstance(event, TradeEvent))
     assert sizes[len(sizes) // 2] <= 300

@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-from market_maker.utils.errors import SettingsError
-
 
 class Flow(NamedTuple):
     """How a synthetic market behaves. Times are means in seconds, distances ticks.
@@ -55,10 +53,3 @@ PRESETS = {
     ),
 }  # fmt: skip
 DEFAULT = "practice"
-
-
-def preset(name: str) -> Flow:
-    """The flow of that name; raises SettingsError."""
-    if name not in PRESETS:
-        raise SettingsError([f"market {name!r}: choose one of {', '.join(PRESETS)}"])
-    return PRESETS[name]
