@@ -1,6 +1,7 @@
 """Faults on demand, between the exchange and its clients.
 
-`Faulty` (faulty_dialect.py) stands before a dialect. What a fault makes of a request is its `Fate`: whether the exchange acts, when, and what is answered. An answer that never comes is told
+`Faulty` (faulty_dialect.py) stands before a dialect. What a fault makes of a request is its
+`Fate`: whether the exchange acts, when, and what is answered. An answer that never comes is told
 as transports tell it: status 0. So every fault works in process on a manual clock as well as
 over sockets; the twin and the hub do the waiting that a fate asks for.
 """
