@@ -258,6 +258,10 @@ class Engine(Records):
         self._timers[account_no] = self.now() + timeout_ms / 1000
         return self._timers[account_no]
 
+    def timer(self, account_no: int) -> float | None:
+        """When the account's timer fires (Unix seconds), or None where it is not armed."""
+        return self._timers.get(account_no)
+
     def fire_timer(self, account_no: int) -> None:
         """Do what the account's timer does when it runs out, whether or not it was armed."""
         self._timers.pop(account_no, None)

@@ -1,0 +1,1 @@
+"""The rehearsal: the user's bot on the built-in exchange while things break."""

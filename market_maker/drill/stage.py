@@ -1,0 +1,253 @@
+"""One scene of the drill: a bot and an exchange in one process, on a clock of their own."""
+
+import contextlib
+import io
+import logging
+import math
+import random
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from market_maker.clock import ManualClock
+from market_maker.drill.plan import ENDING, Scene, end_s
+from market_maker.drill.strategy import Wants, load, put_on
+from market_maker.drill.wire import Tap
+from market_maker.exchange_interface import ExchangeInterface
+from market_maker.exchanges.bitmex import BitMEXConnector, topics
+from market_maker.exchanges.desk import Desk
+from market_maker.exchanges.throttle import account_budget
+from market_maker.journal import Journal
+from market_maker.market_maker import OrderManager
+from market_maker.settings import Settings
+from market_maker.simulator.exchange import Engine
+from market_maker.simulator.faults import Faults
+from market_maker.simulator.judge import Judge, Rules
+from market_maker.simulator.market.presets import preset
+from market_maker.simulator.market.synthetic import SyntheticMarket
+from market_maker.simulator.twin import Twin
+from market_maker.venue import gateway_rules
+
+START_S = 1_600_000_000.0
+CALM_S = 8.0  # of quoting before a fault
+RECOVERY_S = 5.0  # within which it must quote again
+AFTER_S = 20.0  # after the last fault, until the bot is asked to end
+SIDES = ("Buy", "Sell")
+_LOOK_EVERY_S = 0.1
+_SILENCE_S = 15.0  # beyond the dead man's switch: by then nothing of a dead bot rests
+
+
+class Outcome(NamedTuple):
+    """What came of one scene. Times are seconds."""
+
+    scene: Scene
+    did: str
+    bare_s: float  # without any quote while it should have had some
+    violations: list[str]
+
+    @property
+    def is_passed(self) -> bool:
+        return not self.violations
+
+
+class StageClock(ManualClock):
+    """A manual clock at whose end the bot hears what Ctrl-C would tell it."""
+
+    def __init__(self) -> None:
+        super().__init__(START_S)
+        self.curtain_s = math.inf
+        self.is_busy: Callable[[], bool] = lambda: False  # an answer is awaited: not now
+        self._depth = 0
+
+    def _move(self, until_s: float, event: object) -> None:
+        self._depth += 1
+        try:
+            super()._move(until_s, event)  # type: ignore[arg-type]
+        finally:
+            self._depth -= 1
+        if not self._depth and self.now_s >= self.curtain_s and not self.is_busy():
+            self.curtain_s = math.inf
+            raise KeyboardInterrupt
+
+
+class Stage:
+    """A scene, ready to be played once."""
+
+    def __init__(self, scene: Scene, settings: Settings, strategy: str) -> None:
+        self.scene = scene
+        self.clock = StageClock()
+        market = SyntheticMarket(scene.seed, preset(settings.SIM_MARKET))
+        self.engine = Engine(self.clock, market=market, seed=scene.seed)
+        self.clock.attach(self.engine)
+        self.account = self.engine.open_account(round(settings.SIM_BALANCE * 1e8))
+        self.faults = Faults(self.engine, scene.seed)
+        self.is_played_out = False  # it came to the end that we set, and not to one of its own
+        self._settings = settings
+        self._strategy = strategy
+        self._faults_end_s = math.inf
+        self._recovered_s = self._whole_s = math.inf
+        self._last_words = _LastWords()
+
+    def play(self) -> Outcome:
+        """Calm, the faults, recovery, the end; what came of it."""
+        with _silence(self.clock, self._last_words):
+            self.bot = self._enter()
+            self.engine.call_at(START_S + CALM_S, self._strike)
+            code = self._run()
+            ended_s = self.clock.now()
+            self.clock.is_busy = lambda: True
+            if code == 0:
+                self.judge.check_gone()
+            self.clock.sleep((self._settings.DEADMAN_TIMEOUT or 0) + _SILENCE_S)
+        self._judge_end(code, ended_s)
+        quoting_s = self.judge.counts[0].time_s if self.judge.counts else START_S
+        bare_s = self.judge.seconds_without_quotes(quoting_s, min(ended_s, self._asked_to_end_s))
+        found = [f"{v.time_s - START_S:.1f} s: {v.text}" for v in self.judge.violations]
+        return Outcome(self.scene, self._did(code, bare_s), bare_s, found)
+
+    def interrupt(self) -> None:
+        """Called from another thread: end it now, as Ctrl-C would."""
+        self.clock.curtain_s = -math.inf
+
+    # -- before -------------------------------------------------------------------------
+
+    def _enter(self) -> OrderManager:
+        settings, clock = self._settings, self.clock
+        symbol = str(settings.SYMBOL)
+        twin = Twin(
+            self.engine, self.account, settings.SIM_PROFILE, topics(symbol, True),
+            faults=self.faults, clock=clock, timeout_s=settings.TIMEOUT,
+        )  # fmt: skip
+        self.tap = Tap(twin.transport, clock)
+        desk = Desk(
+            BitMEXConnector(self.tap, twin.stream, symbol, bulk=settings.ORDER_BULK),
+            clock=clock,
+            journal=Journal(":memory:", clock),
+            budget=account_budget(clock),
+            rng=random.Random(self.scene.seed),
+            rules=gateway_rules(settings),
+            prefix=settings.ORDERID_PREFIX,
+        )
+        rng = random.Random(-self.scene.seed)
+        exchange = ExchangeInterface(desk=desk, settings=settings, clock=clock, rng=rng)
+        bot = put_on(load(self._strategy), exchange, settings=settings, clock=clock, rng=rng)
+        self.wants = Wants(bot, clock)
+        is_limited = settings.CHECK_POSITION_LIMITS
+        rules = Rules(
+            settings.MIN_POSITION if is_limited else None,
+            settings.MAX_POSITION if is_limited else None,
+            is_switched=bool(settings.DEADMAN_TIMEOUT),
+        )
+        self.judge = Judge(
+            self.engine, self.account.number, symbol, rules, self.wants.most, self.wants.stacked
+        )
+        clock.is_busy = lambda: desk.gateway.outbox.busy_thread is not None
+        return bot
+
+    # -- during -------------------------------------------------------------------------
+
+    def _run(self) -> int:
+        """The bot's own loop, from its start to its clean-up; its exit code."""
+        self._asked_to_end_s = math.inf
+        try:
+            self.bot.run_loop()
+        except SystemExit as end:
+            return end.code if isinstance(end.code, int) else 1
+        return 0
+
+    def _strike(self) -> None:
+        """All is well: let the faults begin."""
+        self._before = {side: len(self.judge.live(side)) for side in SIDES}
+        for side in SIDES:
+            if self.wants.now(side) and not self._before[side]:
+                self.judge.complain(f"no {side} order rests before the fault")
+        if not any(self._before.values()):
+            self.judge.complain("no order rests before the fault")
+        ends = [end_s(self.faults.add(text)) for text in self.scene.faults]
+        self._faults_end_s = max([self.clock.now(), *ends])
+        if self._faults_end_s == math.inf:
+            self._faults_end_s = self.clock.now() + 30.0
+            self.engine.call_at(self._faults_end_s, self.faults.clear)
+        self.judge.excused_until_s = self._faults_end_s + 2 * RECOVERY_S
+        self.engine.call_at(self._faults_end_s, self._look)
+        self._asked_to_end_s = self.clock.curtain_s = self._faults_end_s + AFTER_S
+
+    def _look(self) -> None:
+        """From the end of the faults on: are the quotes back?"""
+        now_s = self.engine.now()
+        if not self.bot.is_running or now_s >= self._faults_end_s + AFTER_S:
+            return
+        if self.tap.is_busy and now_s <= self._faults_end_s + _LOOK_EVERY_S:
+            # What was lost before the end is still waited for: that is part of the fault.
+            self._faults_end_s = now_s + _LOOK_EVERY_S
+        missing = sum(max(0, self._wanted(side) - len(self.judge.live(side))) for side in SIDES)
+        if not any(map(self._wanted, SIDES)) and any(self._before.values()):
+            missing = 1
+        if missing <= self.tap.held():
+            self._recovered_s = min(self._recovered_s, now_s)
+        if not missing:
+            self._whole_s = now_s
+            return
+        self.engine.call_at(now_s + _LOOK_EVERY_S, self._look)
+
+    def _wanted(self, side: str) -> int:
+        wanted = self.wants.now(side)
+        return self._before[side] if wanted is None else wanted
+
+    # -- after --------------------------------------------------------------------------
+
+    def _judge_end(self, code: int, ended_s: float) -> None:
+        judge = self.judge
+        judge.check_gone()
+        ends_it = any(text.partition(":")[0] in ENDING for text in self.scene.faults)
+        is_early = ended_s < self._asked_to_end_s
+        if is_early and not ends_it:
+            judge.complain(f"the bot ended by itself with exit code {code}")
+        elif code and not ends_it:
+            judge.complain(f"the bot ended with exit code {code}")
+        if is_early:
+            return
+        pace_s = max(self._settings.MIN_REQUOTE_INTERVAL, 0.0)
+        if not self._settings.EVENT_DRIVEN:
+            pace_s = max(pace_s, self._settings.LOOP_INTERVAL)
+        due_s = self._faults_end_s + max(RECOVERY_S, 2 * pace_s) + _LOOK_EVERY_S
+        if self._recovered_s > due_s:
+            judge.complain(f"not quoting again {RECOVERY_S:g} s after the fault")
+        due_s = max(due_s, self.tap.doubted_s + 2 * RECOVERY_S + pace_s)
+        if self._whole_s > due_s:
+            judge.complain("levels in doubt are not quoted again")
+
+    def _did(self, code: int, bare_s: float) -> str:
+        if code:
+            return f"stopped: {self._last_words.text or f'exit code {code}'}"
+        deeds = self.judge.deeds
+        counts = f"{deeds['New']} new, {deeds['Replaced']} moved, {deeds['Canceled']} out"
+        back_s = max(0.0, self._whole_s - self._faults_end_s)
+        if bare_s >= 0.05 and back_s < math.inf:
+            return f"pulled, back after {back_s:.1f} s; {counts}"
+        return f"quoted on; {counts}"
+
+
+class _LastWords(logging.Handler):
+    """Keeps the last error of the log."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.text = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.text = record.getMessage()
+
+
+@contextlib.contextmanager
+def _silence(clock: ManualClock, last_words: logging.Handler) -> Iterator[None]:
+    """What strategies print is not shown, and those that sleep do so on the manual clock."""
+    logger, sleep = logging.getLogger("root"), time.sleep
+    handlers, logger.handlers = logger.handlers, [last_words]
+    time.sleep = clock.sleep
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        time.sleep = sleep
+        logger.handlers = handlers
