@@ -210,7 +210,8 @@ class Stage:
         pace_s = max(self._settings.MIN_REQUOTE_INTERVAL, 0.0)
         if not self._settings.EVENT_DRIVEN:
             pace_s = max(pace_s, self._settings.LOOP_INTERVAL)
-        due_s = self._faults_end_s + max(RECOVERY_S, 2 * pace_s) + _LOOK_EVERY_S
+        end_s = max(self._faults_end_s, self.tap.starved_until_s)
+        due_s = end_s + max(RECOVERY_S, 2 * pace_s) + _LOOK_EVERY_S
         if self._recovered_s > due_s:
             judge.complain(f"not quoting again {RECOVERY_S:g} s after the fault")
         due_s = max(due_s, self.tap.doubted_s + 2 * RECOVERY_S + pace_s)

@@ -8,6 +8,7 @@ from market_maker.model.wire import Answer, Request
 
 _FREED_AFTER_S = 10.0  # by then an order in doubt is found or proven absent, and its level quoted
 _OVERLOADED = "overloaded"
+_KEPT = 11  # requests that a bot may keep for its cancels before it quotes again
 
 
 class _Doubt(NamedTuple):
@@ -26,6 +27,7 @@ class Tap:
         self._busy: list[tuple[float, int]] = []  # requests under way: since when, their orders
         self.free_s = 0.0  # when the latest requests were answered or given up
         self.doubted_s = 0.0  # when the latest order was left in doubt
+        self.starved_until_s = 0.0  # the exchange has said that no requests are left
 
     def send(self, requests: Sequence[Request]) -> list[Answer]:
         mine = (self._clock.now(), sum(map(_order_count, requests)))
@@ -35,6 +37,10 @@ class Tap:
         finally:
             self._busy.remove(mine)
             self.free_s = now_s = self._clock.now()
+        for answer in answers:
+            left = answer.headers.get("x-ratelimit-remaining", "")
+            if left.isdigit() and int(left) < _KEPT:  # it gives one back each second
+                self.starved_until_s = now_s + _KEPT - int(left)
         open_orders = sum(
             _order_count(request)
             for request, answer in zip(requests, answers, strict=True)

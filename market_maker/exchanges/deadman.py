@@ -70,6 +70,10 @@ class DeadMansSwitch:
                 self._clock.repeat(self._tend, "dead-mans-switch")
             return self.is_armed
 
+    def doubt(self) -> None:
+        """It may have fired: the next order needs it armed anew."""
+        self._due_s = self._fires_s = -math.inf
+
     def note_round(self, timeout_s: float) -> None:
         """The main loop has finished a round."""
         self._timeout_s, self._round_s = self._fitted(timeout_s), self._clock.monotonic()

@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable
 
 from market_maker.clock import Clock
+from market_maker.exchanges.audit import OrderAudit
 from market_maker.exchanges.base import Connector, ExchangeError
 from market_maker.exchanges.gateway import Gateway, GatewayRules
 from market_maker.exchanges.losses import LossWatch
@@ -64,6 +65,7 @@ class Desk:
             rules=rules,
             dry_run=dry_run,
         )
+        self.audit = OrderAudit(self.state, self.gateway, clock)
         connector.on_answer = lambda answer: budget.learn(answer.headers)
         self.is_open = False
         self.has_ended = False  # the stream was ended by us
@@ -116,6 +118,8 @@ class Desk:
         silence_s = now_s - state.last_recv_s
         if silence_s > stale_after_s and not self.is_market_quiet():
             self._reconnect(f"no data for {silence_s:.0f} s while the market has moved")
+        if self.has_account and not self.gateway.dry_run:
+            self.audit.step()
 
     def check_losses(self, limits: LossLimits) -> None:
         """Raise LossLimitReached, with the quotes pulled, where a limit is reached."""

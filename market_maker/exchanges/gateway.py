@@ -79,6 +79,7 @@ class Gateway:
         self.doubts = Doubts(connector, state, clock, self.own_open_orders, lambda: budget.take(1))
         self.switch = DeadMansSwitch(connector, clock, budget)
         self.switch.is_fresh = lambda: state.ready
+        self._cancelled_unasked = 0  # the orders of that kind that we know of
         self._said: dict[str, set[str]] = {}  # action -> kinds of refusals said last
 
     def new_client_id(self) -> str:
@@ -258,7 +259,11 @@ class Gateway:
         spent = Result(Status.NOT_SENT, {}, "the rate budget is spent for now")
         sendable = approved[: self._affordable(len(approved))]
         results.update((i, spent) for i in approved[len(sendable) :])
-        # The switch is armed before the first order, where the exchange has one.
+        # The switch is armed before the first order, where the exchange has one, and again when
+        # orders went that nobody cancelled: it may have fired.
+        if self.state.orders.cancelled_unasked != self._cancelled_unasked:
+            self._cancelled_unasked = self.state.orders.cancelled_unasked
+            self.switch.doubt()
         if sendable and not self.switch.arm(self._rules().deadman_timeout_s):
             unarmed = "the dead man's switch is not armed; DEADMAN_TIMEOUT = 0 trades without"
             results.update((i, Result(Status.NOT_SENT, {}, unarmed)) for i in sendable)

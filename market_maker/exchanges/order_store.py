@@ -65,6 +65,7 @@ class OrderStore:
         self.is_ours = is_ours
         self.filled_qty = 0.0  # signed contracts filled by any order we saw; never reset
         self.filled_orders = 0  # orders of ours that were filled, in part at least
+        self.cancelled_unasked = 0  # resting orders that the exchange took out of its own accord
         self._live: dict[str, Tracked] = {}  # orderID -> order; clOrdID while that is unknown
         self._order_ids: dict[str, str] = {}  # clOrdID -> orderID, of live orders
         self._done: OrderedDict[str, float] = OrderedDict()  # orderIDs of finished orders
@@ -261,7 +262,9 @@ class OrderStore:
         return order_id in self._live
 
     def _take(self, order_id: str, tracked: Tracked, row: Row, is_answer: bool) -> None:
+        was_resting = bool(tracked.row.get("orderID")) and tracked.phase is not Phase.CANCELLING
         tracked.row = {**tracked.row, **row}
+        self.cancelled_unasked += was_resting and tracked.row.get("ordStatus") == "Canceled"
         is_empty = tracked.row.get("leavesQty") == 0 and not is_answer
         if is_empty or tracked.row.get("ordStatus") in TERMINAL:
             self._forget(order_id, tracked)  # a late row must not bring it to life

@@ -24,6 +24,10 @@ _MAX_NOTICES = 50_000
 _PUBLIC = ("instrument", "trade", "quote")
 _PRIVATE = ("order", "execution", "position", "margin")
 _SETTLED_S = 5.0  # a position row this much later than a fill includes it
+_OF_THE_ORDER = (
+    *("orderID", "clOrdID", "symbol", "side", "price", "orderQty", "leavesQty", "cumQty"),
+    *("ordStatus", "timestamp", "transactTime"),
+)
 _STATE = ("state", "tickSize", "lotSize")
 
 
@@ -252,7 +256,8 @@ class LiveState:
                     self._notices.append(Notice("fill", row))
                 continue
             before = self.orders.filled_qty
-            self.orders.count_fill(row)
+            # It tells of its order too, whose own row may never come.
+            self.orders.apply({name: row[name] for name in _OF_THE_ORDER if name in row})
             if self.orders.filled_qty != before:
                 self._note_fill()
             if self.orders.is_ours(str(row.get("clOrdID") or "")):
@@ -280,13 +285,14 @@ class LiveState:
         for name in moved:
             self.touch[name] = row.get(name)
             # Where our own order has become the touch, nothing new is known of the market.
-            own = self._own_best("Buy" if name == "bidPrice" else "Sell")
+            own = self.own_best("Buy" if name == "bidPrice" else "Sell")
             if own is None or self.touch[name] != own:
                 self._is_relevant = True
         if moved:
             self._notices.append(Notice("book", row))
 
-    def _own_best(self, side: str) -> float | None:
+    def own_best(self, side: str) -> float | None:
+        """The best price of our orders that rest on *side*."""
         prices = [row["price"] for row in self.orders.open_orders(side) if row.get("price")]
         if not prices:
             return None

@@ -231,3 +231,23 @@ def test_an_end_is_believed_even_where_the_exchanges_clock_was_turned_back() -> 
     assert not orders.apply(row(second=30, qty=200))
     assert orders.apply(row("Canceled", second=10))
     assert orders.open_orders() == []
+
+
+def test_a_resting_order_that_the_exchange_takes_out_by_itself_is_counted() -> None:
+    orders = store()
+    sent(orders)
+    orders.apply(row(second=1))
+    orders.apply(row("Canceled", second=2))
+    assert orders.cancelled_unasked == 1
+
+
+def test_an_order_that_we_cancel_or_that_never_rested_is_not() -> None:
+    orders = store()
+    sent(orders)
+    orders.apply(row("Canceled", second=1))  # post-only, and it would have taken
+    other = store()
+    sent(other)
+    other.apply(row(second=1))
+    other.intend_cancel("o-1")
+    other.apply(row("Canceled", second=2))
+    assert (orders.cancelled_unasked, other.cancelled_unasked) == (0, 0)

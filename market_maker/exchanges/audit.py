@@ -1,0 +1,58 @@
+"""Our orders against the exchange's own list: now and then, and when what we know cannot be.
+
+A message that never came leaves an order in our books that has long been filled or cancelled.
+Nothing on the stream will ever say so; the list of open orders does.
+"""
+
+import logging
+import math
+
+from market_maker.clock import Clock
+from market_maker.exchanges.base import ExchangeError
+from market_maker.exchanges.gateway import Gateway
+from market_maker.exchanges.state import LiveState
+
+logger = logging.getLogger("root")
+
+_EVERY_S = 30.0
+_ODD_FOR_S = 1.0  # two tables may be a moment apart
+
+
+class OrderAudit:
+    """Asks for the list when it is due, within the rate budget."""
+
+    def __init__(self, state: LiveState, gateway: Gateway, clock: Clock) -> None:
+        self._state = state
+        self._gateway = gateway
+        self._clock = clock
+        self._due_s = clock.monotonic() + _EVERY_S
+        self._odd_since_s = math.inf
+        self._has_asked = False  # about what is odd now
+
+    def step(self) -> None:
+        """Called in every round; what it finds is settled before the round decides."""
+        now_s = self._clock.monotonic()
+        if self._is_odd():
+            self._odd_since_s = min(self._odd_since_s, now_s)
+        else:
+            self._odd_since_s, self._has_asked = math.inf, False
+        is_suspicious = now_s - self._odd_since_s >= _ODD_FOR_S and not self._has_asked
+        if not (is_suspicious or now_s >= self._due_s) or not self._gateway.budget.take(1):
+            return
+        self._due_s, self._has_asked = now_s + _EVERY_S, True
+        try:
+            self._gateway.own_open_orders()
+            self._gateway.settle_unknown()
+        except ExchangeError as error:
+            logger.debug("The list of open orders did not come: %s", error)
+            self._has_asked = False
+
+    def _is_odd(self) -> bool:
+        """Whether an order of ours stands before the touch, or our fills make another position."""
+        low, high = self._state.position_range()
+        if low != high:
+            return True
+        bid, ask = self._state.touch["bidPrice"], self._state.touch["askPrice"]
+        buys, sells = self._state.own_best("Buy"), self._state.own_best("Sell")
+        is_before_bid = bid is not None and buys is not None and buys > bid
+        return is_before_bid or (ask is not None and sells is not None and sells < ask)
