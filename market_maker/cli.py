@@ -29,6 +29,8 @@ commands (each has its own --help):
                             of the program here; overwrites nothing
   check [SYMBOL]            settings, key, clock, symbol, funds; places nothing
   simulate                  the built-in exchange alone, for any client
+  drill [SYMBOL]            your settings and strategy against every fault, on
+                            the built-in exchange; places nothing elsewhere
   strategies                what STRATEGY may name, one line each
   cancel-all [SYMBOL]       cancel every open order of the symbol, whoever
                             placed it
@@ -159,6 +161,30 @@ def _check(argv: list[str]) -> int:
     return _at_exchange(check)
 
 
+def _drill(argv: list[str]) -> int:
+    parser = _parser("drill", "Your settings and strategy on an exchange that breaks; play money.")
+    parser.add_argument("symbol", nargs="?")
+    parser.add_argument("--seeds", type=_positive, default=1, help="runs for each fault (1)")
+    add = parser.add_argument
+    add("--fault", action="append", default=[], metavar="NAME[:key=value,...]",
+        help="only this one; may be given several times. 'mixture' draws several at once; "
+        "'marketmaker simulate --fault help' explains them")  # fmt: skip
+    add("--strategy", metavar="FILE[:CLASS]", help="in place of ./my_strategy.py")
+    add("--json", action="store_true", help="a list of all runs in place of the table")
+    args = parser.parse_args(argv)
+    _load(args)
+    from market_maker.commands.drill import Drill, drill
+    from market_maker.settings import settings
+
+    return drill(settings, Drill(args.seeds, tuple(args.fault), args.strategy, args.json))
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or not 0 < int(text) <= 10_000:
+        raise argparse.ArgumentTypeError(f"a whole number from 1 to 10000, was '{text}'")
+    return int(text)
+
+
 def _cancel_all(argv: list[str]) -> int:
     parser = _parser("cancel-all", "Cancel every open order of the symbol, whoever placed it.")
     parser.add_argument("symbol", nargs="?")
@@ -216,6 +242,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "setup": _setup,
     "check": _check,
     "simulate": _simulate,
+    "drill": _drill,
     "strategies": _strategies,
     "cancel-all": _cancel_all,
     "resume": _resume,

@@ -62,7 +62,9 @@ def _draw(name: str, rng: Random, start_s: float) -> str:
         if rng.random() < 0.5:
             parts += [f"count={rng.randint(2, 3)}", f"every={rng.choice((1.0, 3.0)):g}"]
         if "qty" in kind.own:
-            parts.append(f"qty={rng.choice((-300, -100, 100, 300)) if name == 'hand-trade' else 100}")
+            parts.append(
+                f"qty={rng.choice((-300, -100, 100, 300)) if name == 'hand-trade' else 100}"
+            )
     else:
         parts.append(f"for={rng.choice(_LENGTHS_S):g}")
     if kind.group in (REQUEST, STREAM):

@@ -6,6 +6,7 @@ import logging
 import math
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -87,6 +88,7 @@ class Stage:
         self._faults_end_s = math.inf
         self._recovered_s = self._whole_s = math.inf
         self._last_words = _LastWords()
+        self._deeds: Counter[str] = Counter()
 
     def play(self) -> Outcome:
         """Calm, the faults, recovery, the end; what came of it."""
@@ -171,6 +173,7 @@ class Stage:
         self.judge.excused_until_s = self._faults_end_s + 2 * RECOVERY_S
         self.engine.call_at(self._faults_end_s, self._look)
         self._asked_to_end_s = self.clock.curtain_s = self._faults_end_s + AFTER_S
+        self.engine.call_at(self._asked_to_end_s, self._note_deeds)
 
     def _look(self) -> None:
         """From the end of the faults on: are the quotes back?"""
@@ -190,6 +193,9 @@ class Stage:
             return
         self.engine.call_at(now_s + _LOOK_EVERY_S, self._look)
 
+    def _note_deeds(self) -> None:
+        self._deeds = Counter(self.judge.deeds)  # without the clean-up at the end
+
     def _wanted(self, side: str) -> int:
         wanted = self.wants.now(side)
         return self._before[side] if wanted is None else wanted
@@ -201,10 +207,9 @@ class Stage:
         judge.check_gone()
         ends_it = any(text.partition(":")[0] in ENDING for text in self.scene.faults)
         is_early = ended_s < self._asked_to_end_s
-        if is_early and not ends_it:
-            judge.complain(f"the bot ended by itself with exit code {code}")
-        elif code and not ends_it:
-            judge.complain(f"the bot ended with exit code {code}")
+        if (is_early or code) and not ends_it:
+            by_itself = " by itself" * is_early
+            judge.complain(f"it ended{by_itself} with exit code {code}: {self._last_words.text}")
         if is_early:
             return
         pace_s = max(self._settings.MIN_REQUOTE_INTERVAL, 0.0)
@@ -221,23 +226,25 @@ class Stage:
     def _did(self, code: int, bare_s: float) -> str:
         if code:
             return f"stopped: {self._last_words.text or f'exit code {code}'}"
-        deeds = self.judge.deeds
+        deeds = self._deeds
         counts = f"{deeds['New']} new, {deeds['Replaced']} moved, {deeds['Canceled']} out"
         back_s = max(0.0, self._whole_s - self._faults_end_s)
         if bare_s >= 0.05 and back_s < math.inf:
-            return f"pulled, back after {back_s:.1f} s; {counts}"
+            return f"went out, back in {back_s:.1f} s; {counts}"
         return f"quoted on; {counts}"
 
 
 class _LastWords(logging.Handler):
-    """Keeps the last error of the log."""
+    """Keeps the first error of the log: why the run ended."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
         self.text = ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.text = record.getMessage()
+        error = record.exc_info[1] if record.exc_info else None
+        said = f"{type(error).__name__}: {error}" if error else record.getMessage()
+        self.text = self.text or said.removeprefix("Stopping: ")
 
 
 @contextlib.contextmanager
@@ -245,7 +252,7 @@ def _silence(clock: ManualClock, last_words: logging.Handler) -> Iterator[None]:
     """What strategies print is not shown, and those that sleep do so on the manual clock."""
     logger, sleep = logging.getLogger("root"), time.sleep
     handlers, logger.handlers = logger.handlers, [last_words]
-    time.sleep = clock.sleep
+    time.sleep = clock.sleep  # type: ignore[assignment]
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             yield

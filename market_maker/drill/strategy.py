@@ -67,7 +67,7 @@ def put_on(cls: type[OrderManager], *args: Any, **kwargs: Any) -> OrderManager:
         return cls()
 
 
-def _refuse_to_start(manager: OrderManager) -> None:
+def _refuse_to_start(_: OrderManager) -> None:
     raise _Starts
 
 
@@ -77,7 +77,7 @@ def _beginning(step: Callable[[OrderManager], None]) -> Iterator[None]:
         step(self)
 
     was = OrderManager.__init__
-    OrderManager.__init__ = instead  # type: ignore[method-assign,assignment]
+    OrderManager.__init__ = instead  # type: ignore[method-assign]
     try:
         yield
     finally:

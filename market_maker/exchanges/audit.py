@@ -14,7 +14,8 @@ from market_maker.exchanges.state import LiveState
 
 logger = logging.getLogger("root")
 
-_EVERY_S = 30.0
+_EVERY_S, _OFTEN_S = 30.0, 4.0  # often while more than _PLENTY requests are left to spend
+_PLENTY = 100
 _ODD_FOR_S = 1.0  # two tables may be a moment apart
 
 
@@ -25,7 +26,7 @@ class OrderAudit:
         self._state = state
         self._gateway = gateway
         self._clock = clock
-        self._due_s = clock.monotonic() + _EVERY_S
+        self._asked_s = clock.monotonic()
         self._odd_since_s = math.inf
         self._has_asked = False  # about what is odd now
 
@@ -37,9 +38,10 @@ class OrderAudit:
         else:
             self._odd_since_s, self._has_asked = math.inf, False
         is_suspicious = now_s - self._odd_since_s >= _ODD_FOR_S and not self._has_asked
-        if not (is_suspicious or now_s >= self._due_s) or not self._gateway.budget.take(1):
+        due_s = self._asked_s + (_EVERY_S if self._gateway.budget.wait_s(_PLENTY) else _OFTEN_S)
+        if not (is_suspicious or now_s >= due_s) or not self._gateway.budget.take(1):
             return
-        self._due_s, self._has_asked = now_s + _EVERY_S, True
+        self._asked_s, self._has_asked = now_s, True
         try:
             self._gateway.own_open_orders()
             self._gateway.settle_unknown()
