@@ -169,14 +169,14 @@ def _drill(argv: list[str]) -> int:
     add("--fault", action="append", default=[], metavar="NAME[:key=value,...]",
         help="only this one; may be given several times. 'mixture' draws several at once; "
         "'marketmaker simulate --fault help' explains them")  # fmt: skip
-    add("--strategy", metavar="FILE[:CLASS]", help="in place of ./my_strategy.py")
+    add("--strategy", metavar="NAME", help="in place of the setting STRATEGY")
     add("--json", action="store_true", help="a list of all runs in place of the table")
     args = parser.parse_args(argv)
-    _load(args)
+    _load(args, {"STRATEGY": args.strategy} if args.strategy else {})
     from market_maker.commands.drill import Drill, drill
     from market_maker.settings import settings
 
-    return drill(settings, Drill(args.seeds, tuple(args.fault), args.strategy, args.json))
+    return drill(settings, Drill(args.seeds, tuple(args.fault), args.json))
 
 
 def _positive(text: str) -> int:

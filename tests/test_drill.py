@@ -18,13 +18,13 @@ from market_maker.simulator.fault_kinds import KINDS
 from tests.process import environment, running
 
 NAMES = [*KINDS, MIXTURE]
-TIGHT = {"MAX_POSITION": 900, "MIN_POSITION": -900, "ORDER_PAIRS": 3}
+TIGHT = {"MAX_POSITION": 900, "MIN_POSITION": -900, "ORDER_PAIRS": 3, "MIN_SPREAD": 0.00005}
 
 
-def play(name: str, seed: int, strategy: str = "", **changes: Any) -> Outcome:
+def play(name: str, seed: int, strategy: str = "layered", **changes: Any) -> Outcome:
     settings = load("XBTUSD", environ={}, cwd="/nonexistent")
-    settings.update(WATCHED_FILES=[], **changes)
-    return Stage(scene(name, seed), settings, strategy).play()
+    settings.update(WATCHED_FILES=[], STRATEGY=strategy, **changes)
+    return Stage(scene(name, seed), settings).play()
 
 
 def told(outcome: Outcome) -> str:
@@ -147,8 +147,8 @@ def test_it_prints_a_line_of_at_most_80_columns_for_each_fault(
 def test_a_violation_is_named_with_what_brings_it_about_and_exit_code_1(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (here / "my_strategy.py").write_text(STRATEGY.format(body=RAISING, imports=""))
-    code, out, _ = run(capsys, "--fault", "duplicate:for=4")
+    words = ("--fault", "duplicate:for=4", "--strategy", strategy(here, RAISING))
+    code, out, _ = run(capsys, *words)
     assert code == 1
     assert "a bug of the strategy" in out
     assert "seed 1 (duplicate:for=4)" in out
@@ -170,7 +170,8 @@ def test_json_is_a_list_of_runs(here: Path, capsys: pytest.CaptureFixture[str]) 
         ("--fault xyzzy", "No fault is named 'xyzzy': 'simulate --fault help' lists them."),
         ("--fault close:p=1", "close knows no 'p'"),
         ("--seeds 0", "a whole number from 1 to 10000, was '0'"),
-        ("--strategy none.py", "none.py cannot be used"),
+        ("ABCUSD --fault close", "The drill has no ABCUSD: choose one of XBTUSD"),
+        ("--strategy none.py", "there is no file none.py"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_exit_code_2(
@@ -180,14 +181,6 @@ def test_what_cannot_be_is_one_line_and_exit_code_2(
     assert (code, out) == (2, "")
     assert line in err
     assert len(err.splitlines()) == 1
-
-
-def test_a_strategy_without_a_class_is_one_line(
-    here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (here / "my_strategy.py").write_text("x = 1\n")
-    code, _, err = run(capsys)
-    assert (code, err) == (2, "my_strategy.py has no strategy: a class of OrderManager\n")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals work otherwise on Windows")

@@ -5,13 +5,12 @@ import sys
 import textwrap
 import threading
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from market_maker.clock import Clock
 from market_maker.drill.plan import MIXTURE, Scene, scenes
 from market_maker.drill.stage import Outcome, Stage
-from market_maker.drill.strategy import find_file, load
+from market_maker.drill.strategy import load
 from market_maker.settings import Settings
 from market_maker.simulator.fault_kinds import KINDS, BadFault, parse
 from market_maker.utils.errors import SettingsError
@@ -27,19 +26,16 @@ class Drill(NamedTuple):
 
     seeds: int = 1
     faults: tuple[str, ...] = ()
-    strategy: str | None = None  # FILE or FILE:CLASS; None: my_strategy.py where it is here
     as_json: bool = False
 
 
 def drill(settings: Settings, wanted: Drill) -> int:
     """Play every scene and print a line for each fault; 0 only if nothing was violated."""
     names = [_checked(text) for text in wanted.faults] or [*KINDS, MIXTURE]
-    strategy = find_file(Path.cwd()) if wanted.strategy is None else wanted.strategy
-    load(strategy)  # what is wrong with it is said before anything begins
-    settings.update(WATCHED_FILES=[], DRY_RUN=False)
-    report = _Report(names, wanted, strategy)
-    company = _Company(settings, strategy, list(scenes(names, wanted.seeds)), report)
-    return company.play()
+    load(settings)  # what is wrong with it is said before anything begins
+    settings.update(WATCHED_FILES=[], DRY_RUN=False, EXCHANGE="simulator", BASE_URL=None)
+    report = _Report(names, wanted, settings.STRATEGY)
+    return _Company(settings, list(scenes(names, wanted.seeds)), report).play()
 
 
 def _checked(text: str) -> str:
@@ -62,12 +58,9 @@ class _Company:
     """Plays scenes one after the other, on a thread of its own so that Ctrl-C always works:
     a strategy may hang, and a bot takes signals for its own."""
 
-    def __init__(
-        self, settings: Settings, strategy: str, todo: list[Scene], report: "_Report"
-    ) -> None:
+    def __init__(self, settings: Settings, todo: list[Scene], report: "_Report") -> None:
         self._settings = settings
         self._given = dict(settings)
-        self._strategy = strategy
         self._todo = todo
         self._report = report
         self._stage: Stage | None = None
@@ -98,7 +91,7 @@ class _Company:
                 self._report.begin(scene)
                 self._settings.clear()
                 self._settings.update(self._given)  # a strategy may have changed them
-                self._stage = Stage(scene, self._settings, self._strategy)
+                self._stage = Stage(scene, self._settings)
                 outcome = self._stage.play()
                 if self._is_stopped:
                     return
@@ -119,10 +112,8 @@ class _Report:
         self._out = sys.stdout
         self._err = sys.stderr
         self._outcomes: list[Outcome] = []
-        self._say(f"Strategy: {strategy or 'the ladder of ORDER_PAIRS'}. Built-in exchange, play")
-        self._say(f"money, {wanted.seeds} seed{'s' * (wanted.seeds != 1)} for each fault.")
-        self._say()
-        self._say(_HEAD)
+        runs = f"{wanted.seeds} run{'s' * (wanted.seeds != 1)} of each fault"
+        self._title = f"STRATEGY = {strategy!r}, built-in exchange, {runs}."
 
     def begin(self, scene: Scene) -> None:
         """Show what is under way, on a terminal."""
@@ -132,6 +123,8 @@ class _Report:
             self._err.flush()
 
     def add(self, outcome: Outcome) -> None:
+        if not self._outcomes:
+            self._say(*textwrap.wrap(self._title, _WIDTH, break_on_hyphens=False), "", _HEAD)
         self._outcomes.append(outcome)
         same = [o for o in self._outcomes if o.scene.name == outcome.scene.name]
         if len(same) == self._seeds:

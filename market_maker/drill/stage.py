@@ -17,7 +17,7 @@ from market_maker.drill.wire import Tap
 from market_maker.exchange_interface import ExchangeInterface
 from market_maker.exchanges.bitmex import BitMEXConnector, topics
 from market_maker.exchanges.desk import Desk
-from market_maker.exchanges.throttle import account_budget
+from market_maker.exchanges.throttle import RateBudget
 from market_maker.journal import Journal
 from market_maker.market_maker import OrderManager
 from market_maker.settings import Settings
@@ -27,6 +27,7 @@ from market_maker.simulator.judge import Judge, Rules
 from market_maker.simulator.market.presets import preset
 from market_maker.simulator.market.synthetic import SyntheticMarket
 from market_maker.simulator.twin import Twin
+from market_maker.utils.errors import SettingsError
 from market_maker.venue import gateway_rules
 
 START_S = 1_600_000_000.0
@@ -74,17 +75,19 @@ class StageClock(ManualClock):
 class Stage:
     """A scene, ready to be played once."""
 
-    def __init__(self, scene: Scene, settings: Settings, strategy: str) -> None:
+    def __init__(self, scene: Scene, settings: Settings) -> None:
         self.scene = scene
         self.clock = StageClock()
         market = SyntheticMarket(scene.seed, preset(settings.SIM_MARKET))
         self.engine = Engine(self.clock, market=market, seed=scene.seed)
+        if settings.SYMBOL not in self.engine.symbols():
+            known = ", ".join(self.engine.symbols())
+            raise SettingsError([f"The drill has no {settings.SYMBOL}: choose one of {known}."])
         self.clock.attach(self.engine)
         self.account = self.engine.open_account(round(settings.SIM_BALANCE * 1e8))
         self.faults = Faults(self.engine, scene.seed)
         self.is_played_out = False  # it came to the end that we set, and not to one of its own
         self._settings = settings
-        self._strategy = strategy
         self._faults_end_s = math.inf
         self._recovered_s = self._whole_s = math.inf
         self._last_words = _LastWords()
@@ -121,18 +124,19 @@ class Stage:
             faults=self.faults, clock=clock, timeout_s=settings.TIMEOUT,
         )  # fmt: skip
         self.tap = Tap(twin.transport, clock)
+        connector = BitMEXConnector(self.tap, twin.stream, symbol, bulk=settings.ORDER_BULK)
         desk = Desk(
-            BitMEXConnector(self.tap, twin.stream, symbol, bulk=settings.ORDER_BULK),
+            connector,
             clock=clock,
             journal=Journal(":memory:", clock),
-            budget=account_budget(clock),
+            budget=RateBudget(clock, *connector.caps.budget),
             rng=random.Random(self.scene.seed),
             rules=gateway_rules(settings),
             prefix=settings.ORDERID_PREFIX,
         )
         rng = random.Random(-self.scene.seed)
         exchange = ExchangeInterface(desk=desk, settings=settings, clock=clock, rng=rng)
-        bot = put_on(load(self._strategy), exchange, settings=settings, clock=clock, rng=rng)
+        bot = put_on(load(settings), exchange, settings=settings, clock=clock, rng=rng)
         self.wants = Wants(bot, clock)
         is_limited = settings.CHECK_POSITION_LIMITS
         rules = Rules(

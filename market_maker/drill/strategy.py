@@ -1,63 +1,37 @@
 """Which strategy is rehearsed, and how it comes to trade on our stage instead of an exchange."""
 
-import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from market_maker.clock import Clock
 from market_maker.market_maker import OrderManager
 from market_maker.model.rows import Row
-from market_maker.utils.errors import SettingsError
+from market_maker.settings import Settings
+from market_maker.strategy_loader import load_strategy
 
-_OWN_FILE = "my_strategy.py"  # what `marketmaker setup` writes
-_MODULE = "strategy_of_the_drill"
 _LASTS_S = 30.0  # an order that came late may still be of what was wanted so long ago
 
 
 class _Starts(BaseException):
-    """The file has begun to trade; its classes are known by then."""
+    """A file has begun to trade while it was read."""
+
+    def __init__(self, manager: OrderManager) -> None:
+        self.strategy = type(manager)
 
 
-def find_file(folder: Path) -> str:
-    """The strategy of the folder, or an empty text where the default one trades."""
-    return _OWN_FILE if (folder / _OWN_FILE).is_file() else ""
+def load(settings: Settings) -> type[OrderManager]:
+    """The class that STRATEGY names, read anew; raises SettingsError.
 
-
-def load(name: str) -> type[OrderManager]:
-    """The strategy class in *name*, FILE or FILE:CLASS; raises SettingsError.
-
-    Without a class the last one of the file is taken. A file that begins to trade when it is
-    read is stopped there: it needs no `if __name__ == "__main__"`.
+    A file that begins to trade when it is read is stopped there and tells its class by that: it
+    needs no `if __name__ == "__main__"`.
     """
-    if not name:
-        return OrderManager
-    file, _, wanted = name.partition(".py:")
-    path = Path(file if not wanted else f"{file}.py")
-    module = ModuleType(_MODULE)
-    module.__file__ = str(path)
-    sys.modules[_MODULE] = module
-    folder = str(path.resolve().parent)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
     try:
         with _beginning(_refuse_to_start):
-            exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
-    except _Starts:
-        pass
-    except (Exception, SystemExit) as error:
-        raise SettingsError([f"{path} cannot be used: {error!r}"]) from error
-    found = {
-        cls.__name__: cls
-        for cls in vars(module).values()
-        if isinstance(cls, type) and issubclass(cls, OrderManager) and cls.__module__ == _MODULE
-    }
-    if not found or (wanted and wanted not in found):
-        raise SettingsError([f"{path} has no {wanted or 'strategy'}: a class of OrderManager"])
-    return found[wanted] if wanted else list(found.values())[-1]
+            return load_strategy(settings, OrderManager)
+    except _Starts as start:
+        return start.strategy
 
 
 def put_on(cls: type[OrderManager], *args: Any, **kwargs: Any) -> OrderManager:
@@ -67,8 +41,8 @@ def put_on(cls: type[OrderManager], *args: Any, **kwargs: Any) -> OrderManager:
         return cls()
 
 
-def _refuse_to_start(_: OrderManager) -> None:
-    raise _Starts
+def _refuse_to_start(manager: OrderManager) -> None:
+    raise _Starts(manager)
 
 
 @contextmanager
