@@ -157,7 +157,7 @@ class BitMEXConnector:
         return [result_of(answer) for answer in self._send(*requests)]
 
     def _bulk_results(self, answer: Answer, count: int) -> list[Result]:
-        if answer.status == 200 and isinstance(answer.body, list) and len(answer.body) == count:
+        if answer.status == 200 and _are_rows(answer.body) and len(answer.body) == count:
             self._bulk = True
             return [Result(Status.OK, row, "", answer) for row in answer.body]
         if answer.status == 200:
@@ -239,6 +239,10 @@ def _rows(answer: Answer) -> list[Row]:
     if not all(isinstance(row, dict) for row in found):
         raise ExchangeError(answer.status, "an answer that holds no rows")  # never "no orders"
     return found
+
+
+def _are_rows(body: Any) -> bool:
+    return isinstance(body, list) and all(isinstance(row, dict) for row in body)
 
 
 def _cancel_result(order_id: str, row: Row | None, answer: Answer) -> Result:
