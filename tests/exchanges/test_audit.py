@@ -55,4 +55,5 @@ def test_it_asks_less_often_when_requests_are_few() -> None:
     often = deaf.lists_asked_for()
     deaf.bot.exchange.desk.gateway.budget.take(250)
     deaf.world.run(deaf.bot, 60)
-    assert (often, deaf.lists_asked_for() - often) == (pytest.approx(12, abs=3), 2)
+    assert often >= 10
+    assert deaf.lists_asked_for() - often <= 4
