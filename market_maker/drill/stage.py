@@ -24,7 +24,7 @@ from market_maker.settings import Settings
 from market_maker.simulator.exchange import Engine
 from market_maker.simulator.faults import Faults
 from market_maker.simulator.judge import Judge, Rules
-from market_maker.simulator.market.presets import preset
+from market_maker.simulator.market.presets import PRESETS
 from market_maker.simulator.market.synthetic import SyntheticMarket
 from market_maker.simulator.twin import Twin
 from market_maker.utils.errors import SettingsError
@@ -78,7 +78,7 @@ class Stage:
     def __init__(self, scene: Scene, settings: Settings) -> None:
         self.scene = scene
         self.clock = StageClock()
-        market = SyntheticMarket(scene.seed, preset(settings.SIM_MARKET))
+        market = SyntheticMarket(scene.seed, PRESETS[settings.SIM_MARKET])
         self.engine = Engine(self.clock, market=market, seed=scene.seed)
         if settings.SYMBOL not in self.engine.symbols():
             known = ", ".join(self.engine.symbols())

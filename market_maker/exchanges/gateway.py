@@ -76,7 +76,7 @@ class Gateway:
         self._rules = rules
         self._lock = threading.RLock()
         self.outbox = Outbox(connector, state, journal, budget, clock)
-        self.doubts = Doubts(connector, state, clock, self.own_open_orders, lambda: budget.take(1))
+        self.doubts = Doubts(connector, state, clock, self.own_open_orders, self._can_ask)
         self.switch = DeadMansSwitch(connector, clock, budget)
         self.switch.is_fresh = lambda: state.ready
         self._cancelled_unasked = 0  # the orders of that kind that we know of
@@ -214,6 +214,10 @@ class Gateway:
         """Ask the exchange for what we are not sure of, where it is time to."""
         with self._lock:
             self.doubts.settle()
+
+    def _can_ask(self) -> bool:
+        """Pay for a question; at the end it is asked in any case."""
+        return self.budget.take(1, urgent=True) or self._is_stopping
 
     def is_ours(self, cl_ord_id: str) -> bool:
         """Whether the id has our prefix, or the journal knows it as ours."""
