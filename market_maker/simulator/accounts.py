@@ -151,6 +151,13 @@ class Ledger:
         self.pay(position, fee)
         return fee
 
+    def charge_in_base(self, position: SpotPosition, rate: float, qty: int) -> int:
+        """The same for a buyer who pays in what he buys."""
+        fee = share(to_e8(rate), qty * position.spec.base_unit)
+        position.base_comm += fee
+        self._cash[HOUSE][position.spec.base_currency] += fee
+        return fee
+
     def pay(self, position: Position, amount: int) -> None:
         """Book a fee or funding that the holder pays (negative: gets) on the house's side."""
         position.comm += amount

@@ -75,6 +75,7 @@ class Instrument:
     expiry_s: float | None = None  # when a future settles (Unix seconds)
     base_currency: str = ""  # spot: what is bought, and how many minor units of it a contract is
     base_unit: int = 0
+    pays_in_base: bool = False  # spot: a buyer pays the fee in what he buys
 
     def grid(self) -> PriceGrid:
         return _grid(self.tick_size)

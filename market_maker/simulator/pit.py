@@ -9,6 +9,7 @@ from market_maker.simulator.instruments import Instrument
 from market_maker.simulator.matching import Book, Place, Queue
 from market_maker.simulator.positions import Position
 from market_maker.simulator.quirks import Quirks
+from market_maker.simulator.spot import SpotPosition
 from market_maker.simulator.tape import Tape
 
 _MARKET_ORDER_BAND = 0.05  # a market order goes at most this far through the touch or the mark
@@ -173,7 +174,10 @@ class Pit:
         position = self._position(order.account)
         cost, realised = position.trade(qty if order.side == "Buy" else -qty, price)
         rate = position.fees.maker if is_maker and not is_hidden else position.fees.taker
-        fee = self._ledger.charge(position, rate, cost)
+        if isinstance(position, SpotPosition) and self._pays_in_base(order):
+            fee = self._ledger.charge_in_base(position, rate, qty)
+        else:
+            fee = self._ledger.charge(position, rate, cost)
         if order.extra and "contingencyType" in order.extra:
             self.linked.append(order)
         if not order.cum_qty:
@@ -194,6 +198,9 @@ class Pit:
         self._tape.touch(order.account, self.spec.symbol)
         if not order.leaves_qty:
             self._tape.shelf(order.account).finish(order)
+
+    def _pays_in_base(self, order: Order) -> bool:
+        return self.spec.pays_in_base and order.side == "Buy"
 
     def _trim_reducing(self, account_no: int, taker: Order | None) -> None:
         """Keep reduce-only orders within what is left of the position."""

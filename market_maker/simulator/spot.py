@@ -16,6 +16,8 @@ from market_maker.simulator.positions import Claim, Position
 class SpotPosition(Position):
     """`qty` is what was bought less what was sold, in contracts; it may be below zero."""
 
+    base_comm: int = 0  # fees paid in the base currency
+
     @property
     def realised_pnl(self) -> int:
         """What trading has added to the quote currency."""
@@ -28,7 +30,7 @@ class SpotPosition(Position):
     @property
     def base(self) -> int:
         """What trading has added to the base currency, in its minor units."""
-        return self.qty * self.spec.base_unit
+        return self.qty * self.spec.base_unit - self.base_comm
 
     @property
     def base_reserved(self) -> int:
@@ -45,7 +47,8 @@ class SpotPosition(Position):
         return self.open_cost["Buy"] + sum(c.cost for c in extra if c.side == "Buy"), 0
 
     def margin_of(self, gross: int, premium: int) -> int:
-        return gross + share_up(max(0, self.taker_e8), gross) + premium
+        fee = 0 if self.spec.pays_in_base else share_up(max(0, self.taker_e8), gross)
+        return gross + fee + premium
 
     def margins(self) -> tuple[int, int, int]:
         return 0, 0, 0

@@ -1,5 +1,6 @@
 """Spot on the built-in exchange: two balances, nothing on credit, and nothing lost between them."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -45,6 +46,18 @@ def test_a_trade_moves_base_one_way_and_quote_the_other_and_takes_the_fee_in_quo
     fee = 60_000_000 // 1000  # 0.1 % of 60 USDT
     assert balances(engine, buyer) == (BTC + 100_000, USDT - 60_000_000 - fee)
     assert balances(engine, seller) == (BTC - 100_000, USDT + 60_000_000 - fee)
+
+
+def test_a_buyer_may_pay_the_fee_in_what_he_buys() -> None:
+    clock = ManualClock()
+    engine = Engine(clock, [replace(XBT_USDT, pays_in_base=True)], seed=1)
+    buyer, seller = engine.open_account(), engine.open_account()
+    place(engine, buyer, "Buy", 1000, 60_000.0)
+    assert free(engine, buyer, "USDt") == USDT - 60_000_000  # no fee is reserved
+    place(engine, seller, "Sell", 1000, 60_000.0)
+    assert balances(engine, buyer) == (BTC + 100_000 - 100, USDT - 60_000_000)
+    assert balances(engine, seller) == (BTC - 100_000, USDT + 60_000_000 - 60_000)
+    assert [engine.imbalance_sat(currency) for currency in ("XBt", "USDt")] == [0, 0]
 
 
 def test_resting_orders_reserve_what_they_would_pay_with() -> None:
