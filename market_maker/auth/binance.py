@@ -38,7 +38,7 @@ class BinanceSigner:
         self._key, self._secret = key, secret
         self._server_now = server_now
 
-    def __call__(self, verb: str, path: str, body: str = "") -> dict[str, str]:
+    def __call__(self, *_: str) -> dict[str, str]:
         """The headers of a REST request; the signature is in its query."""
         return {"X-MBX-APIKEY": self._key} if self._key else {}
 
