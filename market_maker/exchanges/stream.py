@@ -52,13 +52,18 @@ class _Lost(Exception):
         self.retry_after_s = retry_after_s
 
 
+def _subscription(topics: list[Any]) -> Mapping[str, Any]:
+    return {"op": "subscribe", "args": topics}
+
+
 class WebSocketStream:
     """Yields what *url* sends about *topics*, connecting again by itself until `close()`.
 
     *headers* is asked for fresh ones at each connection, *login* for a frame to send before any
-    subscription, where a venue wants one. After *ping_after_s* seconds of silence it sends a
-    `ping` and yields Poll; after *dead_after_s* more it gives the connection up. To be iterated
-    by one thread; `send` and `close` may come from others.
+    subscription, where a venue wants one; *subscription* makes the frame that follows topics.
+    After *ping_after_s* seconds of silence it sends *ping_text* (None: a ping frame) and yields
+    Poll; after *dead_after_s* more it gives the connection up. To be iterated by one thread;
+    `send` and `close` may come from others.
     """
 
     pushed = False
@@ -72,6 +77,8 @@ class WebSocketStream:
         rng: random.Random,
         headers: Callable[[], Mapping[str, str]] | None = None,
         login: Callable[[], Mapping[str, Any]] | None = None,
+        subscription: Callable[[list[Any]], Mapping[str, Any]] = _subscription,
+        ping_text: str | None = "ping",
         ping_after_s: float = 5.0,
         dead_after_s: float = 5.0,
         connect_timeout_s: float = 5.0,
@@ -80,6 +87,7 @@ class WebSocketStream:
         self._topics = list(topics)
         self._headers = headers
         self._login = login
+        self._subscription, self._ping_text = subscription, ping_text
         self._clock = clock
         self._rng = rng
         self._ping_after_s = ping_after_s
@@ -120,7 +128,7 @@ class WebSocketStream:
         """Follow *topic* too, now and after every reconnect."""
         self._topics.append(topic)
         with suppress(ConnectionError):  # without a connection the next one subscribes
-            self.send({"op": "subscribe", "args": [topic]})
+            self.send(self._subscription([topic]))
 
     def reconnect(self) -> None:
         """Drop the connection; the generator makes a new one, with fresh images."""
@@ -148,7 +156,7 @@ class WebSocketStream:
             if self._login is not None:
                 self._log_in(connection)
             if self._topics:
-                connection.send(jsonx.dumps({"op": "subscribe", "args": self._topics}))
+                connection.send(jsonx.dumps(dict(self._subscription(self._topics))))
             yield Ready(time.monotonic_ns())
             yield from self._receive(connection)
         except (websocket.WebSocketException, OSError, ValueError) as error:
@@ -194,7 +202,7 @@ class WebSocketStream:
                     raise _Lost("no sign of life after a ping") from None
                 asked = True
                 sock.settimeout(self._dead_after_s)
-                connection.send("ping")
+                self._ask_for_life(connection)
                 yield Poll(now_ns())
                 continue
             recv_ns = now_ns()
@@ -213,6 +221,12 @@ class WebSocketStream:
                     self._not_json(payload)
                     continue
                 yield Message(recv_ns, message)
+
+    def _ask_for_life(self, connection: Any) -> None:
+        if self._ping_text is None:
+            connection.ping()
+        else:
+            connection.send(self._ping_text)
 
     def _control(self, connection: Any, head: int, payload: bytes) -> None:
         if head == PING:
