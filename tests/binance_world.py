@@ -1,0 +1,60 @@
+"""A bot and an exchange that speaks Binance's language, in one process on a manual clock."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from market_maker.auth.binance import BinanceSigner
+from market_maker.exchanges.base import Connector
+from market_maker.exchanges.binance import BinanceConnector, public_topics
+from market_maker.exchanges.binance_calls import FrameCalls, Limits, RestCalls
+from market_maker.exchanges.binance_reads import ServerTime
+from market_maker.settings import Settings
+from market_maker.simulator.dialects.binance_rows import BTCUSDT
+from market_maker.simulator.dialects.binance_twin import BinanceTwin
+from market_maker.simulator.exchange import MarketSource
+from tests.world import World
+
+ENTRIES = ("ws", "rest")  # how orders go out
+
+
+class BinanceWorld(World):
+    """The *profile* of a bot is here how its orders go out: "ws" or "rest"."""
+
+    twin: BinanceTwin  # of the bot that came last
+
+    def __init__(self, market: MarketSource | None = None, seed: int = 1, **engine: Any) -> None:
+        super().__init__(market, seed, instruments=[BTCUSDT], **engine)
+
+    def settings(self, **changes: Any) -> Settings:
+        small = {
+            "EXCHANGE": "binance", "SYMBOL": "BTCUSDT", "BINANCE_API_KEY": "k",
+            "BINANCE_API_SECRET": "s", "ORDER_START_SIZE": 0.001, "ORDER_STEP_SIZE": 0.001,
+            "SPOT_BASE_INVENTORY": 1,
+        }  # fmt: skip
+        return super().settings(**{**small, **changes})
+
+    def connector(
+        self, settings: Settings, profile: str, wrap: Callable[[Any], Any] | None
+    ) -> Connector:
+        symbol = settings.SYMBOL
+        self.twin = BinanceTwin(self.engine, self.account, public_topics(symbol))
+        time, limits = ServerTime(self.clock), Limits()
+        signer = BinanceSigner(self.account.key, self.account.secret, time.now)
+        private = self.twin.streams["private"]
+        frames = FrameCalls(private.send, signer, limits, self.clock, settings.TIMEOUT)
+        transport = wrap(self.twin.transport) if wrap else self.twin.transport
+        return BinanceConnector(
+            RestCalls(transport, signer, limits),
+            frames,
+            self.twin.streams,
+            symbol,
+            limits=limits,
+            time=time,
+            prefix=settings.ORDERID_PREFIX,
+            account_key=str(self.account.number),
+            spot_inventory=settings.SPOT_BASE_INVENTORY,
+            order_entry="rest" if profile == "rest" else "ws",
+        )
+
+    def position(self) -> Mapping[str, Any]:
+        return self.engine.position_row(self.account.number, "BTCUSDT")
