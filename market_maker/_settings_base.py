@@ -14,6 +14,7 @@ import logging
 # "simulator" is the built-in exchange: play money, no account, no network.
 # "bitmex" is any server that speaks BitMEX's protocol, at BASE_URL.
 # "okx" is OKX, real money; "okx-demo" its demo environment, for a key made there.
+# "binance" is Binance spot, real money; "binance-testnet" its test network.
 EXCHANGE = "simulator"
 
 # Address of the exchange, such as "http://127.0.0.1:8000/api/v1/". None: the venue's own.
@@ -22,7 +23,7 @@ BASE_URL = None
 
 # Keys of accounts belong in .env, so that this file can be shown to others: BITMEX_API_KEY and
 # BITMEX_API_SECRET (which work here too, as below); OKX_API_KEY, OKX_API_SECRET and
-# OKX_API_PASSPHRASE.
+# OKX_API_PASSPHRASE; BINANCE_API_KEY and BINANCE_API_SECRET.
 API_KEY = ""
 API_SECRET = ""
 
@@ -33,6 +34,10 @@ LIVE = False
 # How orders go to OKX: "ws" by its WebSocket (by REST where that fails), "rest" by REST alone.
 OKX_ORDER_ENTRY = "ws"
 OKX_MARGIN_MODE = "cross"  # or "isolated"; the margin of swaps at OKX
+
+# Binance: True gives each bot a socket for orders of its own, False one to all bots of the account
+# that run in one process.
+WS_PER_BOT = True
 
 # On spot the position is what the account holds of the base currency beyond this amount.
 SPOT_BASE_INVENTORY = 0

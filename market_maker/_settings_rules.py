@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-EXCHANGES = ("simulator", "bitmex", "okx", "okx-demo")
+EXCHANGES = ("simulator", "bitmex", "okx", "okx-demo", "binance", "binance-testnet")
+_BINANCE_KEYS = ("BINANCE_API_KEY", "BINANCE_API_SECRET")
 _OKX_KEYS = ("OKX_API_KEY", "OKX_API_SECRET", "OKX_API_PASSPHRASE")
 KEYS = {  # what an account at each exchange is known by
     "bitmex": ("BITMEX_API_KEY", "BITMEX_API_SECRET"),
     "okx": _OKX_KEYS,
     "okx-demo": _OKX_KEYS,
+    "binance": _BINANCE_KEYS,
+    "binance-testnet": _BINANCE_KEYS,
 }
 SECRET_NAMES = tuple(dict.fromkeys(name for names in KEYS.values() for name in names))
 SECRETS = frozenset({"API_KEY", "API_SECRET", *SECRET_NAMES})
@@ -106,6 +109,7 @@ RULES: dict[str, Rule] = {
     "LIVE": _YES_NO,
     "OKX_ORDER_ENTRY": _one_of("ws", "rest"),
     "OKX_MARGIN_MODE": _one_of("cross", "isolated"),
+    "WS_PER_BOT": _YES_NO,
     "SPOT_BASE_INVENTORY": Rule("an amount of the base currency, 0 or more", _number(0, 1e15)),
     "SYMBOL": Rule("a symbol in capitals such as 'XBTUSD'", _is_symbol),
     "CONTRACTS": _NAMES,
@@ -174,9 +178,28 @@ RULES: dict[str, Rule] = {
 }
 
 
+# Sizes are whole contracts at BitMEX, and units of a currency elsewhere.
+_WHOLE_SIZES = ("simulator", "bitmex")
+_PARTS: dict[str, Rule] = {
+    "ORDER_START_SIZE": Rule("a number above 0", _number(0, 1e12, above=True)),
+    "ORDER_STEP_SIZE": Rule("a number, 0 or more", _number(0, 1e12)),
+    "MIN_ORDER_SIZE": _or_none(Rule("a number above 0", _number(0, 1e12, above=True))),
+    "MAX_ORDER_SIZE": _or_none(Rule("a number above 0", _number(0, 1e12, above=True))),
+    "MIN_POSITION": Rule("a number", _number(-1e15, 1e15)),
+    "MAX_POSITION": Rule("a number", _number(-1e15, 1e15)),
+}
+
+
+def _rule(name: str, values: Mapping[str, Any]) -> Rule:
+    """What *name* may be at the exchange that *values* choose."""
+    if values.get("EXCHANGE") in _WHOLE_SIZES:
+        return RULES[name]
+    return _PARTS.get(name, RULES[name])
+
+
 def find_faults(values: Mapping[str, Any], where: Where) -> list[str]:
     """Every fault of *values*, one line each: setting, value, what is allowed, where it stands."""
-    wrong = [name for name in RULES if not RULES[name].accepts(values.get(name))]
+    wrong = [name for name in RULES if not _rule(name, values).accepts(values.get(name))]
     faults = [_fault(name, values, where) for name in wrong]
     faults += [
         f"{name} ({where(name)}) is not a setting: did you mean {meant}?"
@@ -217,7 +240,7 @@ def one_letter_apart(a: str, b: str) -> bool:
 def _fault(name: str, values: Mapping[str, Any], where: Where) -> str:
     value = values.get(name)
     shown = "(not shown)" if name in SECRETS else _short(value)
-    line = f"{name} = {shown} ({where(name)}): must be {RULES[name].allowed}"
+    line = f"{name} = {shown} ({where(name)}): must be {_rule(name, values).allowed}"
     if name == "EXCHANGE" and isinstance(value, str):
         nearest = difflib.get_close_matches(value.lower(), EXCHANGES, 1)
         line += f". Did you mean {nearest[0]!r}?" if nearest else ""

@@ -250,7 +250,7 @@ class OrderManager:
         """The order of level *index*: price, size and side."""
         settings = self.settings
         if settings.RANDOM_ORDER_SIZE is True:
-            quantity: float = self.rng.randint(settings.MIN_ORDER_SIZE, settings.MAX_ORDER_SIZE)
+            quantity = ladder.random_qty(self.rng, settings.MIN_ORDER_SIZE, settings.MAX_ORDER_SIZE)
         else:
             quantity = ladder.level_qty(index, settings.ORDER_START_SIZE, settings.ORDER_STEP_SIZE)
         lots = LotGrid.of(self.instrument.get("lotSize") or 1)

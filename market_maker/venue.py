@@ -12,6 +12,8 @@ from market_maker._settings_rules import KEYS
 from market_maker.clock import Clock
 from market_maker.exchanges.approval import Limits
 from market_maker.exchanges.base import Connector, ExchangeError
+from market_maker.exchanges.binance_dial import BinanceKey
+from market_maker.exchanges.binance_dial import open_connector as dial_binance
 from market_maker.exchanges.desk import Desk
 from market_maker.exchanges.dial import open_connector as dial
 from market_maker.exchanges.gateway import GatewayRules
@@ -28,7 +30,7 @@ from market_maker.utils.errors import AuthenticationError, BotError, LossLimitRe
 logger = logging.getLogger("root")
 
 PLAY_MONEY = "simulator"
-DEMO = "okx-demo"
+DEMOS = ("okx-demo", "binance-testnet")
 
 
 def is_play_money(settings: Mapping[str, Any]) -> bool:
@@ -40,7 +42,7 @@ def stakes(settings: Mapping[str, Any]) -> str:
     """What is at stake where it is no real money: "play money" or "demo"; else nothing."""
     if is_play_money(settings):
         return "play money"
-    return "demo" if settings.get("EXCHANGE") == DEMO else ""
+    return "demo" if settings.get("EXCHANGE") in DEMOS else ""
 
 
 def open_connector(settings: Any, symbol: str, clock: Clock) -> Connector:
@@ -111,6 +113,8 @@ def _open(
 ) -> _Opened:
     if settings.EXCHANGE.startswith("okx"):
         return _open_okx(settings, symbol, clock, rng, dry_run)
+    if settings.EXCHANGE.startswith("binance"):
+        return _open_binance(settings, symbol, clock, rng)
     on_stop = before_exec = _nothing
     if is_play_money(settings):
         child = SimulatorChild.adopt(os.environ) or SimulatorChild.start(
@@ -147,10 +151,27 @@ def _open_okx(
         clock=clock,
         rng=rng,
         prefix=settings.ORDERID_PREFIX,
-        is_demo=settings.EXCHANGE == DEMO,
+        is_demo=settings.EXCHANGE in DEMOS,
         will_trade=not dry_run,
         margin_mode=settings.OKX_MARGIN_MODE,
         order_entry=settings.OKX_ORDER_ENTRY,
+        spot_inventory=settings.SPOT_BASE_INVENTORY,
+        timeout_s=settings.TIMEOUT,
+    )
+    return _Opened(connector, all(key), _nothing)
+
+
+def _open_binance(settings: Any, symbol: str, clock: Clock, rng: random.Random) -> _Opened:
+    key = BinanceKey(*(settings[name] or "" for name in KEYS[settings.EXCHANGE]))
+    connector = dial_binance(
+        settings.BASE_URL,
+        symbol,
+        key if all(key) else BinanceKey(),
+        clock=clock,
+        rng=rng,
+        prefix=settings.ORDERID_PREFIX,
+        is_testnet=settings.EXCHANGE in DEMOS,
+        ws_per_bot=settings.WS_PER_BOT,
         spot_inventory=settings.SPOT_BASE_INVENTORY,
         timeout_s=settings.TIMEOUT,
     )

@@ -15,6 +15,10 @@ OKX_API_KEY=
 OKX_API_SECRET=
 OKX_API_PASSPHRASE=
 
+# For EXCHANGE = "binance" or "binance-testnet".
+BINANCE_API_KEY=
+BINANCE_API_SECRET=
+
 # These stand above settings.py when they have a value:
 # EXCHANGE=bitmex
 # BASE_URL=http://127.0.0.1:8000/api/v1/

@@ -5,6 +5,7 @@ Level numbers are -1, -2, ... for bids and 1, 2, ... for asks, counted from the 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import NamedTuple
 
 from market_maker.model.rows import Row, Ticker
@@ -84,6 +85,13 @@ def level_price(
 def level_qty(index: int, start_size: float, step_size: float) -> float:
     """Size of level *index*: the start size, and a step more for each level further out."""
     return start_size + (abs(index) - 1) * step_size
+
+
+def random_qty(rng: Random, least: float, most: float) -> float:
+    """A size between the two, whole where both are."""
+    if isinstance(least, int) and isinstance(most, int):
+        return rng.randint(least, most)
+    return rng.uniform(least, most)
 
 
 def fit(orders: Sequence[Row], room: float | None, weight: Callable[[Row], float]) -> list[Row]:
