@@ -7,6 +7,7 @@ import socket
 import socketserver
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from market_maker.clock import Clock
@@ -40,6 +41,8 @@ class Server(socketserver.ThreadingTCPServer):
         self._stopping = threading.Event()
         self._is_open = threading.Event()  # to new connections
         self._is_open.set()
+        self.has_failed = False  # the market broke down: no time passes any more
+        self.on_failure: Callable[[], None] = lambda: None
         super().__init__((host, port), Connection)  # type: ignore[arg-type]
         self.server_port = int(self.server_address[1])
 
@@ -97,7 +100,13 @@ class Server(socketserver.ThreadingTCPServer):
         while not self._stopping.wait(
             _MAX_PACE_S if delay_s is None else min(_MAX_PACE_S, max(_MIN_PACE_S, delay_s))
         ):
-            delay_s = self.hub.advance()
+            try:
+                delay_s = self.hub.advance()
+            except Exception:  # the top of a thread: an exchange that stands still must say so
+                logger.exception("The market of the built-in exchange failed: it ends.")
+                self.has_failed = True
+                self._stopping.set()
+                self.on_failure()
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002
         if len(self._connections) >= MAX_CONNECTIONS:

@@ -62,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         number: signal.signal(number, lambda *_: ended.set())
         for number in (signal.SIGINT, signal.SIGTERM)
     }
+    server.on_failure = ended.set
     try:
         server.start()
         text = announcement(server, hub.control.token, hub.engine.accounts(), options)
@@ -77,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             signal.signal(number, handler)
         if file is not None:
             file.close()
-    return 0
+    return 1 if server.has_failed else 0
 
 
 def _run(

@@ -168,6 +168,10 @@ class Treasury:
         if position.added_margin + amount < 0:
             raise Refused("Invalid amount")
         position.added_margin += amount
+        left = self._ledger.backing(account_no, position) + position.unrealised_pnl
+        if amount < 0 and left < position.maintenance():
+            position.added_margin -= amount  # taking it would liquidate the position
+            raise Refused("Invalid amount")
         self._tape.touch(account_no, position.spec.symbol)
         self._flush()
         return self.position_row(account_no, symbol)

@@ -275,6 +275,20 @@ def test_an_isolated_position_can_lose_no_more_than_its_own_margin() -> None:
     assert lost <= row["posMargin"]
 
 
+def test_margin_that_a_losing_position_lives_on_cannot_be_taken_out() -> None:
+    exchange = Exchange(XBTUSD)
+    us = exchange.open(100_000_000)
+    exchange.engine.set_leverage(us, "XBTUSD", 50)
+    exchange.hold(us, 100_000, 60_000.0)
+    exchange.engine.transfer_margin(us, "XBTUSD", 5_000_000)
+    exchange.move(58_500.0)
+    before = exchange.engine.position_row(us, "XBTUSD")
+    assert before["currentQty"] == 100_000
+    with pytest.raises(Refused, match="Invalid amount"):
+        exchange.engine.transfer_margin(us, "XBTUSD", -5_000_000)
+    assert exchange.engine.position_row(us, "XBTUSD") == before
+
+
 def test_margin_terms_the_account_cannot_bear_are_refused_and_change_nothing() -> None:
     exchange = Exchange(XBTUSD)
     us = exchange.open(10_000_000)

@@ -642,3 +642,14 @@ def test_the_hub_tells_how_long_the_engine_may_rest() -> None:
     assert hub.advance() == pytest.approx(2000)  # 13:00 UTC, when withdrawals go out
     engine.cancel_all_after(engine.open_account().number, 60_000)
     assert hub.advance() == pytest.approx(60)
+
+
+def test_a_market_that_breaks_down_ends_the_program_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(self: Hub) -> float:
+        raise ArithmeticError("a market beyond reason")
+
+    monkeypatch.setattr(Hub, "advance", fail)
+    assert main(["--json"]) == 1
+    assert "The market of the built-in exchange failed: it ends." in caplog.text
