@@ -39,6 +39,7 @@ CREATE TABLE outbox (
     state TEXT NOT NULL
 );
 CREATE INDEX outbox_by_cl_ord_id ON outbox (cl_ord_id);
+CREATE INDEX outbox_by_order_id ON outbox (order_id) WHERE action = 'create';
 CREATE INDEX outbox_unsettled ON outbox (state) WHERE state IN ('NEW', 'SENT', 'UNKNOWN');
 CREATE TABLE fills (
     symbol TEXT NOT NULL,
@@ -142,6 +143,26 @@ class Journal:
         with self._lock, self._guard():
             found = self._db.execute(select, (cl_ord_id,)).fetchone()
         return bool(cl_ord_id) and found is not None
+
+    def client_id_of(self, order_id: str) -> str:
+        """The clOrdID under which we created the order, or an empty text."""
+        select = "SELECT cl_ord_id FROM outbox WHERE order_id = ? AND action = 'create' LIMIT 1"
+        with self._lock, self._guard():
+            found = self._db.execute(select, (order_id,)).fetchone()
+        return str(found[0]) if order_id and found else ""
+
+    def name_order(self, cl_ord_id: str, order_id: str) -> None:
+        """Note which order of the exchange a create has become."""
+        update = "UPDATE outbox SET order_id = ? WHERE cl_ord_id = ? AND action = 'create'"
+        with self._lock, self._guard(), self._db as db:
+            db.execute(update, (order_id, cl_ord_id))
+
+    def created(self, cl_ord_id: str) -> tuple[Row, float] | None:
+        """What was sent to create an order under this id, and when (Unix seconds)."""
+        select = "SELECT wire, sent_at FROM outbox WHERE cl_ord_id = ? AND action = 'create'"
+        with self._lock, self._guard():
+            found = self._db.execute(select, (cl_ord_id,)).fetchone()
+        return (jsonx.loads(found[0]), float(found[1])) if found else None
 
     def unsettled(self) -> list[Entry]:
         """The requests whose outcome nobody knows yet, oldest first."""

@@ -44,6 +44,9 @@ class Capabilities:
     """What a venue can do. The bot asks this, never which venue it is."""
 
     client_id_max: int = 36
+    client_ids: bool = True  # an order can bear an id of ours, and be found by it
+    order_lookup: bool = True  # it tells how a single order stands, finished ones included
+    fill_lag_s: float = 0.0  # how late a fill may come into the history
     amend: str = "in_place"  # "in_place" | "qty_down" | "replace_new_id" | "none"
     atomic_batch: bool = True  # a batch is applied as one, so own quotes cannot meet within it
     max_batch: int = 100  # orders in one request

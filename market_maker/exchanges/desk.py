@@ -9,6 +9,7 @@ from market_maker.exchanges.audit import OrderAudit
 from market_maker.exchanges.base import Connector, ExchangeError
 from market_maker.exchanges.gateway import Gateway, GatewayRules
 from market_maker.exchanges.losses import LossWatch
+from market_maker.exchanges.polled import SharesDesk
 from market_maker.exchanges.state import LiveState
 from market_maker.exchanges.symbols import unknown_symbol
 from market_maker.exchanges.throttle import RateBudget
@@ -66,6 +67,8 @@ class Desk:
             dry_run=dry_run,
         )
         self.audit = OrderAudit(self.state, self.gateway, clock)
+        if isinstance(connector, SharesDesk):
+            connector.share(journal, budget)
         connector.on_answer = lambda answer: budget.learn(answer.headers)
         self.is_open = False
         self.has_ended = False  # the stream was ended by us

@@ -20,6 +20,7 @@ from market_maker.exchanges.base import Connector, ExchangeError, Result, Status
 from market_maker.exchanges.deadman import DeadMansSwitch
 from market_maker.exchanges.doubts import Doubts
 from market_maker.exchanges.outbox import Outbox
+from market_maker.exchanges.replacing import replace_orders
 from market_maker.exchanges.state import LiveState
 from market_maker.exchanges.throttle import RateBudget
 from market_maker.journal import Journal
@@ -30,7 +31,6 @@ from market_maker.quoting.phases import amend_phases
 from market_maker.utils.errors import StopTrading
 
 logger = logging.getLogger("root")
-
 
 _NUMBER = re.compile(r"[-+]?\d[\d.]*")
 
@@ -109,10 +109,10 @@ class Gateway:
             verdicts = approve_amends(changes, self.state, self._rules().limits, self._halt)
             with self.state.lock:
                 resting = self.state.orders.open_orders()
-            if self.connector.caps.atomic_batch:
-                phases = [list(range(len(changes)))]
-            else:
-                phases = amend_phases(changes, resting)
+            if self.connector.caps.amend == "none":
+                return replace_orders(self, verdicts)
+            atomic = self.connector.caps.atomic_batch
+            phases = [list(range(len(changes)))] if atomic else amend_phases(changes, resting)
             results: dict[int, Result] = {}
             for phase in phases:
                 answers = self._carry_out([verdicts[i] for i in phase], self.outbox.amend)

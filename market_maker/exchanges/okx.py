@@ -11,13 +11,13 @@ from typing import Any
 
 from market_maker.clock import Clock
 from market_maker.exchanges.base import Capabilities, ExchangeError, Result, Sink, Status
+from market_maker.exchanges.batches import batches
 from market_maker.exchanges.client_ids import ClientIds
 from market_maker.exchanges.feed import Table
 from market_maker.exchanges.okx_feed import OkxFeed
 from market_maker.exchanges.okx_frames import OrderFrames
 from market_maker.exchanges.okx_orders import (
     MAX_BATCH,
-    batches,
     changed_order,
     new_order,
     placed_row,
@@ -252,7 +252,7 @@ class OkxConnector:
 
     def _send_orders(self, kind: str, wires: Sequence[Row], done: Status) -> list[Result]:
         found: list[Result] = []
-        for batch in batches(wires):
+        for batch in batches(wires, MAX_BATCH):
             answer = self._over_stream(kind, batch)
             if answer is None:
                 many = len(batch) > 1

@@ -1,6 +1,6 @@
 """Orders in OKX's words, and what its answers to them mean."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from market_maker.exchanges.base import Result, Status
@@ -119,8 +119,3 @@ def _refusal(code: str, text: str, answer: Answer) -> Result:
     if code in _KEY_REFUSED:
         return Result(Status.REJECTED, {}, words, answer._replace(status=401))
     return Result(Status.REJECTED, {}, words, answer)
-
-
-def batches(items: Sequence[Any], size: int = MAX_BATCH) -> list[list[Any]]:
-    """*items* in pieces of at most *size*, in order."""
-    return [list(items[start : start + size]) for start in range(0, len(items), size)]

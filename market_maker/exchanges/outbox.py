@@ -76,7 +76,8 @@ class Outbox:
             settle_after_s = self._clock.monotonic() + left_s
             with self._state.lock:
                 orders = self._state.orders
-                if left_s < 0:
+                # Where no id of ours tells, an order that arrived must still be found.
+                if left_s < 0 and (self._connector.caps.client_ids or entry.action != "create"):
                     self._journal.settle([entry.id], ["CLOSED"], [""])  # it can arrive no more
                 elif entry.action == "create":
                     orders.intend_create({**entry.wire, "side": side_of(entry.wire)})

@@ -1,0 +1,247 @@
+"""The plain REST exchange (docs/plain.md): no stream, no client order ids, no status of orders."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from market_maker.auth.plain import PlainSigner
+from market_maker.clock import Clock
+from market_maker.exchanges.base import (
+    Capabilities,
+    ExchangeError,
+    Result,
+    Status,
+    error_message,
+)
+from market_maker.exchanges.polled import PolledConnector
+from market_maker.exchanges.poller import PACE, Pace
+from market_maker.exchanges.throttle import retry_after_s
+from market_maker.exchanges.transport import HttpTransport
+from market_maker.model.rows import POST_ONLY, Row
+from market_maker.model.wire import Answer, Request, Transport
+from market_maker.utils.errors import AuthenticationError, NotSupported
+
+ROOT = "/plain/v1"
+CAPS = Capabilities(
+    client_ids=False,
+    order_lookup=False,
+    fill_lag_s=0.5,
+    amend="none",
+    atomic_batch=False,
+    max_batch=1,
+    max_cancel=1,
+    post_only="reject",
+    events="poll",
+    request_expiry_s=5.0,
+    dead_man_s=None,
+    budget=(600.0, 10.0, 20.0),
+    requests_per_s=20.0,
+    order_cost=1.0,
+)
+_PAGE = 100
+_WOULD_TAKE = "Order had execInst of ParticipateDoNotInitiate"  # BitMEX's words
+
+
+class PlainVenue:
+    """One symbol of one account, asked over *transport*."""
+
+    name = "plain"
+
+    def __init__(
+        self, transport: Transport, symbol: str, offset_s: Callable[[], float] = lambda: 0.0
+    ) -> None:
+        self.caps = CAPS
+        self._transport = transport
+        self._symbol = symbol
+        self._offset_s = offset_s
+        self._listing: Row = {}
+
+    # -- reads ---------------------------------------------------------------------------------
+
+    def market(self) -> Row:
+        self._listing = self._listed()
+        return self._listing | self._touch()
+
+    def _listed(self) -> Row:
+        found = [row for row in self._read("/markets") if row.get("symbol") == self._symbol]
+        if not found:
+            raise ExchangeError(404, f"the exchange has no {self._symbol}")
+        raw = found[0]
+        return {
+            "symbol": self._symbol, "state": "Open" if raw["state"] == "open" else "Closed",
+            "tickSize": raw["tick"], "lotSize": raw["lot"], "minQty": raw["min_size"],
+            "maxOrderQty": raw["max_size"], "multiplier": raw["multiplier"],
+            "isInverse": raw["inverse"], "isQuanto": False, "settlCurrency": raw["settle"],
+            "quoteCurrency": "USD", "positionCurrency": "USD", "underlying": "XBT",
+            "makerFee": raw["maker_fee"], "takerFee": raw["taker_fee"],
+            "initMargin": raw["initial_margin"], "unit": "contracts", "typ": "FFWCSX",
+        }  # fmt: skip
+
+    def _touch(self) -> Row:
+        raw = self._read("/ticker", symbol=self._symbol)
+        bid, ask = raw["bid"], raw["ask"]
+        return {
+            "bidPrice": bid, "bidSize": raw["bid_size"], "askPrice": ask,
+            "askSize": raw["ask_size"], "lastPrice": raw["last"], "markPrice": raw["mark"],
+            "indicativeSettlePrice": raw["mark"],
+            "midPrice": None if bid is None or ask is None else (bid + ask) / 2,
+            "timestamp": _iso(raw["time"]),
+        }  # fmt: skip
+
+    def trades(self) -> list[Row]:
+        return [
+            {
+                "timestamp": _iso(raw["time"]), "symbol": self._symbol,
+                "side": raw["side"].capitalize(), "size": raw["size"], "price": raw["price"],
+                "trdMatchID": str(raw["id"]),
+            }
+            for raw in self._read("/trades", symbol=self._symbol)
+        ]  # fmt: skip
+
+    def open_orders(self) -> list[Row]:
+        return [self._order(raw) for raw in self._read("/orders", symbol=self._symbol)]
+
+    def _order(self, raw: Mapping[str, Any]) -> Row:
+        filled = raw["size"] - raw["left"]
+        return {
+            "orderID": str(raw["id"]), "clOrdID": "", "symbol": self._symbol,
+            "side": raw["side"].capitalize(), "price": raw["price"], "orderQty": raw["size"],
+            "leavesQty": raw["left"], "cumQty": filled, "ordType": "Limit",
+            "ordStatus": "PartiallyFilled" if filled else "New",
+            "transactTime": _iso(raw["time"]),
+        }  # fmt: skip
+
+    def order(self, order_id: str, cl_ord_id: str = "") -> Row | None:
+        del order_id, cl_ord_id
+        raise NotSupported("this exchange tells nothing of a single order")
+
+    def fills(self, since_s: float) -> list[Row]:
+        query = {"symbol": self._symbol, "since": max(0, int(since_s * 1000))}
+        found: list[Row] = []
+        while True:
+            page = self._read("/fills", **query, skip=len(found))
+            found += [self._fill(raw) for raw in page]
+            if len(page) < _PAGE:
+                return found
+
+    def _fill(self, raw: Mapping[str, Any]) -> Row:
+        return {
+            "execID": str(raw["id"]), "orderID": str(raw["order"]), "symbol": self._symbol,
+            "execType": "Trade", "side": raw["side"].capitalize(), "lastQty": raw["size"],
+            "lastPx": raw["price"], "execComm": raw["fee"],
+            "lastLiquidityInd": "AddedLiquidity" if raw["maker"] else "RemovedLiquidity",
+            "transactTime": _iso(raw["time"]), "timestamp": _iso(raw["time"]),
+        }  # fmt: skip
+
+    def position(self) -> Row:
+        raw = self._read("/position", symbol=self._symbol)
+        return {
+            "symbol": self._symbol, "currentQty": raw["size"], "isOpen": bool(raw["size"]),
+            "avgEntryPrice": raw["entry_price"], "avgCostPrice": raw["cost_price"],
+            "markPrice": raw["mark_price"], "markValue": raw["value"],
+            "homeNotional": raw["home"], "unrealisedPnl": raw["unrealised"],
+            "realisedPnl": raw["realised"], "liquidationPrice": raw["liquidation_price"],
+            "timestamp": _iso(raw["time"]),
+        }  # fmt: skip
+
+    def margin(self) -> Row:
+        raw = self._read("/balance", symbol=self._symbol)
+        return {
+            "currency": raw["currency"], "amount": raw["wallet"], "walletBalance": raw["wallet"],
+            "marginBalance": raw["equity"], "availableMargin": raw["available"],
+            "excessMargin": raw["available"], "initMargin": raw["orders"],
+            "marginUsedPcnt": round(1 - raw["available"] / max(raw["equity"], 1), 4),
+            "marginLeverage": 0.0, "timestamp": _iso(raw["time"]),
+        }  # fmt: skip
+
+    # -- orders --------------------------------------------------------------------------------
+
+    def place(self, order: Row) -> Result:
+        body = {
+            "symbol": self._symbol,
+            "side": str(order["side"]).lower(),
+            "size": order["orderQty"],
+            "price": order.get("price"),
+            "post_only": POST_ONLY in str(order.get("execInst") or ""),
+        }
+        answer = self._send(Request("POST", "/orders", None, body))
+        result = _result(answer)
+        if result.status is Status.OK:
+            return result._replace(row={"orderID": str(answer.body["id"])})
+        return result
+
+    def cancel(self, order_id: str) -> Result:
+        return _result(self._send(Request("DELETE", f"/orders/{order_id}")))
+
+    def cancel_side(self, side: str) -> Result:
+        query = {"symbol": self._symbol, "side": side.lower()}
+        return _result(self._send(Request("DELETE", "/orders", query)))
+
+    # -- within --------------------------------------------------------------------------------
+
+    def server_offset_s(self) -> float:
+        return self._offset_s()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def _send(self, request: Request) -> Answer:
+        return self._transport.send([request])[0]
+
+    def _read(self, path: str, **query: Any) -> Any:
+        answer = self._send(Request("GET", path, query or None))
+        if answer.status in (401, 403):
+            raise AuthenticationError(f"the exchange refuses the key: {error_message(answer)}")
+        if answer.status != 200 or not isinstance(answer.body, dict | list):
+            raise ExchangeError(answer.status, error_message(answer))
+        return answer.body
+
+
+def _result(answer: Answer) -> Result:
+    """What may be concluded from the answer to an action."""
+    body = answer.body if isinstance(answer.body, dict) else {}
+    if answer.status == 200 and body:
+        return Result(Status.OK, {}, "", answer)
+    text = error_message(answer)
+    if not answer.sent:
+        return Result(Status.NOT_SENT, {}, text, answer)
+    if answer.status == 429:
+        return Result(Status.NOT_SENT, {}, text, answer, retry_after_s(answer.headers) or 1.0)
+    if answer.status == 0 or answer.status >= 500 or "error" not in body:
+        return Result(Status.UNKNOWN, {}, text, answer)
+    is_taking = body["error"].get("name") == "would_take"
+    row = {"text": _WOULD_TAKE} if is_taking else {}
+    return Result(Status.REJECTED, row, _WOULD_TAKE if is_taking else text, answer)
+
+
+def _iso(time_ms: int) -> str:
+    moment = datetime.fromtimestamp(time_ms / 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{time_ms % 1000:03d}Z"
+
+
+def open_connector(
+    base_url: str,
+    symbol: str,
+    key: str,
+    secret: str,
+    *,
+    clock: Clock,
+    pace: Pace = PACE,
+    timeout_s: float = 7.0,
+) -> PolledConnector:
+    """A connector to a plain exchange at *base_url*, such as "http://127.0.0.1:8000/plain/v1"."""
+    transport = HttpTransport(base_url, timeout_s=timeout_s, clock=clock)
+
+    def offset_s() -> float:
+        return transport.server_offset_s
+
+    if key:
+        transport.signer = PlainSigner(key, secret, lambda: clock.now() + offset_s())
+    return PolledConnector(
+        PlainVenue(transport, symbol, offset_s),
+        symbol,
+        clock=clock,
+        pace=pace,
+        account_key=hashlib.sha256(key.encode()).hexdigest()[:8] if key else "public",
+    )

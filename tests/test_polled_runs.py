@@ -1,0 +1,134 @@
+"""The bot on an exchange without stream, client ids and order status, under every wire fault."""
+
+from typing import Any
+
+import pytest
+
+from market_maker.auth.plain import plain_signature
+from market_maker.journal import Journal
+from market_maker.market_maker import OrderManager
+from market_maker.model.wire import Answer, Request
+from market_maker.simulator.dialects.plain import PlainError, identify
+from tests.plain_world import PlainWorld
+
+FAULTS = (
+    "",
+    "drop-answer:verb=POST,p=0.2",
+    "drop-answer:verb=DELETE,p=0.3",
+    "drop-request:p=0.05",
+    "late-act:verb=POST,p=0.1,seconds=4",
+    "late-answer:p=0.05,seconds=9",
+    "502:p=0.1",
+    "500:p=0.1,acts=1",
+    "429:p=0.1,retry=2",
+)
+
+
+def fills_of(world: PlainWorld, until_s: float = float("inf")) -> set[str]:
+    """All fills of the account, but for those the history may not show yet."""
+    events = world.engine.executions(world.account.number)
+    return {e.fill.exec_id for e in events if e.fill is not None and e.time_s <= until_s}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_bot_ends_with_nothing_open_and_knows_every_fill(fault: str) -> None:
+    world, limit = PlainWorld(), 2_000
+    journal = Journal(":memory:", world.clock)
+    bot = world.bot(journal=journal, MIN_POSITION=-limit, MAX_POSITION=limit)
+    world.run(bot, 5)
+    if fault:
+        world.faults.add(fault)
+    for _ in range(12):
+        world.run(bot, 10)
+        at_most = abs(world.position()["currentQty"]) + max(
+            sum(o.leaves_qty for o in world.open_orders() if o.side == side)
+            for side in ("Buy", "Sell")
+        )
+        assert at_most <= 2 * limit
+        assert abs(world.position()["currentQty"]) <= limit
+    world.faults.clear()
+    world.run(bot, 20)
+    assert fills_of(world, world.clock.now() - 3) <= booked(bot)
+    with pytest.raises(SystemExit):
+        bot.exit()
+    assert bot.exit_code == 0
+    assert world.open_orders() == []
+    low, high = bot.exchange.desk.state.position_range()
+    assert low <= world.position()["currentQty"] <= high
+
+
+def booked(bot: OrderManager) -> set[str]:
+    found = bot.exchange.desk.journal._db.execute("SELECT exec_id FROM fills").fetchall()
+    return {row[0] for row in found}
+
+
+def test_it_quotes_and_is_filled() -> None:
+    world = PlainWorld()
+    bot = world.bot()
+    world.run(bot, 120)
+    assert len(fills_of(world)) >= 3
+    assert bot.exchange.desk.gateway.quotes_sent > 20
+
+
+def test_a_run_that_died_after_a_create_finds_its_order_again() -> None:
+    world = PlainWorld()
+    journal = Journal(":memory:", world.clock)
+
+    class Cut:
+        """Lets the first create through and loses the process with its answer."""
+
+        def __init__(self) -> None:
+            self.done = False
+
+        def __call__(self, transport: Any) -> "Cut":
+            self.transport = transport
+            return self
+
+        def send(self, requests: list[Request]) -> list[Answer]:
+            answers: list[Answer] = self.transport.send(requests)
+            if requests[0].verb == "POST" and not self.done:
+                self.done = True
+                raise KeyboardInterrupt
+            return answers
+
+        def close(self) -> None: ...
+
+    first = world.bot(wrap=Cut(), journal=journal, ORDER_PAIRS=1)
+    with pytest.raises(KeyboardInterrupt):
+        world.run(first, 5)
+    assert len(world.open_orders()) == 1
+    # the dead process asks no more
+    first.exchange.desk.connector.stop_stream()
+    second = world.bot(journal=journal, ORDER_PAIRS=1)
+    world.run(second, 20)
+    with pytest.raises(SystemExit):
+        second.exit()
+    assert world.open_orders() == []
+
+
+# -- the dialect --------------------------------------------------------------------------------
+
+
+def test_a_signature_is_checked_with_its_time() -> None:
+    world = PlainWorld()
+    key, secret = world.account.key, world.account.secret
+    now = str(round(world.clock.now() * 1000))
+    target = "/plain/v1/orders?symbol=XBTUSD"
+
+    def headers(time_ms: str, signed: str) -> dict[str, str]:
+        return {"x-key": key, "x-time": time_ms, "x-sign": signed}
+
+    good = plain_signature(secret, now, "GET", target)
+    who = identify(world.engine, headers(now, good), "GET", target, "")
+    assert who is not None
+    assert who.number == world.account.number
+    assert identify(world.engine, {}, "GET", target, "") is None
+    old = str(int(now) - 6_000)
+    for bad in (
+        headers(now, good[:-1] + ("0" if good[-1] != "0" else "1")),
+        headers(old, plain_signature(secret, old, "GET", target)),
+        {**headers(now, good), "x-key": "nobody"},
+        headers(now, ""),
+    ):
+        with pytest.raises(PlainError):
+            identify(world.engine, bad, "GET", target, "")
