@@ -21,6 +21,11 @@ SECRET_NAMES = tuple(dict.fromkeys(name for names in KEYS.values() for name in n
 SECRETS = frozenset({"API_KEY", "API_SECRET", *SECRET_NAMES})
 MAX_PREFIX = 13  # with 22 characters of our own a clOrdID stays within BitMEX's 36
 
+SIZES = frozenset(  # whole where they can be
+    {f"{end}_{what}" for end in ("MIN", "MAX") for what in ("ORDER_SIZE", "POSITION")}
+    | {"ORDER_START_SIZE", "ORDER_STEP_SIZE"}
+)
+
 Where = Callable[[str], str]
 
 
@@ -88,6 +93,9 @@ def _is_path(value: Any) -> bool:
     return bool(value) and (isinstance(value, str) or hasattr(value, "__fspath__"))
 
 
+_SIZE = Rule("a number above 0", _number(0, 1e15, above=True))
+_STEP = Rule("a number of at least 0", _number(0, 1e15))
+_POSITION = Rule("a number", _number(-1e15, 1e15))
 _YES_NO = _one_of(True, False)
 _TEXT = Rule("text in quotes", lambda value: isinstance(value, str))
 _PATH = Rule("a path in quotes", _is_path)
@@ -118,11 +126,11 @@ RULES: dict[str, Rule] = {
         lambda value: isinstance(value, str) and bool(value.strip()),
     ),
     "ORDER_PAIRS": _whole(1, 100),
-    "ORDER_START_SIZE": _whole(1),
-    "ORDER_STEP_SIZE": _whole(0),
+    "ORDER_START_SIZE": _SIZE,
+    "ORDER_STEP_SIZE": _STEP,
     "RANDOM_ORDER_SIZE": _or_none(_YES_NO),
-    "MIN_ORDER_SIZE": _or_none(_whole(1)),
-    "MAX_ORDER_SIZE": _or_none(_whole(1)),
+    "MIN_ORDER_SIZE": _or_none(_SIZE),
+    "MAX_ORDER_SIZE": _or_none(_SIZE),
     "TOPUP_BELOW": Rule("a number from 0 to 1", _number(0, 1)),
     "INTERVAL": _GAP,
     "MIN_SPREAD": _RATIO,
@@ -130,8 +138,8 @@ RULES: dict[str, Rule] = {
     "RELIST_INTERVAL": _RATIO,
     "POST_ONLY": _YES_NO,
     "CHECK_POSITION_LIMITS": _YES_NO,
-    "MIN_POSITION": _whole(-math.inf),
-    "MAX_POSITION": _whole(-math.inf),
+    "MIN_POSITION": _POSITION,
+    "MAX_POSITION": _POSITION,
     "MAX_OPEN_ORDERS": _or_none(_whole(1)),
     "PRICE_BAND": _or_none(_GAP),
     "MAX_LOSS": _or_none(_COINS),

@@ -16,7 +16,14 @@ from typing import Any
 
 from market_maker import _settings_base
 from market_maker._settings_files import Layer, read_dotenv, read_python, read_secret
-from market_maker._settings_rules import MAX_PREFIX, RULES, SECRET_NAMES, find_faults, misspelt
+from market_maker._settings_rules import (
+    MAX_PREFIX,
+    RULES,
+    SECRET_NAMES,
+    SIZES,
+    find_faults,
+    misspelt,
+)
 from market_maker.utils import log
 from market_maker.utils.dotdict import dotdict
 from market_maker.utils.errors import SettingsError
@@ -200,7 +207,7 @@ def _finish(result: Settings) -> None:
     for name, rule in RULES.items():
         value = result.get(name)
         if isinstance(value, float) and value.is_integer() and rule.accepts(int(value)):
-            whole = not rule.accepts(value)  # such as MAX_POSITION = 1e4
+            whole = name in SIZES or not rule.accepts(value)  # such as MAX_POSITION = 1e4
             if whole:
                 dict.__setitem__(result, name, int(value))
     for name in SECRET_NAMES:
