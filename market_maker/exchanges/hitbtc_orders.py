@@ -22,9 +22,13 @@ _TEXTS = {
     20008: "Duplicate clOrdID",
     2010: "Invalid orderQty",
     2011: "Invalid orderQty",
-    2012: "Invalid price",
+    2012: "Invalid orderQty",
+    2020: "Invalid price",
+    2021: "Invalid price",
+    2022: "Invalid price",
     20045: "Invalid orderQty",
 }
+_GONE = {CANCEL: "Unable to cancel order"}
 _LIFETIMES = {"ImmediateOrCancel": "IOC", "FillOrKill": "FOK"}
 
 
@@ -96,7 +100,7 @@ def refusal(method: str, answer: Answer) -> Result:
     """The result of a request that was not done."""
     status, words, code = outcome(answer)
     if code == NO_SUCH_ORDER:
-        words = "Unable to cancel order" if method == CANCEL else LATE_AMEND
+        words = _GONE.get(method, LATE_AMEND)
     if code in _KEY_REFUSED:
         return Result(Status.REJECTED, {}, words, answer._replace(status=401))
     retry_s = 1.0 if code in _TURNED_AWAY else None
