@@ -169,6 +169,41 @@ WATCHED_FILES = None
 # Folder of what must survive a restart. None: the usual one, such as ~/.local/state/marketmaker
 STATE_DIR = None
 
+# --- Strategy "grid" --------------------------------------------------------------------------
+
+# Where the first levels lie: "lastTicker" around the last trade of the market, "lastOwn" around
+# our own last trade, a price around that price, "cont" where the levels of the last run were.
+GRID_SEED = "lastTicker"
+
+# At the start True cancels the orders that are there, False builds the grid around them.
+# None: as the seed says, which is False for "cont" and True for the others.
+CLEAR_ORDERS = None
+
+# "ppt": levels are GRID_SPACE per cent apart, and sizes grow downwards by
+# sqrt(1 + GRID_SPACE / 100) ** GRID_QUANTITY_POWER a level. "fullfixed": GRID_SPACE is a
+# distance in price, and all sizes are alike.
+GRID_KIND = "ppt"
+GRID_SPACE = 0.05
+GRID_QUANTITY_POWER = 0
+
+GRID_BUY_LEVELS = 5  # levels on each side
+GRID_SELL_LEVELS = 5
+GRID_BUY_QUANTITY = 100  # size of the first level (contracts)
+GRID_SELL_QUANTITY = 100
+
+# True cancels the orders farther out than these levels; their levels come back when the nearer
+# ones are filled. False leaves them in the book.
+STRICT_LEVELS = True
+
+# No level is below or above these prices. None: no limit.
+GRID_MIN_PRICE = None
+GRID_MAX_PRICE = None
+
+# Decimals of prices and of sizes in the grid; -3 is thousands. None: those of the instrument.
+GRID_BASE_SCALE = None
+GRID_COUNTER_SCALE = None
+GRID_NO_QTY_CUTOFF = False  # True places the least size where a size would shrink to nothing
+
 # --- The built-in exchange --------------------------------------------------------------------
 
 # What the made-up market is like: "practice" shows fills at once; "calm", "busy", "trending" and

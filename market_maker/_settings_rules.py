@@ -108,6 +108,8 @@ _FEE = Rule("a ratio between -0.1 and 0.1 (0.0005 is 0.05 %)", _number(-0.1, 0.1
 _COINS = Rule("an amount above 0 in the settlement currency", _number(0, 1e12, above=True))
 _XBT = Rule("an amount of XBT above 0", _number(0, 21e6, above=True))
 
+_PRICE = Rule("a number above 0", _number(0, 1e12, above=True))
+
 RULES: dict[str, Rule] = {
     "EXCHANGE": _one_of(*EXCHANGES),
     "BASE_URL": _or_none(Rule("an address such as 'http://127.0.0.1:8000/api/v1/'", _is_address)),
@@ -169,6 +171,24 @@ RULES: dict[str, Rule] = {
     "LOG_LEVEL": Rule("a level such as logging.INFO", _is_log_level),
     "WATCHED_FILES": _or_none(_NAMES),
     "STATE_DIR": _or_none(_PATH),
+    "GRID_SEED": Rule(
+        "'lastTicker', 'lastOwn', 'cont' or a price",
+        lambda v: v in ("lastTicker", "lastOwn", "cont") or _number(0, 1e12, above=True)(v),
+    ),
+    "CLEAR_ORDERS": _or_none(_YES_NO),
+    "GRID_KIND": _one_of("ppt", "fullfixed"),
+    "GRID_SPACE": _PRICE,
+    "GRID_QUANTITY_POWER": Rule("a number from -10 to 10", _number(-10, 10)),
+    "GRID_BUY_LEVELS": _whole(1, 100),
+    "GRID_SELL_LEVELS": _whole(1, 100),
+    "GRID_BUY_QUANTITY": _PRICE,
+    "GRID_SELL_QUANTITY": _PRICE,
+    "STRICT_LEVELS": _YES_NO,
+    "GRID_MIN_PRICE": _or_none(_PRICE),
+    "GRID_MAX_PRICE": _or_none(_PRICE),
+    "GRID_BASE_SCALE": _or_none(_whole(-12, 12)),
+    "GRID_COUNTER_SCALE": _or_none(_whole(-12, 12)),
+    "GRID_NO_QTY_CUTOFF": _YES_NO,
     "SIM_MARKET": _one_of("practice", "calm", "busy", "trending", "crash"),
     "SIM_DATA": _or_none(
         Rule("a path in quotes or a list of them", lambda v: _is_path(v) or (v and _is_names(v)))

@@ -8,7 +8,7 @@ ours, and which fills are booked already.
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
@@ -87,6 +87,8 @@ class Journal:
         self._clock = clock
         self._lock = threading.Lock()
         self._file_lock: FileLock | None = None
+        # What must be written with a new fill or not at all; called within its transaction.
+        self.with_fill: Callable[[sqlite3.Connection, Row], None] = _nothing_more
         with self._guard():
             if self._path != ":memory:":
                 _create_private(Path(self._path))
@@ -189,7 +191,16 @@ class Journal:
             jsonx.dumps(row),
         )
         with self._lock, self._guard(), self._db as db:
-            return db.execute(insert, values).rowcount == 1
+            is_new = db.execute(insert, values).rowcount == 1
+            if is_new:
+                self.with_fill(db, row)
+            return is_new
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Read and write together, all or nothing."""
+        with self._lock, self._guard(), self._db as db:
+            yield db
 
     def get(self, name: str) -> str:
         """The note kept under *name*, or an empty text."""
@@ -265,6 +276,10 @@ class Journal:
             yield
         except (sqlite3.Error, OSError) as error:
             raise StopTrading(f"the journal {self._path} cannot be used: {error}") from error
+
+
+def _nothing_more(_: sqlite3.Connection, __: Row) -> None:
+    """A fill stands for itself."""
 
 
 def _lock_path(journal: str) -> Path:

@@ -39,6 +39,7 @@ ROOMS = {
     "market_maker.quoting": Room(2, "quoting"),
     "market_maker.journal": Room(2, "journal"),
     "market_maker.lockfile": Room(2, "journal"),
+    "market_maker.levels": Room(2.5, "levels"),
     "market_maker.exchanges": Room(3, "exchanges"),
     "market_maker.simulator": Room(3, "simulator"),
     "market_maker.bitmex": Room(3.5, "legacy"),

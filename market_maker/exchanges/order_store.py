@@ -217,6 +217,10 @@ class OrderStore:
         """The live order with this orderID or clOrdID."""
         return self._live.get(self._order_ids.get(key, key))
 
+    def filled_in_the_end(self, order_id: str) -> float | None:
+        """The `cumQty` of an order that has ended, or None if we do not know that it has."""
+        return self._seen_cum.get(order_id, 0.0) if order_id in self._done else None
+
     def open_orders(self, side: str = "") -> list[Row]:
         """Orders the exchange is known to hold, as copies, in order of their arrival."""
         return [

@@ -1,0 +1,255 @@
+"""A ping-pong grid: each filled order is answered by one a level away on the other side.
+
+What rests where is kept in the journal (`market_maker/levels.py`), so that GRID_SEED = "cont" goes
+on after any end of the program with the same prices and what was left of the sizes. The arithmetic
+is in `market_maker/quoting/grid.py`.
+"""
+
+from decimal import Decimal
+
+from market_maker.exchanges.base import ExchangeError
+from market_maker.levels import Level, LevelBook
+from market_maker.market_maker import OrderManager, logger
+from market_maker.model.rows import Row, is_live
+from market_maker.quoting import grid
+from market_maker.quoting.grid import GridRules, Quote
+from market_maker.utils.errors import NotSupported, SettingsError, StopTrading
+
+_ROUNDED_AT_MOST = Decimal("0.01")
+_REST_S = 2.0  # after an order was refused, before its level is tried again
+
+
+class Grid(OrderManager):
+    """Levels of buys below and of sells above, GRID_SPACE apart."""
+
+    def on_start(self) -> None:
+        """Read the settings against the instrument: refuses a grid that would not be itself."""
+        s, instrument = self.settings, self.exchange.get_instrument()
+        tick, lot = (_decimal(instrument.get(name) or 1) for name in ("tickSize", "lotSize"))
+        self.rules = GridRules(
+            s.GRID_KIND,
+            _decimal(s.GRID_SPACE),
+            _step("GRID_BASE_SCALE", s.GRID_BASE_SCALE, tick),
+            _step("GRID_COUNTER_SCALE", s.GRID_COUNTER_SCALE, lot),
+            _decimal(s.GRID_QUANTITY_POWER),
+            bool(s.GRID_NO_QTY_CUTOFF),
+            None if s.GRID_MIN_PRICE is None else _decimal(s.GRID_MIN_PRICE),
+            None if s.GRID_MAX_PRICE is None else _decimal(s.GRID_MAX_PRICE),
+        )
+        quantities = (_decimal(s.GRID_BUY_QUANTITY), _decimal(s.GRID_SELL_QUANTITY))
+        self.plan = grid.Plan(s.GRID_BUY_LEVELS, s.GRID_SELL_LEVELS, *quantities)
+        if s.GRID_KIND == "fullfixed" and self.rules.space % tick:
+            raise SettingsError([f"GRID_SPACE = {s.GRID_SPACE} is no multiple of the tick {tick}"])
+        worst = grid.worst_rounding(self.rules, self.plan, _decimal(self.get_ticker()["mid"]))
+        if worst > _ROUNDED_AT_MOST:
+            raise SettingsError(
+                [
+                    f"a size of the grid would be rounded by {worst:.1%} to multiples of "
+                    f"{self.rules.qty_step}, more than {_ROUNDED_AT_MOST:.0%}: raise "
+                    "GRID_BUY_QUANTITY and GRID_SELL_QUANTITY"
+                ]
+            )
+        counter = lambda side, filled: grid.counter(self.rules, side, filled)  # noqa: E731
+        self.levels = LevelBook(self.exchange.desk.journal, counter)
+        self._has_begun = False
+        self._rest_until: dict[int, float] = {}  # level -> when it may be tried again
+
+    def reset(self) -> None:
+        """Begin: "cont" keeps the orders that are there, the other seeds clear them first."""
+        if self._clears():
+            self.exchange.cancel_all_orders()
+        self.sanity_check()
+        self.print_status()
+        self.place_orders()
+
+    def place_orders(self) -> None:
+        """Hear what became of the orders, answer what is filled, fill up both sides."""
+        if not self._has_begun:
+            self._begin()
+            self._has_begun = True
+        self._hear()
+        self.levels.pay_owed()
+        orders = self.exchange.desk.state.orders
+        if not orders.unproven() and next(orders.unknown(), None) is None:  # nothing is in flight
+            self._grow()
+        resting = [level for level in self.levels.all() if level.left > 0]
+        wanted = [*self._wanted("Buy", resting), *self._wanted("Sell", resting)]
+        if self.exchange.dry_run:
+            rows = [_row(level) for level in wanted]
+            buys = [row for row in rows if row["side"] == "Buy"]
+            self.converge_orders(buys, [row for row in rows if row["side"] == "Sell"])
+            return
+        self._cancel([level for level in resting if level not in wanted])
+        self._place([level for level in wanted if not level.cl_ord_id])
+
+    def print_status(self) -> None:
+        """The status block, and where the grid stands."""
+        super().print_status()
+        levels = self.levels.all()
+        owed = sum(level.left <= 0 for level in levels)
+        for side in ("Buy", "Sell"):
+            prices = sorted(level.price for level in levels if level.side == side and level.left)
+            if prices:
+                count, low, high = len(prices), prices[0], prices[-1]
+                logger.info("Grid %ss: %d from %s to %s", side, count, low, high)
+        if owed:
+            logger.info("Grid counters owed: %d", owed)
+
+    # -- beginning ----------------------------------------------------------------------
+
+    def _clears(self) -> bool:
+        """Whether the start cancels what is there: as CLEAR_ORDERS says, else all but "cont"."""
+        if self.settings.CLEAR_ORDERS is not None:
+            return bool(self.settings.CLEAR_ORDERS)
+        return bool(self.settings.GRID_SEED != "cont")
+
+    def _begin(self) -> None:
+        is_continued = self.settings.GRID_SEED == "cont"
+        if self._clears() and not is_continued:
+            self.levels.clear()
+        else:
+            self._hear()
+            self.levels.adopt(self.exchange.get_orders())
+        levels = self.levels.all()
+        if is_continued and levels:
+            logger.info("The grid continues with %d levels.", len(levels))
+            return
+        market = self._seed_price()
+        found = grid.initial_seed(self.rules, self.plan, market, *self._quotes(levels))
+        for side, quotes in found.items():
+            self.levels.add_seeds(side, quotes)
+        logger.info("The grid is seeded at %s.", market)
+
+    def _seed_price(self) -> Decimal:
+        method = self.settings.GRID_SEED
+        if not isinstance(method, str):
+            return self._on_tick(_decimal(method))
+        if method != "lastOwn":
+            return self._on_tick(_decimal(self.get_ticker()["last"]))
+        price = self.levels.last_own_price()
+        if price is None:
+            try:
+                rows = self.exchange.desk.connector.fetch_rows(
+                    "execution/tradeHistory", count=1, reverse="true"
+                )
+                price = _decimal(rows[0]["lastPx"]) if rows else None
+            except (ExchangeError, NotSupported) as error:
+                logger.debug("The trade history cannot be asked: %s", error)
+        if price is None:
+            raise StopTrading("GRID_SEED = 'lastOwn', but there is no trade of ours to begin from")
+        return self._on_tick(price)
+
+    def _on_tick(self, price: Decimal) -> Decimal:
+        return grid.round_to(price, _decimal(self.instrument["tickSize"]), "ROUND_HALF_EVEN")
+
+    # -- round by round -----------------------------------------------------------------
+
+    def _hear(self) -> None:
+        """Take over what the orders of the levels have come to."""
+        state = self.exchange.desk.state
+        for level in self.levels.all():
+            if not level.cl_ord_id:
+                continue
+            with state.lock:
+                tracked = state.orders.get(level.cl_ord_id)
+                row = dict(tracked.row) if tracked else {}
+                cum = state.orders.filled_in_the_end(level.order_id)
+            if tracked is None and cum is None:
+                row = self._ask(level)
+                cum = None if row and is_live(row) else row.get("cumQty") or 0
+            if row.get("orderID") and not level.order_id:
+                self.levels.note_order(level.cl_ord_id, row["orderID"])
+            if tracked is None and cum is not None:
+                self.levels.note_end(level.cl_ord_id, _decimal(cum))
+            else:
+                self.levels.note_filled(level.cl_ord_id, _decimal(row.get("cumQty") or 0))
+
+    def _ask(self, level: Level) -> Row:
+        """The order of *level* as the exchange has it, or nothing if it never was."""
+        desk = self.exchange.desk
+        row = desk.connector.fetch_order(cl_ord_id=level.cl_ord_id) or {}
+        with desk.state.lock:
+            if row:
+                desk.state.orders.apply(row)
+        return row
+
+    def _grow(self) -> None:
+        levels = [level for level in self.levels.all() if level.left > 0]
+        for side, quotes in grid.grow(self.rules, self.plan, *self._quotes(levels)).items():
+            taken = {level.price for level in levels if level.side == side}
+            self.levels.add_seeds(side, [quote for quote in quotes if quote.price not in taken])
+
+    def _wanted(self, side: str, levels: list[Level]) -> list[Level]:
+        """What of *side* shall be in the book, nearest first.
+
+        Only seeds are duplicates; with STRICT_LEVELS what is too far waits in the journal.
+        """
+        ours = [level for level in levels if level.side == side]
+        first: dict[Quote, int] = {}  # the oldest of each price and size
+        for level in ours:
+            first.setdefault(level.quote, level.id)
+        doubled = [level for level in ours if level.is_seed and first[level.quote] != level.id]
+        self.levels.drop(doubled)
+        ours = [level for level in ours if level not in doubled]
+        ours.sort(key=lambda level: level.price, reverse=side == "Buy")
+        if self.settings.STRICT_LEVELS:
+            ours = ours[: self.plan.levels(side)]
+        rows = {level.id: _row(level) for level in reversed(ours)}
+        kept = [id(row) for row in self._fit(side, list(rows.values()))]
+        return [level for level in ours if level.cl_ord_id or id(rows[level.id]) in kept]
+
+    def _cancel(self, levels: list[Level]) -> None:
+        found = [{**_row(level), "orderID": level.order_id} for level in levels if level.order_id]
+        if found:
+            self.exchange.cancel_bulk_orders(found)
+
+    def _place(self, levels: list[Level]) -> None:
+        """Place the orders of *levels*; one that is refused stays owed and is tried again."""
+        now_s, ticker = self.clock.monotonic(), self.get_ticker()
+        due = [
+            level
+            for level in levels
+            if self._rest_until.get(level.id, now_s) <= now_s
+            and not (self.settings.POST_ONLY and _would_take(level, ticker["buy"], ticker["sell"]))
+        ]
+        if not due:
+            return
+        # One character less than the gateway's own ids: an id of ours, which it must keep.
+        ids = [self.exchange.desk.gateway.new_client_id()[:-1] for _ in due]
+        self.levels.claim(list(zip(due, ids, strict=True)))
+        rows = [{**_row(level), "clOrdID": name} for level, name in zip(due, ids, strict=True)]
+        for level, name, row in zip(due, ids, self.exchange.create_bulk_orders(rows), strict=True):
+            if row.get("ordStatus") == "Rejected":
+                self._rest_until[level.id] = now_s + _REST_S
+                self.levels.note_end(name, Decimal(0))
+            elif row.get("orderID"):
+                self.levels.note_order(name, row["orderID"])
+
+    @staticmethod
+    def _quotes(levels: list[Level]) -> tuple[list[Quote], list[Quote]]:
+        """Prices and original sizes of the buys and of the sells."""
+        buys = [level.quote for level in levels if level.side == "Buy" and level.left > 0]
+        return buys, [level.quote for level in levels if level.side == "Sell" and level.left > 0]
+
+
+def _decimal(value: float | Decimal) -> Decimal:
+    return Decimal(str(value))
+
+
+def _step(name: str, scale: int | None, least: Decimal) -> Decimal:
+    """10 to the minus *scale*, which must fit the exchange's own step *least*."""
+    step = least if scale is None else Decimal(1).scaleb(-scale)
+    if step % least:
+        raise SettingsError([f"{name} = {scale} means steps of {step}, no multiple of {least}"])
+    return step
+
+
+def _row(level: Level) -> Row:
+    qty = level.left
+    whole = int(qty) if qty == qty.to_integral_value() else float(qty)
+    return {"side": level.side, "price": float(level.price), "orderQty": whole}
+
+
+def _would_take(level: Level, bid: float, ask: float) -> bool:
+    price = float(level.price)
+    return price >= ask if level.side == "Buy" else price <= bid

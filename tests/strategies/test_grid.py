@@ -1,0 +1,381 @@
+"""The grid in the in-process world: counters, trims, restarts, and what is left at the end."""
+
+import decimal
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from market_maker.clock import ManualClock
+from market_maker.journal import Journal
+from market_maker.levels import Level, LevelBook
+from market_maker.model.rows import opposite
+from market_maker.quoting.grid import GridRules, Quote, counter
+from market_maker.strategies.grid import Grid
+from market_maker.utils.errors import SettingsError, StopTrading
+from tests.doubles import StillMarket, Wire, refusal
+from tests.world import World
+
+D = decimal.Decimal
+QUIET: dict[str, Any] = {
+    "LOG_LEVEL": logging.ERROR,
+    "GRID_KIND": "fullfixed",
+    "GRID_SPACE": 5,
+    "GRID_BUY_LEVELS": 3,
+    "GRID_SELL_LEVELS": 3,
+    "GRID_SEED": 60_000.0,
+    "MIN_REQUOTE_INTERVAL": 0.2,
+}
+
+
+def make(world: World, journal: Journal | None = None, wrap: Any = None, **changes: Any) -> Grid:
+    bot = world.bot(Grid, journal=journal, wrap=wrap, **{**QUIET, **changes})
+    assert isinstance(bot, Grid)
+    return bot
+
+
+def book(world: World) -> tuple[list[float], list[float]]:
+    """Prices of our bids, best first, and of our asks."""
+    orders = world.open_orders()
+    grid = world.engine.liquidity("XBTUSD").grid if orders else None
+    prices: dict[str, list[float]] = {"Buy": [], "Sell": []}
+    for order in orders:
+        assert grid is not None
+        prices[order.side].append(grid.price(order.price_ticks))
+    return sorted(prices["Buy"], reverse=True), sorted(prices["Sell"])
+
+
+def still(bid: float = 60_000.0, ask: float = 60_000.5) -> tuple[StillMarket, World]:
+    market = StillMarket(bid, ask)
+    return market, World(market)
+
+
+def test_it_begins_around_the_price_it_is_given() -> None:
+    _, world = still()
+    world.run(make(world), 1)
+    assert book(world) == ([59_995, 59_990, 59_985], [60_005, 60_010, 60_015])
+
+
+def test_a_filled_order_is_countered_once_and_its_side_is_filled_up() -> None:
+    market, world = still()
+    bot = make(world)
+    world.run(bot, 1)
+    market.show(59_990.5, 59_991.0)
+    market.take("Sell", 100, 59_994.0)
+    world.run(bot, 3)
+    assert world.position()["currentQty"] == 100
+    assert book(world) == ([59_990, 59_985, 59_980], [60_000, 60_005, 60_010])
+    world.run(bot, 5)
+    assert book(world) == ([59_990, 59_985, 59_980], [60_000, 60_005, 60_010])
+
+
+def test_what_strict_levels_took_out_comes_back_at_the_same_price() -> None:
+    market, world = still()
+    bot = make(world)
+    world.run(bot, 1)
+    market.show(59_990.5, 59_991.0)
+    market.take("Sell", 100, 59_994.0)
+    world.run(bot, 3)
+    market.show(60_000.0, 60_001.0)
+    market.take("Buy", 100, 60_000.0)  # the counter
+    world.run(bot, 3)
+    assert world.position()["currentQty"] == 0
+    assert book(world) == ([59_995, 59_990, 59_985], [60_005, 60_010, 60_015])
+
+
+def test_without_strict_levels_every_order_stays() -> None:
+    market, world = still()
+    bot = make(world, STRICT_LEVELS=False)
+    world.run(bot, 1)
+    market.show(59_990.5, 59_991.0)
+    market.take("Sell", 100, 59_994.0)
+    world.run(bot, 3)
+    assert book(world) == ([59_990, 59_985, 59_980], [60_000, 60_005, 60_010, 60_015])
+
+
+def test_a_partial_fill_is_not_countered_until_its_order_ends() -> None:
+    market, world = still()
+    bot = make(world, GRID_BUY_QUANTITY=500, GRID_SELL_QUANTITY=500)
+    world.run(bot, 1)
+    market.show(59_994.5, 59_996.0)
+    market.take("Sell", 200, 59_995.0)
+    world.run(bot, 2)
+    assert world.position()["currentQty"] == 200
+    assert book(world)[1] == [60_005, 60_010, 60_015]
+    bot.exchange.cancel_all_orders()
+    world.run(bot, 3)
+    bids, asks = book(world)
+    assert (bids, asks) == ([59_995, 59_990, 59_985], [60_000, 60_005, 60_010])
+    sizes = {(o.side, o.price_ticks): o.leaves_qty for o in world.open_orders()}
+    assert (sizes["Buy", 119_990], sizes["Sell", 120_000]) == (300, 200)
+
+
+@pytest.mark.parametrize("cleared", [None, True])
+def test_cont_places_the_same_prices_and_remaining_sizes_again(
+    tmp_path: Path, cleared: bool | None
+) -> None:
+    market, world = still()
+    journal = Journal(tmp_path / "journal", world.clock)
+    bot = make(world, journal, GRID_BUY_QUANTITY=500, GRID_SELL_QUANTITY=500)
+    world.run(bot, 1)
+    market.show(59_989.5, 59_996.0)
+    market.take("Sell", 700, 59_990.0)  # one whole level, and 200 of the next
+    world.run(bot, 3)
+    before = book(world)
+    bot.shut_down()
+    assert world.open_orders() == []
+    journal = Journal(tmp_path / "journal", world.clock)
+    again = make(world, journal, GRID_SEED="cont", CLEAR_ORDERS=cleared, GRID_BUY_QUANTITY=500)
+    world.run(again, 3)
+    assert book(world)[0] == before[0]
+    sizes = {(o.side, o.price_ticks): o.leaves_qty for o in world.open_orders()}
+    assert sizes["Buy", 119_980] == 300
+    on_sale = [o.leaves_qty for o in world.open_orders() if o.price_ticks == 119_990]
+    assert on_sale == [200], "the filled part of the cancelled order is answered"
+
+
+def test_a_killed_grid_goes_on_with_the_fills_it_has_missed(tmp_path: Path) -> None:
+    market, world = still()
+    bot = make(world, Journal(tmp_path / "journal", world.clock))
+    world.run(bot, 1)
+    kill(bot)
+    market.show(59_990.5, 59_991.0)
+    market.take("Sell", 100, 59_994.0)
+    world.clock.sleep(2)
+    again = make(world, Journal(tmp_path / "journal", world.clock), GRID_SEED="cont")
+    world.run(again, 3)
+    assert book(world) == ([59_990, 59_985, 59_980], [60_000, 60_005, 60_010])
+    again.shut_down()
+    assert world.open_orders() == []
+
+
+def kill(bot: Grid) -> None:
+    """What the operating system does when a process is gone."""
+    desk = bot.exchange.desk
+    desk.connector.stream.close()
+    desk.gateway.switch.abandon()
+    desk.journal._db.close()
+    desk.journal._release()
+
+
+@pytest.mark.parametrize("seed", ["lastTicker", "lastOwn", 60_100])
+def test_other_seeds_clear_what_was_there(tmp_path: Path, seed: Any) -> None:
+    market, world = still()
+    bot = make(world, Journal(tmp_path / "journal", world.clock))
+    world.run(bot, 1)
+    market.show(59_990.5, 59_991.0)
+    market.take("Sell", 100, 59_994.0)
+    market.show(60_050.0, 60_050.5)
+    world.run(bot, 2)
+    kill(bot)
+    again = make(world, Journal(tmp_path / "journal", world.clock), GRID_SEED=seed)
+    middle = {"lastOwn": 59_995.0, "lastTicker": again.get_ticker()["last"]}.get(seed, seed)
+    world.run(again, 2)
+    prices = [level.price for level in again.levels.all()]
+    assert prices == [D(str(middle)) + 5 * n for n in (-1, -2, -3, 1, 2, 3)]
+    assert len(world.open_orders()) <= 6
+
+
+def test_last_own_without_a_trade_ends_with_one_line() -> None:
+    _, world = still()
+    bot = make(world, GRID_SEED="lastOwn")
+    with pytest.raises(StopTrading, match="no trade of ours"):
+        bot.start()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"GRID_SPACE": 0.3}, "no multiple of the tick"),
+        ({"GRID_COUNTER_SCALE": 0}, "no multiple of 100"),
+        ({"GRID_BUY_QUANTITY": 150}, "rounded by"),
+        ({"GRID_KIND": "ppt", "GRID_SPACE": 0.5, "GRID_QUANTITY_POWER": 2}, "rounded by"),
+    ],
+)
+def test_a_grid_that_would_not_be_itself_is_refused(changes: Any, words: str) -> None:
+    _, world = still()
+    with pytest.raises(SettingsError, match=words):
+        make(world, **changes).start()
+
+
+def test_a_counter_refused_by_a_limit_stays_owed() -> None:
+    market, world = still()
+    bot = make(world, GRID_MAX_PRICE=59_999)
+    world.run(bot, 1)
+    market.show(59_990.5, 59_991.0)
+    market.take("Sell", 100, 59_994.0)
+    world.run(bot, 2)
+    assert book(world)[1] == []
+    assert [level.left for level in bot.levels.all() if level.price == 59_995] == [0]
+    bot.rules = GridRules("fullfixed", D(5), D("0.5"), D(100))
+    world.run(bot, 2)
+    assert 60_000 in book(world)[1]
+
+
+def test_an_order_the_exchange_refuses_is_tried_again() -> None:
+    _, world = still()
+    wire = Wire()
+    bot = make(world, wrap=wire)
+    wire.script = lambda r: refusal(400, "no") if r.path.startswith("/order/bulk") else None
+    world.run(bot, 1)
+    assert book(world) == ([], [])
+    wire.script = lambda request: None
+    world.run(bot, 4)
+    assert book(world) == ([59_995, 59_990, 59_985], [60_005, 60_010, 60_015])
+
+
+def test_position_limits_hold_and_the_rest_waits() -> None:
+    _, world = still()
+    bot = make(world, MAX_POSITION=200, MIN_POSITION=-100)
+    world.run(bot, 2)
+    assert book(world) == ([59_995, 59_990], [60_005])
+
+
+def test_a_dry_run_shows_the_grid_and_sends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    _, world = still()
+    bot = make(world, DRY_RUN=True)
+    bot.start()
+    shown = capsys.readouterr().out
+    for price in ("59995.0", "59985.0", "60005.0", "60015.0"):
+        assert price in shown
+    assert world.open_orders() == []
+
+
+# -- random lives ---------------------------------------------------------------------------
+
+
+def watch(world: World, bot: Grid) -> None:
+    """Own quotes never meet, and the worst case stays within the limits."""
+    rules = bot.settings
+
+    def check(event: Any) -> None:
+        if getattr(event, "account", None) != world.account.number:
+            return
+        buys = [o for o in world.open_orders() if o.side == "Buy"]
+        sells = [o for o in world.open_orders() if o.side == "Sell"]
+        if buys and sells:
+            assert max(o.price_ticks for o in buys) < min(o.price_ticks for o in sells)
+        qty = world.position()["currentQty"] or 0
+        assert qty + sum(o.leaves_qty for o in buys) <= rules.MAX_POSITION
+        assert qty - sum(o.leaves_qty for o in sells) >= rules.MIN_POSITION
+
+    world.engine.listeners.append(check)
+
+
+@pytest.mark.parametrize(
+    ("seed", "kind", "levels", "is_strict"),
+    [
+        (1, "ppt", 3, True),
+        (2, "fullfixed", 4, True),
+        (3, "ppt", 1, False),
+        (4, "fullfixed", 2, False),
+    ],
+)
+def test_after_crashes_the_levels_still_agree_with_position_and_book(
+    tmp_path: Path, seed: int, kind: str, levels: int, is_strict: bool
+) -> None:
+    seeded = {"Buy": D(0), "Sell": D(0)}
+    world = World(seed=seed)
+    changes = {
+        "GRID_KIND": kind,
+        "GRID_SPACE": 0.01 if kind == "ppt" else 4,
+        "GRID_BUY_LEVELS": levels,
+        "GRID_SELL_LEVELS": levels,
+        "STRICT_LEVELS": is_strict,
+    }
+    method: Any = "lastTicker"
+    for _ in range(3):
+        journal = Journal(tmp_path / "journal", world.clock)
+        bot = make(world, journal, **changes, GRID_SEED=method)
+        watch(world, bot)
+        note_seeds(bot, seeded)
+        world.run(bot, 25)
+        world.engine.listeners.pop()
+        check_levels(world, bot, seeded)
+        method = "cont"
+        kill(bot)
+        world.clock.sleep(1)
+
+
+def note_seeds(bot: Grid, seeded: dict[str, decimal.Decimal]) -> None:
+    """Add up what the bot seeds, and take off what it drops for a duplicate."""
+    bot.start()
+    for level in bot.levels.all() if not any(seeded.values()) else []:
+        seeded[level.side] += level.size
+    add, drop = bot.levels.add_seeds, bot.levels.drop
+
+    def add_seeds(side: str, quotes: list[Quote]) -> None:
+        seeded[side] += sum(quote.qty for quote in quotes)
+        add(side, quotes)
+
+    def drop_levels(levels: list[Level]) -> None:
+        before = {level.id: level for level in bot.levels.all()}
+        drop(levels)
+        for gone in before.keys() - {level.id for level in bot.levels.all()}:
+            seeded[before[gone].side] -= before[gone].size
+
+    bot.levels.add_seeds, bot.levels.drop = add_seeds, drop_levels  # type: ignore[assignment, method-assign]
+
+
+def check_levels(world: World, bot: Grid, seeded: dict[str, decimal.Decimal]) -> None:
+    """Every level has one order at most, every order a level, and every fill its answer."""
+    bot.exchange.get_orders()
+    bot._hear()
+    levels = bot.levels.all()
+    ids = [level.cl_ord_id for level in levels if level.cl_ord_id]
+    assert len(ids) == len(set(ids))
+    assert {order.cl_ord_id for order in world.open_orders()} <= set(ids)
+    filled = {"Buy": D(0), "Sell": D(0)}
+    for execution in world.engine.executions(world.account.number):
+        filled[execution.order.side] += execution.fill.qty if execution.fill else 0
+    assert filled["Buy"] - filled["Sell"] == (world.position()["currentQty"] or 0)
+    check_conserved(levels, seeded, filled)
+
+
+def check_conserved(levels: list[Level], seeded: Any, filled: Any) -> None:
+    """What rests on a side is what was seeded there and what the other side's fills have called
+    for, without what was filled."""
+    for side in ("Buy", "Sell"):
+        left = sum(level.left for level in levels if level.side == side)
+        pending = sum(
+            level.filled + level.cum - level.settled for level in levels if level.side != side
+        )
+        assert pending >= 0
+        assert left == seeded[side] + filled[opposite(side)] - pending - filled[side]
+
+
+SIZES = st.integers(1, 10)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    steps=st.lists(
+        st.tuples(st.integers(0, 9), st.sampled_from(["fill", "end", "repeat"]), SIZES), max_size=40
+    )
+)
+def test_every_fill_is_countered_exactly_once_whatever_ends_the_orders(
+    steps: list[tuple[int, str, int]],
+) -> None:
+    rules = GridRules("fullfixed", D(5), D("0.5"), D(1))
+    levels = LevelBook(Journal(":memory:", ManualClock()), lambda s, q: counter(rules, s, q))
+    levels.add_seeds("Buy", [Quote(D(1000 - 5 * n), D(10)) for n in range(3)])
+    seeded = {"Buy": D(30), "Sell": D(0)}
+    filled = {"Buy": D(0), "Sell": D(0)}
+    names = iter(range(10_000))
+    for number, action, qty in steps:
+        known = levels.all()
+        level = known[number % len(known)]
+        if not level.cl_ord_id:
+            levels.claim([(level, f"order-{next(names)}")])
+            (level,) = [found for found in levels.all() if found.id == level.id]
+        if action == "end":
+            levels.note_end(level.cl_ord_id, level.cum)
+            continue
+        more = min(D(qty), level.left) if action == "fill" else D(0)
+        filled[level.side] += more
+        levels.note_filled(level.cl_ord_id, level.cum + more)
+        levels.note_filled(level.cl_ord_id, level.cum)  # old news
+    check_conserved(levels.all(), seeded, filled)
