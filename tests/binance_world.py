@@ -24,6 +24,8 @@ class BinanceWorld(World):
 
     def __init__(self, market: MarketSource | None = None, seed: int = 1, **engine: Any) -> None:
         super().__init__(market, seed, instruments=[BTCUSDT], **engine)
+        # what is lost of the next frame: nothing, the "request", the "answer", or all is "cut"
+        self.lose: Callable[[], str] = lambda: ""
 
     def settings(self, **changes: Any) -> Settings:
         small = {
@@ -40,8 +42,7 @@ class BinanceWorld(World):
         self.twin = BinanceTwin(self.engine, self.account, public_topics(symbol))
         time, limits = ServerTime(self.clock), Limits()
         signer = BinanceSigner(self.account.key, self.account.secret, time.now)
-        private = self.twin.streams["private"]
-        frames = FrameCalls(private.send, signer, limits, self.clock, settings.TIMEOUT)
+        frames = FrameCalls(self.send, signer, limits, self.clock, settings.TIMEOUT)
         transport = wrap(self.twin.transport) if wrap else self.twin.transport
         return BinanceConnector(
             RestCalls(transport, signer, limits),
@@ -55,6 +56,16 @@ class BinanceWorld(World):
             spot_inventory=settings.SPOT_BASE_INVENTORY,
             order_entry="rest" if profile == "rest" else "ws",
         )
+
+    def send(self, frame: Mapping[str, Any]) -> None:
+        """Send a frame over the private socket."""
+        stream, lost = self.twin.streams["private"], self.lose()
+        if not lost or stream._sink is None:
+            stream.send(frame)
+        elif lost != "request":
+            stream._session.receive(frame)
+        if lost == "cut":
+            stream.reconnect()
 
     def position(self) -> Mapping[str, Any]:
         return self.engine.position_row(self.account.number, "BTCUSDT")

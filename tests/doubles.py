@@ -12,7 +12,7 @@ Script = Callable[[Request], Answer | None]
 
 
 class StillMarket:
-    """A market that moves only when told: one price level on each side of XBTUSD."""
+    """A market that moves only when told: one price level on each side of the first symbol."""
 
     def __init__(self, bid: float | None = 60_000.0, ask: float | None = 60_000.5) -> None:
         self._first = (bid, ask)
@@ -21,7 +21,7 @@ class StillMarket:
 
     def bind(self, engine: Engine) -> None:
         self._engine = engine
-        self._book = engine.liquidity("XBTUSD")
+        self._book = engine.liquidity(engine.symbols()[0])
         self._show(*self._first)
 
     def next_time(self) -> float | None:

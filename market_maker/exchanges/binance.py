@@ -236,11 +236,14 @@ class BinanceConnector:
             if CLOCK in codes:
                 self._images_reads.measure_time()
             if FILTER in codes:
-                table = self._tables.take_market(self._images_reads.market())
-                self._sink(Message(0, table))
+                self._read_market()
         except ExchangeError as error:
             logger.warning("The exchange cannot be asked: %s", error)
         return answers
+
+    def _read_market(self) -> None:
+        """Read the symbol anew and tell of it: tick, lot and state may have changed."""
+        self._sink(Message(0, self._tables.take_market(self._images_reads.market())))
 
     # -- queries -------------------------------------------------------------------------------
 
@@ -270,13 +273,15 @@ class BinanceConnector:
 
     def fetch_rows(self, table: str, **params: Any) -> list[Row]:
         """Rows of a BitMEX table, as far as this venue has them."""
+        if params.get("symbol", self.symbol) != self.symbol:
+            return []  # this connection trades one symbol
         reads, tables = self._reads, self._tables
         match table:
             case "quote":
                 return [quote_row(reads.touch(), self.market)]
             case "instrument":
                 last = next(iter(reads.trades(1)[-1:]), {})
-                tables.take_market(reads.market())
+                self._read_market()
                 return [tables.instrument_image(reads.touch(), last)]
             case "margin" | "position":
                 tables.balances_changed(reads.account().get("balances") or ())
