@@ -128,6 +128,11 @@ STALE_AFTER = 10
 # 0: never.
 DEADMAN_TIMEOUT = 60
 
+# Where "marketmaker guard" listens, such as "192.0.2.7:8100": a process, best on another host, that
+# cancels the bot's orders when it has not heard from it for DEADMAN_TIMEOUT. For exchanges without
+# a dead man's switch. GUARD_SECRET, the same long text on both sides, belongs in .env.
+GUARD = None
+
 # True shows the orders it would place and sends nothing; needs no key.
 DRY_RUN = False
 DRY_BTC = 50  # XBT: the balance a dry run assumes where the account cannot be read

@@ -3,6 +3,7 @@
 import difflib
 import logging
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -17,7 +18,10 @@ KEYS = {  # what an account at each exchange is known by
     "binance": _BINANCE_KEYS,
     "binance-testnet": _BINANCE_KEYS,
 }
-SECRET_NAMES = tuple(dict.fromkeys(name for names in KEYS.values() for name in names))
+SECRET_NAMES = (
+    *dict.fromkeys(name for names in KEYS.values() for name in names),
+    "GUARD_SECRET",
+)
 SECRETS = frozenset({"API_KEY", "API_SECRET", *SECRET_NAMES})
 MAX_PREFIX = 13  # with 22 characters of our own a clOrdID stays within BitMEX's 36
 
@@ -27,6 +31,7 @@ SIZES = frozenset(  # whole where they can be
 )
 
 Where = Callable[[str], str]
+_ADDRESS = re.compile(r"\S+:\d{1,5}")
 
 
 class Rule(NamedTuple):
@@ -152,6 +157,12 @@ RULES: dict[str, Rule] = {
     "DEADMAN_TIMEOUT": Rule(
         "0 or a number of seconds from 5 to 3600",
         lambda value: _number(0, 0)(value) or _number(5, 3600)(value),
+    ),
+    "GUARD": _or_none(
+        Rule(
+            "HOST:PORT such as '127.0.0.1:8100'",
+            lambda value: isinstance(value, str) and bool(_ADDRESS.fullmatch(value)),
+        )
     ),
     "DRY_RUN": _YES_NO,
     "DRY_BTC": _XBT,

@@ -36,6 +36,9 @@ commands (each has its own --help):
                             placed it
   resume [SYMBOL]           let a bot that MAX_LOSS or MAX_DRAWDOWN has stopped
                             trade again
+  guard [SYMBOL]            a second process that cancels the bot's orders when
+                            the bot falls silent
+  unlock [SYMBOL]           let a bot that its guard has stopped trade again
   withdraw AMOUNT ADDRESS   send XBT to an address
 
 options:
@@ -52,7 +55,8 @@ examples:
   marketmaker XBTUSD --dry-run  see the orders before they cost anything
 
 exit codes: 0 ended as asked, 1 ended by an error, 2 wrong usage, settings or
-key, or another bot runs here, 3 stopped by MAX_LOSS or MAX_DRAWDOWN
+key, or another bot runs here, 3 stopped by MAX_LOSS, MAX_DRAWDOWN or
+the guard
 
 Risk: market making can lose all the money you give it. No warranty, no advice.
 """
@@ -203,6 +207,26 @@ def _resume(argv: list[str]) -> int:
     return _at_exchange(resume)
 
 
+def _guard(argv: list[str]) -> int:
+    parser = _parser("guard", "Cancel the bot's orders when its heartbeat stops.")
+    parser.add_argument("symbol", nargs="?")
+    parser.add_argument("--listen", metavar="HOST:PORT", help="where to listen; GUARD if left out")
+    args = parser.parse_args(argv)
+    _load(args)
+    from market_maker.commands.guard import guard
+
+    return _at_exchange(lambda settings: guard(settings, args.listen))
+
+
+def _unlock(argv: list[str]) -> int:
+    parser = _parser("unlock", "Let a bot that its guard has stopped trade again.")
+    parser.add_argument("symbol", nargs="?")
+    _load(parser.parse_args(argv))
+    from market_maker.commands.guard import unlock
+
+    return _at_exchange(unlock)
+
+
 def _withdraw(argv: list[str]) -> int:
     parser = _parser("withdraw", "Send XBT to an address.")
     parser.add_argument("amount", help="XBT, such as 0.5")
@@ -246,6 +270,8 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "strategies": _strategies,
     "cancel-all": _cancel_all,
     "resume": _resume,
+    "guard": _guard,
+    "unlock": _unlock,
     "withdraw": _withdraw,
 }
 

@@ -17,6 +17,7 @@ from market_maker.exchanges.binance_dial import open_connector as dial_binance
 from market_maker.exchanges.desk import Desk
 from market_maker.exchanges.dial import open_connector as dial
 from market_maker.exchanges.gateway import GatewayRules
+from market_maker.exchanges.guard import GuardClient, GuardLocked
 from market_maker.exchanges.losses import stop_of
 from market_maker.exchanges.okx_dial import OkxKey
 from market_maker.exchanges.okx_dial import open_connector as dial_okx
@@ -25,10 +26,14 @@ from market_maker.journal import Journal
 from market_maker.quoting.limits import OrderLimits, PositionLimits
 from market_maker.simulator.child import SimulatorChild
 from market_maker.utils import log
-from market_maker.utils.errors import AuthenticationError, BotError, LossLimitReached
+from market_maker.utils.errors import AuthenticationError, BotError, LossLimitReached, StopTrading
 
 logger = logging.getLogger("root")
 
+_LOCKED = (
+    "The guard has cancelled this bot's orders. Look at the account; 'marketmaker unlock %s' where "
+    "the guard runs lets it trade again"
+)
 PLAY_MONEY = "simulator"
 DEMOS = ("okx-demo", "binance-testnet")
 
@@ -82,8 +87,47 @@ def open_desk(
     )
     if has_account and not dry_run and settings.EXCHANGE == "bitmex":
         _warn_of_rights(connector, settings.BITMEX_API_KEY)
+    if settings.GUARD and has_account and not dry_run:
+        try:
+            desk.gateway.switch.guard = _guard(settings, connector)
+        except StopTrading:
+            connector.stop()
+            journal.close()
+            raise
     desk.gateway.switch.is_last = lambda: journal.leave(_family(settings, connector))
     return desk
+
+
+def guard_lock(settings: Any, connector: Connector) -> Path:
+    """The file that keeps the bot from starting after its guard had to act."""
+    return Path(journal_path(settings, connector)).with_suffix(".guard")
+
+
+def guard_name(settings: Any, connector: Connector) -> str:
+    """Which bot a heartbeat is of."""
+    return f"{_family(settings, connector)}{connector.symbol}-{settings.ORDERID_PREFIX}"
+
+
+def _guard(settings: Any, connector: Connector) -> Callable[[float | None], bool]:
+    """What tells the guard that the bot lives. Raises GuardLocked."""
+    if not settings.GUARD_SECRET:
+        raise AuthenticationError("GUARD_SECRET is missing: put it into .env or the environment")
+    name = guard_name(settings, connector)
+    client = GuardClient(settings.GUARD, settings.GUARD_SECRET, name)
+
+    try:
+        client.look()
+    except GuardLocked:
+        raise GuardLocked(_LOCKED % connector.symbol) from None
+
+    def beat(timeout_s: float | None) -> bool:
+        try:
+            return client.beat(timeout_s)
+        except GuardLocked:
+            logger.error(_LOCKED, connector.symbol)
+            return False
+
+    return beat
 
 
 def gateway_rules(settings: Any) -> Callable[[], GatewayRules]:
@@ -211,6 +255,9 @@ def _warn_of_rights(connector: Connector, key: str) -> None:
 def _open_journal(settings: Any, connector: Connector, clock: Clock, dry_run: bool) -> Journal:
     journal = Journal(journal_path(settings, connector, dry_run), clock)
     reason = stop_of(journal)
+    if not reason and not dry_run and guard_lock(settings, connector).exists():
+        journal.close()
+        raise GuardLocked(_LOCKED % connector.symbol)
     if reason:
         journal.close()
         raise LossLimitReached(

@@ -18,6 +18,7 @@ from market_maker.utils.errors import AuthenticationError
 logger = logging.getLogger("root")
 
 _RETRY_S = 1.0
+_GUARD_S = (2.0, 3600.0)  # what a guard takes
 
 
 class DeadMansSwitch:
@@ -30,6 +31,7 @@ class DeadMansSwitch:
     def __init__(self, connector: Connector, clock: Clock, budget: RateBudget) -> None:
         self.is_fresh: Callable[[], bool] = lambda: True
         self.is_last: Callable[[], bool] = lambda: True
+        self.guard: Callable[[float | None], bool] | None = None  # a process that watches us
         self._connector = connector
         self._clock = clock
         self._budget = budget
@@ -48,7 +50,7 @@ class DeadMansSwitch:
     def arm(self, timeout_s: float) -> bool:
         """Called before an order: arm it, or renew it if due. False: the exchange has one and
         it is not armed."""
-        if not timeout_s or self._connector.caps.dead_man_s is None:
+        if not timeout_s or not (self._connector.caps.dead_man_s or self.guard):
             return True
         timeout_s = self._fitted(timeout_s)
         with self._lock:
@@ -59,13 +61,9 @@ class DeadMansSwitch:
                 self._renew()
             if self.is_armed and not self._is_kept:
                 self._is_kept = True
-                whose = "every order of the account, also those placed by hand"
-                if self._connector.caps.dead_man_of_own:
-                    whose = "its orders, and no others"
                 logger.info(
-                    "Dead man's switch armed: when this bot falls silent for %g s, the exchange "
-                    "cancels %s.",
-                    *(timeout_s, whose),
+                    "Dead man's switch armed: when this bot falls silent for %g s, %s cancels %s.",
+                    *(timeout_s, *self._who_does_what()),
                 )
                 self._clock.repeat(self._tend, "dead-mans-switch")
             return self.is_armed
@@ -73,6 +71,13 @@ class DeadMansSwitch:
     def doubt(self) -> None:
         """It may have fired: the next order needs it armed anew."""
         self._due_s = self._fires_s = -math.inf
+
+    def _who_does_what(self) -> tuple[str, str]:
+        caps, own = self._connector.caps, "its orders, and no others"
+        if caps.dead_man_s is None:
+            return "the guard", own
+        every = "every order of the account, also those placed by hand"
+        return "the exchange", own if caps.dead_man_of_own else every
 
     def note_round(self, timeout_s: float) -> None:
         """The main loop has finished a round."""
@@ -87,7 +92,7 @@ class DeadMansSwitch:
             if not was_armed:
                 return
             if self.is_last():
-                self._connector.dead_man(None)
+                self._set(None)
             else:
                 logger.info("The dead man's switch stays armed for another bot of the account.")
 
@@ -111,8 +116,15 @@ class DeadMansSwitch:
 
     def _fitted(self, timeout_s: float) -> float:
         """The nearest time that the exchange takes; 0 stays 0."""
-        low, high = self._connector.caps.dead_man_s or (0.0, 0.0)
+        low, high = self._connector.caps.dead_man_s or _GUARD_S
         return min(high, max(low, timeout_s)) if timeout_s else 0.0
+
+    def _set(self, timeout_s: float | None) -> bool:
+        """Set the timers there are; True when all of them are set."""
+        if self.guard is not None and not self.guard(timeout_s):
+            return False
+        has_own = self._connector.caps.dead_man_s is not None
+        return not has_own or self._connector.dead_man(timeout_s)
 
     @property
     def _is_alive(self) -> bool:
@@ -126,7 +138,7 @@ class DeadMansSwitch:
         now_s = self._clock.monotonic()
         self._budget.take(1, urgent=True)
         try:
-            is_set = self._connector.dead_man(self._timeout_s)
+            is_set = self._set(self._timeout_s)
         except AuthenticationError:
             if not self.is_armed:
                 raise  # the first action of a run is the first to hear it

@@ -1,0 +1,226 @@
+"""The guard: a second process that cancels the bot's orders when the bot falls silent."""
+
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from market_maker.clock import Clock, ManualClock
+from market_maker.exchanges.base import Capabilities
+from market_maker.exchanges.deadman import DeadMansSwitch
+from market_maker.exchanges.guard import (
+    GuardClient,
+    GuardLocked,
+    GuardServer,
+    Watch,
+    mac,
+    parse_address,
+)
+from market_maker.exchanges.throttle import RateBudget
+from tests.process import Exchange, Process, running, until
+
+SECRET = "a secret of the two"
+NAME = "bitmex-1234-XBTUSD-mm_bitmex_"
+
+
+class Lock:
+    is_set = False
+
+
+@contextmanager
+def serving(clock: Clock) -> Iterator[tuple[GuardServer, Lock]]:
+    lock = Lock()
+    server = GuardServer(("127.0.0.1", 0), SECRET, NAME, Watch(clock, lambda: lock.is_set))
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        yield server, lock
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def client(server: GuardServer, secret: str = SECRET, name: str = NAME) -> GuardClient:
+    return GuardClient(f"127.0.0.1:{server.server_address[1]}", secret, name)
+
+
+# -- the heartbeat --------------------------------------------------------------------------------
+
+
+def test_silence_after_a_heartbeat_is_due_and_a_disarmed_guard_never_is() -> None:
+    clock = ManualClock()
+    with serving(clock) as (server, _):
+        bot = client(server)
+        assert not server.watch.is_due()
+        assert bot.beat(5.0)
+        clock.now_s += 4
+        assert bot.beat(5.0)
+        clock.now_s += 4.9
+        assert not server.watch.is_due()
+        clock.now_s += 0.2
+        assert server.watch.is_due()
+        assert bot.beat(None)
+        clock.now_s += 100
+        assert not server.watch.is_due()
+
+
+def test_a_locked_guard_refuses_every_heartbeat() -> None:
+    clock = ManualClock()
+    with serving(clock) as (server, lock):
+        bot = client(server)
+        assert bot.beat(5.0)
+        clock.now_s += 6
+        assert server.watch.lock(lambda: setattr(lock, "is_set", True))
+        for ask in (lambda: bot.beat(5.0), bot.look):
+            with pytest.raises(GuardLocked):
+                ask()
+        lock.is_set = False
+        assert bot.beat(5.0)
+
+
+def test_a_heartbeat_that_comes_just_in_time_stops_the_lock() -> None:
+    clock = ManualClock()
+    watch = Watch(clock, lambda: False)
+    watch.beat(5.0)
+    clock.now_s += 6
+    assert watch.is_due()
+    watch.beat(5.0)
+    assert not watch.lock(lambda: pytest.fail("it locked a bot that lives"))
+
+
+@pytest.mark.parametrize(("secret", "name"), [("another", NAME), (SECRET, "another bot")])
+def test_a_heartbeat_of_somebody_else_arms_nothing(secret: str, name: str) -> None:
+    clock = ManualClock()
+    with serving(clock) as (server, _):
+        assert not client(server, secret, name).beat(5.0)
+        clock.now_s += 100
+        assert not server.watch.is_due()
+
+
+def test_a_heartbeat_cannot_be_played_back() -> None:
+    clock = ManualClock()
+    with serving(clock) as (server, _):
+        where = server.server_address[:2]
+
+        def hello(line: socket.socket) -> str:
+            return line.makefile().readline().split()[1]
+
+        with socket.create_connection(where) as first:
+            nonce = hello(first)
+            heard = f"beat 1 5 {mac(SECRET, 'beat', nonce, 1, '5', NAME)}\n".encode()
+            first.sendall(heard)
+            assert first.recv(200).startswith(b"ok 1 ")
+            first.sendall(heard)  # the same again
+            assert first.recv(200) == b""
+        with socket.create_connection(where) as second:
+            hello(second)
+            second.sendall(heard)  # on another connection
+            assert second.recv(200) == b""
+
+
+def test_the_bot_takes_no_other_process_for_its_guard() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as false:
+
+        def answer() -> None:
+            for _ in range(2):
+                line, _ = false.accept()
+                line.sendall(f"hello {'0' * 32}\n".encode())
+                line.recv(200)
+                line.sendall(b"ok 1 " + b"0" * 64 + b"\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        assert not GuardClient(f"127.0.0.1:{false.getsockname()[1]}", SECRET, NAME).beat(5.0)
+
+
+@pytest.mark.parametrize("text", ["8100", "host:", "host:port", "host:70000", ":8100"])
+def test_an_address_needs_host_and_port(text: str) -> None:
+    with pytest.raises(ValueError, match="HOST:PORT"):
+        parse_address(text)
+
+
+# -- within the bot -------------------------------------------------------------------------------
+
+
+class NoSwitch:
+    caps = Capabilities(dead_man_s=None)
+
+
+def test_heartbeats_go_out_only_while_rounds_complete() -> None:
+    clock, beats = ManualClock(), []
+    switch = DeadMansSwitch(NoSwitch(), clock, RateBudget(clock, 100, 1))  # type: ignore[arg-type]
+    switch.guard = lambda timeout_s: beats.append(timeout_s) or True  # type: ignore[func-returns-value]
+    assert switch.arm(8.0)
+    for _ in range(20):
+        clock.sleep(1)
+        switch.note_round(8.0)
+    assert len(beats) >= 9
+    before = len(beats)
+    clock.sleep(60)  # the main loop hangs
+    assert len(beats) - before <= 2
+    assert not switch.is_armed
+
+
+def test_without_its_guard_no_order_goes_out() -> None:
+    clock = ManualClock()
+    switch = DeadMansSwitch(NoSwitch(), clock, RateBudget(clock, 100, 1))  # type: ignore[arg-type]
+    switch.guard = lambda _: False
+    assert not switch.arm(8.0)
+
+
+# -- as processes -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def exchange(tmp_path: Path) -> Iterator[Exchange]:
+    exchange = Exchange(tmp_path)
+    yield exchange
+    exchange.close()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+        return port
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+def test_a_killed_bot_leaves_no_order_and_starts_again_only_once_unlocked(
+    exchange: Exchange, tmp_path: Path
+) -> None:
+    port = free_port()
+    (tmp_path / "settings.py").write_text(
+        f"GUARD = '127.0.0.1:{port}'\nDEADMAN_TIMEOUT = 5\nLOOP_INTERVAL = 1\n"
+    )
+    env = exchange.env(tmp_path, GUARD_SECRET=SECRET)
+    command = ["-m", "market_maker"]
+    by_hand = {"symbol": "XBTUSD", "orderQty": 100, "price": 100.0, "side": "Buy"}
+    with running([*command, "guard", "XBTUSD"], tmp_path, env) as guard:
+        guard.wait_for("listening on")
+        with running([*command, "XBTUSD"], tmp_path, env) as bot:
+            until(lambda: len(exchange.open_orders()) >= 2)
+            bot.signal(signal.SIGKILL)
+            bot.end()
+        # as if the venue had no switch of its own: an order that came after it fired
+        late = {**by_hand, "clOrdID": "mm_bitmex_late"}
+        until(lambda: not exchange.open_orders())
+        exchange.connector.place([late, {**by_hand, "clOrdID": "by hand", "price": 101.0}])
+        guard.wait_for("The bot has fallen silent")
+        guard.wait_for("the exchange lists none of ours")
+        assert [row["clOrdID"] for row in exchange.open_orders()] == ["by hand"]
+        refused = Process([*command, "XBTUSD"], tmp_path, env)
+        assert refused.end() == 3
+        assert "marketmaker unlock XBTUSD" in refused.text
+        unlocked = Process([*command, "unlock", "XBTUSD"], tmp_path, env)
+        assert unlocked.end() == 0
+        assert "may trade XBTUSD again" in unlocked.text
+        with running([*command, "XBTUSD"], tmp_path, env) as bot:
+            until(lambda: len(exchange.open_orders()) >= 3)
+            bot.signal(signal.SIGTERM)
+            assert bot.end() == 0
+        guard.signal(signal.SIGTERM)
+        assert guard.end() == 0
+    assert "fallen silent" not in "".join(guard.text.split("none of ours")[1:])
