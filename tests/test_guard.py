@@ -171,7 +171,7 @@ def test_without_its_guard_no_order_goes_out() -> None:
     assert not switch.arm(8.0)
 
 
-# -- as processes -----------------------------------------------------------------------------------
+# -- as processes ---------------------------------------------------------------------------
 
 
 @pytest.fixture
