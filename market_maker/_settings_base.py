@@ -209,6 +209,25 @@ GRID_BASE_SCALE = None
 GRID_COUNTER_SCALE = None
 GRID_NO_QTY_CUTOFF = False  # True places the least size where a size would shrink to nothing
 
+# --- Strategy "avellaneda" --------------------------------------------------------------------
+
+# Distances in ticks, time in seconds, inventory in ORDER_START_SIZE. "rolling" looks
+# AVELLANEDA_HORIZON seconds ahead, always; "stationary" has no horizon.
+AVELLANEDA_MODEL = "rolling"
+AVELLANEDA_HORIZON = 30
+AVELLANEDA_GAMMA = 0.02  # aversion to inventory: more leans more and quotes wider
+AVELLANEDA_TARGET = 0  # contracts to hold
+
+# Least and most that is believed of the volatility (ticks per square root of a second), of the
+# arrivals (a second, at the mid) and of their decay (per tick). Until there are so many samples
+# the careful end applies: the most volatility, the fewest arrivals, the slowest decay.
+AVELLANEDA_SIGMA = [0.5, 8]
+AVELLANEDA_A = [0.05, 10]
+AVELLANEDA_K = [0.05, 3]
+AVELLANEDA_LEAST_SAMPLES = 30
+AVELLANEDA_SAMPLE_EVERY = 1  # seconds between two samples of the mid, at least 1
+AVELLANEDA_WINDOW = 600  # samples, and arrivals, that are remembered
+
 # --- The built-in exchange --------------------------------------------------------------------
 
 # What the made-up market is like: "practice" shows fills at once; "calm", "busy", "trending" and

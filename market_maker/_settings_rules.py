@@ -94,6 +94,11 @@ def _is_names(value: Any) -> bool:
     return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
 
 
+def _is_bounds(value: Any) -> bool:
+    is_pair = isinstance(value, list | tuple) and len(value) == 2
+    return is_pair and all(map(_number(0, 1e12, above=True), value)) and value[0] <= value[1]
+
+
 def _is_path(value: Any) -> bool:
     return bool(value) and (isinstance(value, str) or hasattr(value, "__fspath__"))
 
@@ -113,6 +118,7 @@ _FEE = Rule("a ratio between -0.1 and 0.1 (0.0005 is 0.05 %)", _number(-0.1, 0.1
 _COINS = Rule("an amount above 0 in the settlement currency", _number(0, 1e12, above=True))
 _XBT = Rule("an amount of XBT above 0", _number(0, 21e6, above=True))
 
+_BOUNDS = Rule("two numbers above 0, the smaller first", _is_bounds)
 _PRICE = Rule("a number above 0", _number(0, 1e12, above=True))
 
 RULES: dict[str, Rule] = {
@@ -200,6 +206,16 @@ RULES: dict[str, Rule] = {
     "GRID_BASE_SCALE": _or_none(_whole(-12, 12)),
     "GRID_COUNTER_SCALE": _or_none(_whole(-12, 12)),
     "GRID_NO_QTY_CUTOFF": _YES_NO,
+    "AVELLANEDA_MODEL": _one_of("rolling", "stationary"),
+    "AVELLANEDA_HORIZON": _WAIT,
+    "AVELLANEDA_GAMMA": _PRICE,
+    "AVELLANEDA_TARGET": _whole(-math.inf),
+    "AVELLANEDA_SIGMA": _BOUNDS,
+    "AVELLANEDA_A": _BOUNDS,
+    "AVELLANEDA_K": _BOUNDS,
+    "AVELLANEDA_LEAST_SAMPLES": _whole(2, 100_000),
+    "AVELLANEDA_SAMPLE_EVERY": Rule("a number of seconds from 1 to 3600", _number(1, 3600)),
+    "AVELLANEDA_WINDOW": _whole(10, 100_000),
     "SIM_MARKET": _one_of("practice", "calm", "busy", "trending", "crash"),
     "SIM_DATA": _or_none(
         Rule("a path in quotes or a list of them", lambda v: _is_path(v) or (v and _is_names(v)))
