@@ -8,7 +8,7 @@ from market_maker.exchanges.okx import OkxConnector, private_topics, public_topi
 from market_maker.exchanges.okx_reads import instrument_type
 from market_maker.exchanges.okx_rows import instrument_id
 from market_maker.settings import Settings
-from market_maker.simulator.dialects.okx_twin import OkxTwin
+from market_maker.simulator.okx_twin import OkxTwin
 from tests.world import World
 
 ENTRIES = ("ws", "rest")  # how orders go out
@@ -25,7 +25,13 @@ class OkxWorld(World):
         symbol = settings.SYMBOL
         topics = (instrument_id(symbol), instrument_type(symbol))
         self.twin = OkxTwin(
-            self.engine, self.account, public_topics(*topics), private_topics(*topics)
+            self.engine,
+            self.account,
+            public_topics(*topics),
+            private_topics(*topics),
+            faults=self.faults,
+            clock=self.clock,
+            timeout_s=settings.TIMEOUT,
         )
         return OkxConnector(
             wrap(self.twin.transport) if wrap else self.twin.transport,

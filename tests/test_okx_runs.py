@@ -118,7 +118,7 @@ def test_orders_go_over_the_stream_and_by_rest_after_it_refuses_the_instrument()
     world.run(bot, 2)
     assert wire.sent("POST", "/api/v5/trade/batch") == []
     assert len(world.open_orders()) == 12
-    world.twin.rest.desk._by_code.clear()  # as OKX's demo in September 2026
+    world.twin.dialect.rest.desk._by_code.clear()  # as OKX's demo in September 2026
     bot.exchange.cancel_all_orders()
     world.run(bot, 5)
     assert wire.sent("POST", "/api/v5/trade/batch-orders")
@@ -130,7 +130,7 @@ def test_a_promised_amend_that_comes_to_nothing_is_noticed_and_made_again() -> N
     world = OkxWorld(market)
     bot = world.bot(RELIST_INTERVAL=0.0)
     world.run(bot, 2)
-    desk, tell = world.twin.rest.desk, world.twin.rest.desk.tell
+    desk, tell = world.twin.dialect.rest.desk, world.twin.dialect.rest.desk.tell
     refused: list[str] = []
 
     def refuse_once(account: Any, order: Any, wire: Any) -> None:

@@ -61,6 +61,8 @@ def _send(desk: Desk, order: Row, deadline_s: float) -> float:
         if desk.clock.monotonic() > deadline_s:
             raise ExchangeError(0, "an order that closes the position is in doubt")
         desk.clock.sleep(_PAUSE_S)
+        with desk.state.lock:
+            desk.state.drain()  # where the stream alone tells how it ended
         desk.gateway.settle_unknown()
     if not result.row.get("orderID") or result.row.get("leavesQty"):  # the answer tells no end
         shown = desk.connector.fetch_order(cl_ord_id=order["clOrdID"]) or {}

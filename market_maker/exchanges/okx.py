@@ -129,6 +129,8 @@ class OkxConnector:
     @property
     def market(self) -> Market:
         """The instrument, read at first use; raises ExchangeError for one that is not there."""
+        if self._tables is not None:
+            return self._tables.market  # as the stream has it: tick and lot may change
         if self._market is None:
             self._market = self._reads.market(self.symbol)
         return self._market

@@ -20,7 +20,7 @@ def announcement(
     """All that a client needs to know: one line of JSON, or lines for a person."""
     control = server.base_url.partition("/api")[0] + "/control"
     if options.json:
-        keys = [{"key": account.key, "secret": account.secret} for account in accounts]
+        keys = [server.hub.tongue.keys(account) for account in accounts]
         return jsonx.dumps(
             {
                 "base_url": server.base_url,
@@ -34,20 +34,25 @@ def announcement(
         f"recorded data at {options.speed:g}x" if options.data else f"the {options.market} market"
     )
     lines = [
-        f"Built-in exchange, play money, {source}, profile {options.profile}.",
+        f"Built-in exchange, play money, {source}, {_words(options)}.",
         f"REST       {server.base_url}",
         f"WebSocket  {server.ws_url}",
         f"control    {control}",
         f"token      {token}",
     ]
     for account in accounts:
-        lines += [f"key        {account.key}", f"secret     {account.secret}"]
+        lines += [f"{name:<10} {word}" for name, word in server.hub.tongue.keys(account).items()]
     if options.host not in (LOOPBACK, "localhost", "::1"):
         lines += [
             f"Open beyond this machine: who reaches {options.host} can read the market, and who",
             "has a key can trade. Keys and orders travel in clear: use a network you trust.",
         ]
     return "\n".join([*lines, "Ctrl-C ends it."])
+
+
+def _words(options: argparse.Namespace) -> str:
+    is_first = options.dialect == "bitmex"
+    return f"profile {options.profile}" if is_first else f"in {options.dialect}'s words"
 
 
 class StatusLine:

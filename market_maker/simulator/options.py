@@ -12,6 +12,7 @@ from market_maker.simulator.keys import ORDER_PERMISSIONS, read_permissions
 from market_maker.simulator.listener import LOOPBACK
 from market_maker.simulator.market.presets import DEFAULT, PRESETS
 
+DIALECTS = ("bitmex", "okx")
 _EPILOG = """faults (--fault NAME or NAME:key=value,...; '--fault help' explains them):
   {names}
 """
@@ -38,7 +39,7 @@ def read_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The options in *argv*; leaves the program with one line where they are wrong."""
     parser = Parser(
         prog="marketmaker simulate",
-        description="Run the built-in exchange alone. It speaks BitMEX's protocol; play money.",
+        description="Run the built-in exchange alone, in BitMEX's words or OKX's; play money.",
         epilog=_EPILOG.format(names=_wrapped(list(KINDS))),
         allow_abbrev=False,
         formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=79),
@@ -63,6 +64,7 @@ def _add_wire(group: Any) -> None:
     port = _between(int, 0, 65_535)
     add("--port", type=port, default=0, metavar="N", help="port; 0 takes any free one (default)")
     add("--host", type=_host, default=LOOPBACK, help=f"address to listen on (default {LOOPBACK})")
+    add("--dialect", choices=DIALECTS, default=DIALECTS[0], help="whose language (default bitmex)")
     add("--profile", choices=PROFILES, default="last", help="age of the protocol (default last)")
     add("--json", action="store_true", help="first line is JSON: addresses, keys, control token")
     add("--no-rate-limit", action="store_true", help="never answer 429")

@@ -22,12 +22,13 @@ from market_maker.simulator.fault_kinds import BadFault
 from market_maker.simulator.faults import Faults
 from market_maker.simulator.faulty_hub import FaultyHub
 from market_maker.simulator.instruments import Instrument
-from market_maker.simulator.limits import RateLimits
+from market_maker.simulator.limits import Limits, RateLimits
 from market_maker.simulator.listener import Server, serve
 from market_maker.simulator.listings import all_instruments
 from market_maker.simulator.market.presets import PRESETS
 from market_maker.simulator.options import read_options
 from market_maker.simulator.state_file import StateFile
+from market_maker.simulator.tongue import Tongue
 from market_maker.utils.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -118,13 +119,26 @@ def _build(options: argparse.Namespace, file: StateFile | None) -> FaultyHub:
     engine = Engine(clock, instruments)
     if file is not None:
         file.restore(engine)
-    limits = None
-    if not options.no_rate_limit:
-        limits = RateLimits(options.profile, size=options.rate_limit, bulk_cost=options.bulk_cost)
-    tongue = faulty_bitmex(engine, options.profile, Faults(engine, options.seed))
-    hub = FaultyHub(tongue, clock, limits, token=secrets.token_urlsafe(18))
+    tongue, limits = _TONGUES[options.dialect](options, engine, Faults(engine, options.seed))
+    kept = None if options.no_rate_limit else limits
+    hub = FaultyHub(tongue, clock, kept, token=secrets.token_urlsafe(18))
     engine.open_market(market)
     return hub
+
+
+def _bitmex(options: argparse.Namespace, engine: Engine, faults: Faults) -> tuple[Tongue, Limits]:
+    limits = RateLimits(options.profile, size=options.rate_limit, bulk_cost=options.bulk_cost)
+    return faulty_bitmex(engine, options.profile, faults), limits
+
+
+def _okx(_: argparse.Namespace, engine: Engine, faults: Faults) -> tuple[Tongue, Limits]:
+    from market_maker.simulator.okx_limits import OkxLimits
+    from market_maker.simulator.okx_tongue import faulty_okx
+
+    return faulty_okx(engine, faults), OkxLimits()
+
+
+_TONGUES = {"bitmex": _bitmex, "okx": _okx}  # by the name that --dialect gives
 
 
 def _record(engine: Engine, options: argparse.Namespace) -> "Recorder | None":

@@ -40,20 +40,19 @@ class OkxRest:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        known = [symbol for symbol in SWAPS if symbol in engine.symbols()]
-        self.swaps = {
-            SWAPS[symbol]: Swap.of(engine.instrument(symbol), number)
-            for number, symbol in enumerate(known)
-        }
-        self.by_symbol = {swap.spec.symbol: swap for swap in self.swaps.values()}
+        self.swaps: dict[str, Swap] = {}  # by OKX's name
+        self.by_symbol: dict[str, Swap] = {}  # by the engine's
+        for symbol in SWAPS:
+            if symbol in engine.symbols():
+                self.describe(symbol)
         self.desk = OrderDesk(engine, self.swaps)
         public: dict[str, Callable[[Params], list[Any]]] = {
             "/public/time": lambda _: [{"ts": ms(engine.now())}],
             "/public/instruments": self._instruments,
             "/public/mark-price": self._marks,
             "/public/funding-rate": self._funding,
-            "/market/ticker": lambda p: [self._ticker(self._swap(p))],
-            "/market/tickers": lambda _: [self._ticker(swap) for swap in self.swaps.values()],
+            "/market/ticker": lambda p: [self.ticker(self._swap(p))],
+            "/market/tickers": lambda _: [self.ticker(swap) for swap in self.swaps.values()],
             "/market/books": self._book,
             "/market/trades": self._trades,
         }
@@ -65,10 +64,17 @@ class OkxRest:
             "/account/trade-fee": self._fees,
             "/trade/orders-pending": self._pending,
             "/trade/order": self._order,
+            "/trade/orders-history": self._history,
+            "/asset/currencies": lambda *_: [],
             "/trade/fills": self._fills,
             "/trade/fills-history": self._fills,
         }
         self._public, self._private = public, private
+
+    def describe(self, symbol: str) -> None:
+        """Describe an instrument of the engine as it is now."""
+        swap = Swap.of(self.engine.instrument(symbol))
+        self.swaps[swap.inst_id] = self.by_symbol[symbol] = swap
 
     # -- who asks ------------------------------------------------------------------------------
 
@@ -88,7 +94,7 @@ class OkxRest:
         except ValueError:
             raise OkxError("50112", "Invalid OK-ACCESS-TIMESTAMP", 401) from None
         account = self.check(key, passphrase, signed, timestamp, verb, target, body)
-        if abs(signed_s - self.engine.now()) > _TIMELY_S:
+        if abs(signed_s - self.now_s()) > _TIMELY_S:
             raise OkxError("50102", "Timestamp request expired", 401)
         return account
 
@@ -107,15 +113,26 @@ class OkxRest:
             raise OkxError("50105", "Request header OK-ACCESS-PASSPHRASE incorrect.", 401)
         return account
 
+    def check_expiry(self, expires: Any) -> None:
+        """Refuse what comes later than its client wanted (`expTime`, Unix milliseconds)."""
+        try:
+            is_late = bool(expires) and float(expires) < self.now_s() * 1000
+        except ValueError:
+            raise OkxError("51000", "Parameter expTime error") from None
+        if is_late:
+            raise OkxError("50038", "The request came after its expTime")
+
+    def now_s(self) -> float:
+        """The venue's own clock."""
+        return self.engine.now() + self.engine.skew_s
+
     # -- answers -------------------------------------------------------------------------------
 
-    def handle(
-        self, request: Request, account: Account | None, headers: Mapping[str, str] | None = None
-    ) -> Answer:
+    def handle(self, request: Request, account: Account | None) -> Answer:
         """Answer one call below /api/v5; *account* is whose key signed it."""
         try:
             if request.verb.upper() == "POST":
-                return self._post(request, account, headers or {})
+                return self._post(request, account)
             return _answer(self._get(request.path, request.query or {}, account))
         except OkxError as error:
             return refusal(error)
@@ -127,9 +144,7 @@ class OkxRest:
             return self._private[path](_known(account), query)
         raise OkxError("404", "Not Found", 404)
 
-    def _post(
-        self, request: Request, account: Account | None, headers: Mapping[str, str]
-    ) -> Answer:
+    def _post(self, request: Request, account: Account | None) -> Answer:
         who, path = _known(account), request.path
         if path == "/trade/cancel-all-after":
             _allowed(who, "order", "orderCancel")
@@ -145,17 +160,13 @@ class OkxRest:
         if deed is None:
             raise OkxError("404", "Not Found", 404)
         items = request.body if "batch" in path else [_object(request.body)]
-        return _answer(*self.act(who, deed, items, headers.get("exptime")))
+        return _answer(*self._act(who, deed, items))
 
-    def act(
-        self, account: Account, deed: str, items: Any, expires: Any = None
-    ) -> tuple[list[Row], str]:
+    def _act(self, account: Account, deed: str, items: Any) -> tuple[list[Row], str]:
         """Carry out orders of one kind: (`data`, code); raises OkxError."""
         _allowed(account, "order", *(("orderCancel",) if deed == "cancel" else ()))
         if not isinstance(items, list) or not items or len(items) > MAX_BATCH:
             raise OkxError("50002", f"A batch holds 1 to {MAX_BATCH} orders", 400)
-        if expires and float(expires) < self.engine.now() * 1000:
-            raise OkxError("50038", "The request came after its expTime")
         do = getattr(self.desk, deed)
         data = [do(account, _object(item)) for item in items]
         refused = sum(item["sCode"] != "0" for item in data)
@@ -198,7 +209,7 @@ class OkxRest:
             "nextFundingTime": due, "ts": ms(self.engine.now()),
         }  # fmt: skip
 
-    def _ticker(self, swap: Swap) -> Row:
+    def ticker(self, swap: Swap) -> Row:
         quote = self.engine.quote(swap.spec.symbol)
         row = self.engine.instrument_row(swap.spec.symbol)
         return {
@@ -277,6 +288,15 @@ class OkxRest:
         if params.get("after"):
             resting = [row for row in resting if int(row["ordId"]) < int(params["after"])]
         return resting[: int(params.get("limit") or _PAGE)]
+
+    def _history(self, account: Account, params: Params) -> list[Row]:
+        wanted = {swap.spec.symbol for swap in self._chosen(params)}
+        ended = [
+            self.order(order)
+            for order in reversed(self.engine.orders(account.number))
+            if order.leaves_qty <= 0 and order.symbol in wanted
+        ]
+        return ended[: int(params.get("limit") or _PAGE)]
 
     def _order(self, account: Account, params: Params) -> list[Row]:
         order = self.desk.find(account, params)

@@ -52,7 +52,7 @@ class OrderDesk:
         self.lag_s = LAG_S
         self._engine = engine
         self._swaps = swaps
-        self._by_code = {swap.code: swap for swap in swaps.values()}
+        self._by_code = {swap.code: inst_id for inst_id, swap in swaps.items()}
         self._numbers = count(_FIRST_ORDER)
         self._shown: dict[str, str] = {}  # engine's order id -> ours
         self._meant: dict[str, str] = {}  # ... and back
@@ -70,7 +70,7 @@ class OrderDesk:
         """The instrument a request names, by its name over REST and by its number elsewhere."""
         swap = self._swaps.get(str(wire.get("instId")))
         if swap is None and wire.get("instIdCode") is not None:
-            swap = self._by_code.get(int(wire["instIdCode"]))
+            swap = self._swaps.get(self._by_code.get(int(wire["instIdCode"]), ""))
         if swap is None:
             raise OkxError("51001", "Instrument ID does not exist")
         return swap

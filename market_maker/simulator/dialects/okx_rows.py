@@ -31,10 +31,11 @@ class Swap:
     unit: Decimal
 
     @classmethod
-    def of(cls, spec: Instrument, number: int) -> Self:
+    def of(cls, spec: Instrument) -> Self:
         # a contract of the engine is 1 USD of the inverse swap and a millionth of a BTC otherwise
         unit = _CT_VAL[spec.symbol] if spec.is_inverse else _CT_VAL[spec.symbol] * 1_000_000
-        return cls(spec, spec.grid(), SWAPS[spec.symbol], _FIRST_CODE + number, unit)
+        code = _FIRST_CODE + list(SWAPS).index(spec.symbol)
+        return cls(spec, spec.grid(), SWAPS[spec.symbol], code, unit)
 
     @property
     def settle(self) -> str:

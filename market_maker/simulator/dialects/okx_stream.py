@@ -1,15 +1,10 @@
-"""OKX's sockets over the engine: channels rendered from events, and one client's session.
+"""OKX's channels, rendered from the engine's events."""
 
-The private socket takes orders too; its frames name the instrument by number (since 2026).
-"""
-
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from market_maker.model.rows import Row
 from market_maker.simulator.dialects.bitmex_feed import Message, Scope, Scoped
 from market_maker.simulator.dialects.okx import OkxRest
-from market_maker.simulator.dialects.okx_desk import OkxError
 from market_maker.simulator.dialects.okx_rows import Swap
 from market_maker.simulator.events import (
     BookEvent,
@@ -24,19 +19,10 @@ from market_maker.simulator.events import (
 )
 from market_maker.simulator.exchange import Account
 
-LOGIN = "/users/self/verify"
 PUBLIC = (
     "bbo-tbt", "books5", "books", "trades", "tickers", "mark-price", "funding-rate", "instruments",
 )  # fmt: skip
 PRIVATE = ("orders", "account", "positions")
-OPS = {
-    "order": ("place", False),
-    "batch-orders": ("place", True),
-    "amend-order": ("amend", False),
-    "batch-amend-orders": ("amend", True),
-    "cancel-order": ("cancel", False),
-    "batch-cancel-orders": ("cancel", True),
-}
 _TOLD = frozenset({"New", "Trade", "Canceled", "Replaced", "TriggeredOrActivatedBySystem"})
 
 
@@ -49,7 +35,7 @@ class OkxFeed:
         self._book_seq: dict[str, int] = {}  # instId -> seqId of the last push of its book
         self._paid: dict[str, int] = {}  # engine's order id -> fees so far
         rest.desk.tell = self._refused_amend
-        self.late: list[Scoped] = []  # pushes that no event of the engine carries
+        self.deliver: Callable[[list[Scoped]], None] = lambda _: None  # what no event carries
 
     def render(self, event: Event) -> list[Scoped]:
         """The pushes that tell of *event*, in order."""
@@ -67,11 +53,6 @@ class OkxFeed:
                 return self._account(event.account)
         return []
 
-    def take_late(self) -> list[Scoped]:
-        """Pushes to deliver beside those of events."""
-        late, self.late = self.late, []
-        return late
-
     def image(self, channel: str, swap: Swap | None, account: Account | None) -> list[Row]:
         """What a subscription begins with, if with anything."""
         if channel == "account" and account is not None:
@@ -84,6 +65,8 @@ class OkxFeed:
                 rows += [row] if row["pos"] != "0" else []
             elif channel == "bbo-tbt":
                 rows.append(one.quote_row(self.rest.engine.quote(one.spec.symbol)))
+            elif channel == "tickers":
+                rows.append(self.rest.ticker(one))
             elif channel == "books5":
                 rows.append(self.rest.book(one, 5))
             elif channel == "books":
@@ -105,6 +88,8 @@ class OkxFeed:
         match event:
             case QuoteEvent():
                 pushes = self._push("bbo-tbt", swap, [swap.quote_row(event)])
+                if "tickers" in self.asked:
+                    pushes += self._push("tickers", swap, [self.rest.ticker(swap)])
                 if "books5" in self.asked:
                     pushes += self._push("books5", swap, [self.rest.book(swap, 5)])
                 return pushes
@@ -120,6 +105,9 @@ class OkxFeed:
             pushes += self._push("mark-price", swap, [self.rest.mark(swap)])
         if "fundingRate" in event.changes:
             pushes += self._push("funding-rate", swap, [self.rest.funding(swap)])
+        if event.changes.keys() & {"tickSize", "lotSize"}:
+            self.rest.describe(event.symbol)
+            swap = self.rest.by_symbol[event.symbol]
         if event.changes.keys() & {"tickSize", "lotSize", "state"}:
             pushes += self._push("instruments", swap, [self.rest.instrument(swap)])
         return pushes
@@ -166,12 +154,15 @@ class OkxFeed:
         """An amend that was promised came to nothing."""
         swap = self.rest.by_symbol[order.symbol]
         row = self._order_row(order, swap, None) | {"amendResult": result}
-        self.late += self._push("orders", swap, [row], order.account)
+        self.deliver(self._push("orders", swap, [row], order.account))
 
     def _account(self, account_no: int) -> list[Scoped]:
         if "account" not in self.asked:
             return []
-        owner = next(a for a in self.rest.engine.accounts() if a.number == account_no)
+        accounts = self.rest.engine.accounts()
+        owner = next((a for a in accounts if a.number == account_no), None)
+        if owner is None:
+            return []  # the exchange's own
         message = {"arg": {"channel": "account"}, "data": [self.rest.balance(owner)]}
         return [(Scope("account", None, account_no), message)]
 
@@ -188,104 +179,3 @@ class OkxFeed:
         if action:
             message["action"] = action
         return [(Scope(channel, swap.inst_id, account), message)]
-
-
-class OkxSession:
-    """One client of one socket: "public" or "private"."""
-
-    def __init__(self, feed: OkxFeed, kind: str) -> None:
-        self.account: Account | None = None
-        self.ending = ""
-        self._feed, self._kind = feed, kind
-        self._follows: set[tuple[str, str | None]] = set()
-
-    def wants(self, scope: Scope) -> bool:
-        """Whether a push of *scope* is for this client."""
-        follows = self._follows
-        if (scope.table, scope.symbol) not in follows and (scope.table, None) not in follows:
-            return False
-        return scope.account is None or (
-            self.account is not None and self.account.number == scope.account
-        )
-
-    def receive(self, message: Any) -> list[Message]:
-        """The answers to one decoded frame."""
-        if not isinstance(message, Mapping):
-            return [_error("60012", "Illegal request")]
-        op, args = message.get("op"), message.get("args")
-        if op in OPS:
-            return [self._act(message, str(op), args)]
-        if not isinstance(args, list) or not all(isinstance(arg, Mapping) for arg in args):
-            return [_error("60012", f"Illegal request: {op}")]
-        if op == "login":
-            return [self._log_in(args[0] if args else {})]
-        if op == "subscribe":
-            return [answer for arg in args for answer in self._subscribe(arg)]
-        if op == "unsubscribe":
-            return [self._unsubscribe(arg) for arg in args]
-        return [_error("60012", f"Illegal request: {op}")]
-
-    def _log_in(self, arg: Mapping[str, Any]) -> Message:
-        rest = self._feed.rest
-        key, passphrase, timestamp, signed = (
-            str(arg.get(name) or "") for name in ("apiKey", "passphrase", "timestamp", "sign")
-        )
-        try:
-            if abs(float(timestamp or 0) - rest.engine.now()) > 30:
-                return _error("60006", "Timestamp request expired")
-            self.account = rest.check(key, passphrase, signed, timestamp, "GET", LOGIN)
-        except OkxError as error:
-            self.ending = "login refused"
-            codes = {"50111": "60005", "50113": "60007", "50105": "60024"}
-            return _error(codes.get(error.code, "60009"), error.message)
-        except ValueError:
-            return _error("60004", "Invalid timestamp")
-        return {"event": "login", "code": "0", "msg": "", "connId": "a4d3ae55"}
-
-    def _subscribe(self, arg: Mapping[str, Any]) -> Iterable[Message]:
-        channel, inst_id = str(arg.get("channel")), arg.get("instId")
-        known = PUBLIC if self._kind == "public" else PRIVATE
-        if channel not in known:
-            return [_error("60018", f"Wrong URL or channel:{channel} doesn't exist.")]
-        if channel in PRIVATE and self.account is None:
-            return [_error("60011", "Please log in")]
-        swap = self._feed.rest.swaps.get(str(inst_id)) if inst_id else None
-        if inst_id and swap is None:
-            return [_error("60018", f"Wrong URL or instId:{inst_id} doesn't exist.")]
-        self._follows.add((channel, str(inst_id) if inst_id else None))
-        self._feed.asked.add(channel)
-        answers: list[Message] = [
-            {"event": "subscribe", "arg": dict(arg), "connId": "a4d3ae55"},
-        ]
-        data = self._feed.image(channel, swap, self.account)
-        if data:
-            image: Message = {"arg": dict(arg), "data": data}
-            if channel == "books":
-                image["action"] = "snapshot"
-            answers.append(image)
-        return answers
-
-    def _unsubscribe(self, arg: Mapping[str, Any]) -> Message:
-        inst_id = arg.get("instId")
-        self._follows.discard((str(arg.get("channel")), str(inst_id) if inst_id else None))
-        return {"event": "unsubscribe", "arg": dict(arg), "connId": "a4d3ae55"}
-
-    def _act(self, message: Mapping[str, Any], op: str, args: Any) -> Message:
-        deed, is_batch = OPS[op]
-        frame: Message = {"id": str(message.get("id") or ""), "op": op}
-        try:
-            if self.account is None:
-                raise OkxError("60011", "Please log in")
-            if not isinstance(args, list) or (len(args) != 1 and not is_batch):
-                raise OkxError("60012", "Illegal request")
-            if any(isinstance(a, Mapping) and a.get("instIdCode") is None for a in args):
-                raise OkxError("51000", "Parameter instIdCode can not be empty")
-            data, code = self._feed.rest.act(self.account, deed, args, message.get("expTime"))
-        except OkxError as error:
-            return frame | {"code": error.code, "msg": error.message, "data": []}
-        now = str(round(self._feed.rest.engine.now() * 1_000_000))
-        return frame | {"code": code, "msg": "", "data": data, "inTime": now, "outTime": now}
-
-
-def _error(code: str, text: str) -> Message:
-    return {"event": "error", "code": code, "msg": text, "connId": "a4d3ae55"}
