@@ -22,6 +22,7 @@ DATA: dict[str, list[Row]] = {
     "/market/ticker": [{"last": "60000"}],
     "/public/mark-price": [{"markPx": "60000.1"}],
     "/trade/orders-pending": [],
+    "/trade/fills": [],
     "/account/positions": [],
     "/account/balance": [{"details": [{"ccy": "BTC", "cashBal": "1", "eq": "1"}]}],
 }

@@ -185,6 +185,7 @@ class OkxConnector:
                 "orders": self._reads.open_orders(),
                 "positions": self._reads.positions(),
                 "details": self._reads.details(),
+                "fills": self._reads.fills(self._tables.knows_any),
             }
         return self._tables.images(book=self._reads.touch(), mark=self._reads.mark(), **account)
 

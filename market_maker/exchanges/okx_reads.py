@@ -71,8 +71,16 @@ class OkxReads:
         found = _data(answer)
         return found[0] if found else None
 
-    def fills(self) -> list[Row]:
-        return self._read("/trade/fills", self._of_type)
+    def fills(self, is_enough: Callable[[list[Row]], bool] = bool) -> list[Row]:
+        """The newest fills first, page by page until *is_enough* (of a page) or the first one."""
+        query: Row = {**self._of_type, "limit": str(_PAGE)}
+        found: list[Row] = []
+        while True:
+            page = self._read("/trade/fills", query)
+            found += page
+            if len(page) < _PAGE or is_enough(page):
+                return found
+            query["after"] = page[-1]["billId"]
 
     def trades(self, count: int) -> list[Row]:
         return self._read("/market/trades", {"instId": self.inst_id, "limit": str(count)})

@@ -41,7 +41,9 @@ class OkxTables:
         self._decode_id = decode_id
         self._account = account
         self._spot_inventory = spot_inventory
-        self._paid: OrderedDict[str, Decimal] = OrderedDict()  # ordId -> fees so far
+        # ordId -> what was filled by then, and the fees so far
+        self._paid: OrderedDict[str, tuple[Decimal, Decimal]] = OrderedDict()
+        self._told: OrderedDict[str, None] | None = None  # execIDs; None before the first image
         self._orders: OrderedDict[str, None] = OrderedDict()  # order ids that have a row
         self._book: dict[tuple[str, str], Row] = {}  # (side, price as written) -> row
         self._book_seq = -1
@@ -75,10 +77,17 @@ class OkxTables:
         orders: Iterable[Mapping[str, Any]] = (),
         positions: Iterable[Mapping[str, Any]] = (),
         details: Iterable[Mapping[str, Any]] = (),
+        fills: Iterable[Mapping[str, Any]] = (),
     ) -> list[Table]:
-        """An image of every table, which a stream begins with."""
-        details = list(details)
+        """An image of every table, which a stream begins with.
+
+        Of *fills*, the newest first, those that the stream did not tell come after it; the
+        first image tells none, for they were before our time.
+        """
+        details, orders = list(details), list(orders)
         resting = [self.order_row(raw) for raw in orders]
+        for raw in orders:
+            self._note_fee(raw)
         self._orders = OrderedDict.fromkeys(row["orderID"] for row in resting)
         self._book, self._book_seq = {}, -1
         return [
@@ -89,7 +98,32 @@ class OkxTables:
             self._table("execution", "partial", []),
             self._table("position", "partial", [self.position_row(positions, details)]),
             self._table("margin", "partial", [self.margin_row(details)]),
+            *self._missed(fills),
         ]
+
+    def knows_any(self, fills: Iterable[Mapping[str, Any]]) -> bool:
+        """Whether one of *fills* was told already: then nothing older was missed."""
+        rows = map(self.fill_row, fills)
+        return self._told is None or any(r["execID"] in self._told for r in rows if r)
+
+    def _missed(self, fills: Iterable[Mapping[str, Any]]) -> list[Table]:
+        is_first, found = self._told is None, []
+        self._told = OrderedDict() if self._told is None else self._told
+        for raw in reversed(list(fills)):
+            row = self.fill_row(raw)
+            if row is not None and self._is_new(row) and not is_first:
+                found.append(self._table("execution", "insert", [row]))
+        return found
+
+    def _is_new(self, fill: Row) -> bool:
+        if self._told is None:
+            self._told = OrderedDict()
+        if fill["execID"] in self._told:
+            return False
+        self._told[fill["execID"]] = None
+        if len(self._told) > _REMEMBERED:
+            self._told.popitem(last=False)
+        return True
 
     def instrument_image(self, book: Mapping[str, Any], mark: Mapping[str, Any]) -> Row:
         """The instrument row; where a price is missing, the nearest in kind stands for it."""
@@ -165,7 +199,7 @@ class OkxTables:
             if raw.get("amendResult") in ("0", "-1"):
                 row["execType"] = "Replaced" if raw["amendResult"] == "0" else "AmendReject"
             fill = rows.execution_row(raw, self.market, row["clOrdID"], self._fee(raw))
-            if fill is not None:
+            if fill is not None and self._is_new(fill):
                 tables.append(self._table("execution", "insert", [fill]))
             is_known = row["orderID"] in self._orders
             tables.append(self._table("order", "update" if is_known else "insert", [row]))
@@ -176,12 +210,18 @@ class OkxTables:
 
     def _fee(self, raw: Mapping[str, Any]) -> Decimal:
         """What this fill paid: its own figure, or what the sum has grown by."""
-        order_id, total = str(raw.get("ordId")), decimal(raw.get("fee"))
-        before = self._paid.pop(order_id, Decimal(0))
-        self._paid[order_id] = total
+        _, before = self._paid.get(str(raw.get("ordId")), (0, Decimal(0)))
+        self._note_fee(raw)
+        return decimal(raw["fillFee"]) if raw.get("fillFee") else decimal(raw.get("fee")) - before
+
+    def _note_fee(self, raw: Mapping[str, Any]) -> None:
+        order_id, filled = str(raw.get("ordId")), decimal(raw.get("accFillSz"))
+        known, _ = self._paid.get(order_id, (Decimal(0), None))
+        if filled >= known:  # a row that was held back may be older than the image
+            self._paid[order_id] = (filled, decimal(raw.get("fee")))
+            self._paid.move_to_end(order_id)
         if len(self._paid) > _REMEMBERED:
             self._paid.popitem(last=False)
-        return decimal(raw["fillFee"]) if raw.get("fillFee") else total - before
 
     def _account_changed(self, message: Table) -> list[Table]:
         details = [row for raw in message["data"] for row in raw.get("details") or ()]

@@ -9,7 +9,7 @@ from market_maker.exchanges.base import Status
 from market_maker.exchanges.okx_frames import OrderFrames
 from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, Connected, Disconnected, Message, Ready
-from tests.okx_doubles import TOUCH, Desk, Socket, item, order, told
+from tests.okx_doubles import DATA, TOUCH, Desk, Socket, item, order, told
 
 # -- order frames ----------------------------------------------------------------------------------
 
@@ -185,3 +185,74 @@ def test_images_that_cannot_be_read_are_asked_for_again_by_connecting_anew() -> 
         for socket in (desk.public, desk.private):
             step(socket)
     assert desk.tables == IMAGES
+
+
+# -- fills that the stream did not tell ------------------------------------------------------------
+
+
+def fill(number: int, order_id: str = "7") -> Row:
+    """As /trade/fills has it."""
+    return {
+        "instId": "BTC-USD-SWAP", "ordId": order_id, "tradeId": str(number), "side": "buy",
+        "fillPx": "60000", "fillSz": "1", "fee": "-0.00000033", "feeCcy": "BTC", "execType": "M",
+        "fillTime": str(1_600_000_000_000 + number), "billId": str(number), "clOrdId": "x",
+    }  # fmt: skip
+
+
+def push_of(number: int, filled: int) -> Row:
+    """As the orders channel has it: the fee is the sum so far."""
+    fee = f"{-0.00000033 * filled:.8f}"
+    return {
+        **fill(number), "state": "partially_filled", "sz": "9", "accFillSz": str(filled),
+        "ordType": "post_only", "px": "60000", "fee": fee, "uTime": str(1_600_000_000_000 + number),
+    }  # fmt: skip
+
+
+def told_fills(desk: Desk) -> list[tuple[str, int]]:
+    rows = [e.data for e in desk.events if isinstance(e, Message) and "table" in e.data]
+    found = [r["data"][0] for r in rows if (r["table"], r["action"]) == ("execution", "insert")]
+    return [(row["trdMatchID"], row["execComm"]) for row in found]
+
+
+def test_fills_during_a_loss_are_told_once_with_their_own_fee(monkeypatch: Any) -> None:
+    desk = Desk()
+    monkeypatch.setitem(DATA, "/trade/fills", [fill(1)])  # before our time
+    desk.up()
+    desk.private.push("orders", push_of(2, 1))
+    desk.private.down()
+    desk.public.down()
+    monkeypatch.setitem(DATA, "/trade/fills", [fill(n) for n in (4, 3, 2, 1)])
+    resting = {**push_of(4, 3), "state": "partially_filled"}
+    monkeypatch.setitem(DATA, "/trade/orders-pending", [resting])
+    desk.public.up()
+    desk.private.up()
+    desk.private.push("orders", push_of(4, 3))  # the stream tells the last one again
+    desk.private.push("orders", push_of(5, 4))
+    assert told_fills(desk) == [("2", 33), ("3", 33), ("4", 33), ("5", 33)]
+
+
+def test_the_first_fill_of_all_may_be_one_that_was_missed(monkeypatch: Any) -> None:
+    desk = Desk().up()
+    monkeypatch.setitem(DATA, "/trade/fills", [fill(1)])
+    for step in (Socket.down, Socket.up):
+        step(desk.public)
+        step(desk.private)
+    assert told_fills(desk) == [("1", 33)]
+
+
+def test_many_missed_fills_are_read_page_by_page_until_a_known_one() -> None:
+    desk = Desk().up()
+    answers = desk.wire.script
+    desk.private.push("orders", push_of(1, 1))
+
+    def pages(request: Any) -> Answer | None:
+        if not request.path.endswith("/trade/fills"):
+            return answers(request)
+        first = int((request.query or {}).get("after", 251)) - 1
+        return told(*[fill(n) for n in range(first, max(0, first - 100), -1)])
+
+    desk.wire.script = pages
+    for step in (Socket.down, Socket.up):
+        step(desk.public)
+        step(desk.private)
+    assert [number for number, _ in told_fills(desk)] == [str(n) for n in range(1, 251)]

@@ -322,6 +322,9 @@ class OkxRest:
             for event in reversed(self.engine.executions(account.number))
             if event.fill and event.exec_type == "Trade" and event.order.symbol in wanted
         ]
+        if params.get("after"):
+            bills = [row["billId"] for row in fills]
+            fills = fills[bills.index(params["after"]) + 1 :] if params["after"] in bills else []
         return fills[: int(params.get("limit") or _PAGE)]
 
 
