@@ -9,8 +9,8 @@ from market_maker.exchanges.binance import BinanceConnector, public_topics
 from market_maker.exchanges.binance_calls import FrameCalls, Limits, RestCalls
 from market_maker.exchanges.binance_reads import ServerTime
 from market_maker.settings import Settings
+from market_maker.simulator.binance_twin import BinanceTwin
 from market_maker.simulator.dialects.binance_rows import BTCUSDT
-from market_maker.simulator.dialects.binance_twin import BinanceTwin
 from market_maker.simulator.exchange import MarketSource
 from tests.world import World
 
@@ -39,7 +39,14 @@ class BinanceWorld(World):
         self, settings: Settings, profile: str, wrap: Callable[[Any], Any] | None
     ) -> Connector:
         symbol = settings.SYMBOL
-        self.twin = BinanceTwin(self.engine, self.account, public_topics(symbol))
+        self.twin = BinanceTwin(
+            self.engine,
+            self.account,
+            public_topics(symbol),
+            faults=self.faults,
+            clock=self.clock,
+            timeout_s=settings.TIMEOUT,
+        )
         time, limits = ServerTime(self.clock), Limits()
         signer = BinanceSigner(self.account.key, self.account.secret, time.now)
         frames = FrameCalls(self.send, signer, limits, self.clock, settings.TIMEOUT)
@@ -63,7 +70,9 @@ class BinanceWorld(World):
         if not lost or stream._sink is None:
             stream.send(frame)
         elif lost != "request":
+            stream._session._say, say = (lambda _: None), stream._session._say  # type: ignore[attr-defined]
             stream._session.receive(frame)
+            stream._session._say = say  # type: ignore[attr-defined]
         if lost == "cut":
             stream.reconnect()
 

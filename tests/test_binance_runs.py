@@ -237,7 +237,7 @@ def test_fills_that_nobody_heard_of_are_read_when_the_socket_is_back() -> None:
     assert isinstance(bot, Bookkeeper)
     world.run(bot, 2)
     stream = world.twin.streams["private"]
-    stream._session._subscriptions.clear()  # it hears nothing any more
+    stream._session._account_no = None  # it hears nothing any more
     market.show(59_000.0, 59_000.5)
     stream.reconnect()
     world.run(bot, 2)

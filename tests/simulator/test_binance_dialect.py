@@ -8,10 +8,12 @@ import pytest
 
 from market_maker.auth.binance import BinanceSigner
 from market_maker.clock import ManualClock
-from market_maker.model.wire import Answer
-from market_maker.simulator.dialects.binance import BinanceApi, signature
+from market_maker.model.wire import Answer, Request
+from market_maker.simulator.dialects.binance import refused, signature
+from market_maker.simulator.dialects.binance_desk import BinanceError
+from market_maker.simulator.dialects.binance_dialect import BinanceDialect
 from market_maker.simulator.dialects.binance_rows import BTCUSDT
-from market_maker.simulator.dialects.binance_stream import ApiSession, BinanceFeed, PublicSession
+from market_maker.simulator.dialects.binance_session import ApiSession, PublicSession
 from market_maker.simulator.exchange import Engine
 
 
@@ -22,13 +24,19 @@ class Venue:
         self.clock = ManualClock(1_700_000_000.0)
         self.engine = Engine(self.clock, [BTCUSDT], seed=1)
         self.account = self.engine.open_account()
-        self.api = BinanceApi(self.engine)
-        self.feed = BinanceFeed(self.api)
+        self.dialect = BinanceDialect(self.engine)
         self.signer = BinanceSigner(self.account.key, self.account.secret, self.clock.now)
 
     def ask(self, verb: str, path: str, **params: str) -> Answer:
         query = urlencode(self.signer.query(params))
-        return self.api.rest(verb, path, query, "", self.account.key)
+        return self.call(verb, path, query, "", self.account.key)
+
+    def call(self, verb: str, path: str, query: str, body: str, key: str) -> Answer:
+        try:
+            read = self.dialect.api.read(verb, f"/api/v3{path}", query, body, key)
+        except BinanceError as error:
+            return refused(error)
+        return self.dialect.handle(Request(verb, f"/api/v3{path}", read.params), read.account)
 
     def order(self, **params: str) -> Answer:
         base = {
@@ -49,12 +57,10 @@ def test_what_is_signed_is_what_is_sent_in_its_order_body_included() -> None:
     query, body = "symbol=BTCUSDT&side=BUY&type=LIMIT", "timeInForce=GTC&quantity=1&price=100"
     query += f"&recvWindow=5000&timestamp={stamp}"
     signed = signature(venue.account.secret, query + body)
-    answer = venue.api.rest(
-        "POST", "/order", query, f"{body}&signature={signed}", venue.account.key
-    )
+    answer = venue.call("POST", "/order", query, f"{body}&signature={signed}", venue.account.key)
     assert (answer.status, answer.body["status"]) == (200, "NEW")
     wrong = f"{body}&signature={signed[:-1]}x"
-    assert code(venue.api.rest("POST", "/order", query, wrong, venue.account.key)) == (400, -1022)
+    assert code(venue.call("POST", "/order", query, wrong, venue.account.key)) == (400, -1022)
 
 
 @pytest.mark.parametrize(
@@ -74,17 +80,17 @@ def test_a_request_must_be_in_time(behind_ms: int, window: str, expected: int) -
     stamp = int(venue.clock.now() * 1000) - behind_ms
     query = f"recvWindow={window}&timestamp={stamp}"
     query += f"&signature={signature(venue.account.secret, query)}"
-    answer = venue.api.rest("GET", "/account", query, "", venue.account.key)
+    answer = venue.call("GET", "/account", query, "", venue.account.key)
     assert (answer.status if answer.status == 200 else answer.body["code"]) == expected
 
 
 def test_keys_that_are_missing_unknown_or_disabled_are_refused() -> None:
     venue = Venue()
     query = urlencode(venue.signer.query({}))
-    assert code(venue.api.rest("GET", "/account", query, "", "")) == (401, -2014)
-    assert code(venue.api.rest("GET", "/account", query, "", "nobody")) == (401, -2015)
+    assert code(venue.call("GET", "/account", query, "", "")) == (401, -2014)
+    assert code(venue.call("GET", "/account", query, "", "nobody")) == (401, -2015)
     venue.engine.disable_key(venue.account.key)
-    assert code(venue.api.rest("GET", "/account", query, "", venue.account.key)) == (401, -2015)
+    assert code(venue.call("GET", "/account", query, "", venue.account.key)) == (401, -2015)
 
 
 @pytest.mark.parametrize(
@@ -202,14 +208,13 @@ def test_orders_are_counted_in_ten_seconds() -> None:
 
 def test_the_websocket_api_answers_by_id_and_tells_of_the_account_when_subscribed() -> None:
     venue = Venue()
-    session = ApiSession(venue.feed)
+    session, answers = ApiSession(venue.dialect), []
+    session.begin([], answers.append)
     heard: list[Any] = []
 
     def listen(event: Any) -> None:
         heard.extend(
-            session.frame(scope, message)
-            for scope, message in venue.feed.render(event)
-            if session.wants(scope)
+            message for scope, message in venue.dialect.render(event) if session.wants(scope)
         )
 
     venue.engine.listeners.append(listen)
@@ -220,9 +225,8 @@ def test_the_websocket_api_answers_by_id_and_tells_of_the_account_when_subscribe
     assert told["result"] == {"subscriptionId": 0}
     order = {"symbol": "BTCUSDT", "side": "SELL", "type": "LIMIT_MAKER", "quantity": "0.01",
              "price": "61000", "newClientOrderId": "mine"}  # fmt: skip
-    (told,) = session.receive(
-        {"id": 7, "method": "order.place", "params": venue.signer.frame(order)}
-    )
+    session.receive({"id": 7, "method": "order.place", "params": venue.signer.frame(order)})
+    (told,) = answers
     assert (told["id"], told["status"]) == (7, 200)
     assert [row["rateLimitType"] for row in told["rateLimits"]] == ["REQUEST_WEIGHT", "ORDERS"]
     report, position = heard
@@ -238,7 +242,7 @@ def test_the_websocket_api_answers_by_id_and_tells_of_the_account_when_subscribe
 
 def test_a_frame_that_is_wrong_is_answered_with_its_id() -> None:
     venue = Venue()
-    session = ApiSession(venue.feed)
+    session = ApiSession(venue.dialect)
     (told,) = session.receive({"id": "x", "method": "order.fly", "params": {}})
     assert (told["id"], told["status"], told["error"]["code"]) == ("x", 400, -1020)
     params = {**venue.signer.frame({"symbol": "BTCUSDT"}), "signature": "00"}
@@ -250,16 +254,17 @@ def test_a_frame_that_is_wrong_is_answered_with_its_id() -> None:
 
 def test_public_streams_wrap_frames_in_their_names_where_combined() -> None:
     venue = Venue()
-    combined = PublicSession(venue.feed, ["btcusdt@bookTicker"])
-    raw = PublicSession(venue.feed, [], is_combined=False)
+    combined = PublicSession(venue.dialect, ["btcusdt@bookTicker"])
+    assert combined.begin([], lambda _: None) == []
+    raw = PublicSession(venue.dialect, [], is_combined=False)
     assert raw.receive({"method": "SUBSCRIBE", "params": ["btcusdt@trade"], "id": 3}) == [
         {"result": None, "id": 3}
     ]
     heard: list[Any] = []
 
     def listen(event: Any) -> None:
-        for scope, message in venue.feed.render(event):
-            heard.extend(s.frame(scope, message) for s in (combined, raw) if s.wants(scope))
+        for scope, message in venue.dialect.render(event):
+            heard.extend(message for s in (combined, raw) if s.wants(scope))
 
     venue.engine.listeners.append(listen)
     venue.order(side="SELL")

@@ -7,10 +7,10 @@ weights and errors are Binance's.
 import hmac
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from market_maker.model.rows import Row
-from market_maker.model.wire import Answer
+from market_maker.model.wire import Answer, Request
 from market_maker.simulator.dialects.binance_desk import BinanceError, OrderDesk, missing
 from market_maker.simulator.dialects.binance_limits import RATE_LIMITS, Counts, Weights
 from market_maker.simulator.dialects.binance_rows import CURRENCIES, Pair, balance_rows, ms
@@ -33,6 +33,13 @@ class Route(NamedTuple):
     is_signed: bool = True
     orders: int = 0
     right: str = ""
+
+
+class Read(NamedTuple):
+    """The parameters of a call, and whose key signed it."""
+
+    params: dict[str, str]
+    account: Account | None
 
 
 ROUTES = {
@@ -93,38 +100,39 @@ class BinanceApi:
         }
         self._public, self._private = public, private
 
-    # -- the two ways in -----------------------------------------------------------------------
+    # -- who asks what -------------------------------------------------------------------------
 
-    def rest(
-        self, verb: str, path: str, query: str, body: str, key: str, address: str = ""
-    ) -> Answer:
-        """Answer one REST call below /api/v3; *query* and *body* are as they were sent."""
-        name, headers = NAMES.get((verb.upper(), path)), {}
+    def read(self, verb: str, path: str, query: str, body: str, key: str) -> Read:
+        """A REST call; *query* and *body* are as they were sent. Raises BinanceError."""
+        route = _route(verb, path)
+        pairs = parse_qsl(f"{query}&{body}" if body else query, keep_blank_values=True)
+        params, account = dict(pairs), None
+        if route.is_signed:
+            payload = _unsigned(query) + _unsigned(body)
+            account = self.identify(key, params.get("signature", ""), payload, params)
+        params.pop("signature", None)
+        return Read(params, account)
+
+    def handle(self, request: Request, account: Account | None) -> Answer:
+        """Answer one call of *account*; a signature that is still in it is verified."""
+        params = dict(request.query or {})
+        headers: dict[str, str] = {}
         try:
+            name = NAMES.get((request.verb.upper(), request.path.removeprefix(API)))
             if name is None:
-                raise BinanceError(-1000, f"Path {path}, Method {verb} is invalid", 404)
-            params = dict(parse_qsl(f"{query}&{body}" if body else query, keep_blank_values=True))
-            account = None
-            if ROUTES[name].is_signed:
-                payload = _unsigned(query) + _unsigned(body)
-                account = self.identify(key, str(params.get("signature") or ""), payload, params)
-            counts = self._charge(name, account, address)
-            headers = counts.headers()
-            return Answer(200, self.answer(name, account, params), headers)
+                raise _no_path(request.verb, request.path)
+            route = ROUTES[name]
+            signed = params.pop("signature", None)
+            if signed is not None and account is not None:
+                self.identify(account.key, str(signed), urlencode(params), params)
+            who = account if route.is_signed else None
+            if route.is_signed and who is None:
+                raise BinanceError(-2014, "API-key format invalid.", 401)
+            headers = self._charge(route, who).headers()
+            return Answer(200, self.answer(name, who, params), headers)
         except BinanceError as error:
-            wait = _wait_s(error)
-            if wait is not None:
-                headers = {**headers, "retry-after": str(wait)}
-            body_row = {n: v for n, v in error.body.items() if wait is None or n != "data"}
-            return Answer(error.status, body_row, headers)
-
-    def frame(self, name: str, params: Params, address: str = "") -> tuple[Any, Counts]:
-        """The result of one request over the WebSocket API, and what it used of the limits."""
-        if name not in ROUTES:
-            raise BinanceError(-1020, "This operation is not supported.")
-        account = self.identify_frame(params) if ROUTES[name].is_signed else None
-        counts = self._charge(name, account, address)
-        return self.answer(name, account, params), counts
+            told = refused(error)
+            return told._replace(headers={**headers, **told.headers})
 
     def identify_frame(self, params: Params) -> Account:
         """Whose key signed the parameters of a frame."""
@@ -164,10 +172,10 @@ class BinanceApi:
         if now - stamp > window:
             raise BinanceError(-1021, "Timestamp for this request is outside of the recvWindow.")
 
-    def _charge(self, name: str, account: Account | None, address: str) -> Counts:
-        route = ROUTES[name]
+    def _charge(self, route: Route, account: Account | None) -> Counts:
         number = account.number if account else None
-        return self.weights.charge(address, route.weight, number, route.orders, self.engine.now())
+        client = f"account {number}" if number else "public"
+        return self.weights.charge(client, route.weight, number, route.orders, self.engine.now())
 
     def answer(self, name: str, account: Account | None, params: Params) -> Any:
         """The result of a request of *account*."""
@@ -300,9 +308,21 @@ def _unsigned(text: str) -> str:
     return "&".join(pair for pair in text.split("&") if not pair.startswith("signature="))
 
 
-def _wait_s(error: BinanceError) -> int | None:
-    """How long a refusal asks to wait, in whole seconds."""
+def refused(error: BinanceError) -> Answer:
+    """An error as an answer; one that asks to wait says how long."""
     if not error.data or "retryAfter" not in error.data:
-        return None
+        return Answer(error.status, error.body, {})
     wait_ms: int = error.data["retryAfter"] - error.data["serverTime"]
-    return max(1, -(-wait_ms // 1000))
+    headers = {"retry-after": str(max(1, -(-wait_ms // 1000)))}
+    return Answer(error.status, error.body, headers)
+
+
+def _route(verb: str, path: str) -> Route:
+    name = NAMES.get((verb.upper(), path.removeprefix(API)))
+    if name is None or not path.startswith(f"{API}/"):
+        raise _no_path(verb, path)
+    return ROUTES[name]
+
+
+def _no_path(verb: str, path: str) -> BinanceError:
+    return BinanceError(-1000, f"Path {path}, Method {verb} is invalid", 404)

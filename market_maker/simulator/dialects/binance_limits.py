@@ -1,6 +1,7 @@
-"""Binance's limits: request weight a minute for each address, orders in ten seconds for each
+"""Binance's limits: request weight a minute for each client, orders in ten seconds for each
 account; who goes on after a 429 is banned with a 418 for a while."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from market_maker.model.rows import Row
@@ -32,10 +33,11 @@ class Counts(NamedTuple):
             told["x-mbx-order-count-10s"] = str(self.orders)
         return told
 
-    def rows(self) -> list[Row]:
-        """The same as the WebSocket API tells it."""
-        told = [{**RATE_LIMITS[0], "count": self.weight}]
-        return told if self.orders is None else [*told, {**RATE_LIMITS[1], "count": self.orders}]
+
+def rows_of(headers: Mapping[str, str]) -> list[Row]:
+    """The same as the WebSocket API tells it."""
+    told = [(RATE_LIMITS[0], "x-mbx-used-weight-1m"), (RATE_LIMITS[1], "x-mbx-order-count-10s")]
+    return [{**row, "count": int(headers[name])} for row, name in told if name in headers]
 
 
 class Weights:
@@ -43,38 +45,38 @@ class Weights:
 
     def __init__(self, is_on: bool = True) -> None:
         self.is_on = is_on
-        self._weight: dict[str, tuple[float, int]] = {}  # address -> window, used
+        self._weight: dict[str, tuple[float, int]] = {}  # client -> window, used
         self._orders: dict[int, tuple[float, int]] = {}  # account -> window, placed
-        self._over: dict[str, int] = {}  # address -> requests since its first 429
+        self._over: dict[str, int] = {}  # client -> requests since its first 429
         self._banned: dict[str, float] = {}
 
     def charge(
-        self, address: str, weight: int, account_no: int | None, orders: int, now_s: float
+        self, client: str, weight: int, account_no: int | None, orders: int, now_s: float
     ) -> Counts:
         """Count a request; raises BinanceError where there are too many."""
-        used = _add(self._weight, address, weight, now_s, _MINUTE_S)
+        used = _add(self._weight, client, weight, now_s, _MINUTE_S)
         placed = None
         if account_no is not None and orders:
             placed = _add(self._orders, account_no, orders, now_s, _TEN_S)
         if self.is_on:
-            self._check(address, used, now_s)
+            self._check(client, used, now_s)
             if placed is not None and placed > ORDERS:
                 text = f"Too many new orders; current limit is {ORDERS} orders per 10 SECOND."
                 raise _turned_away(-1015, text, 429, _TEN_S - now_s % _TEN_S, now_s)
         return Counts(used, placed)
 
-    def _check(self, address: str, used: int, now_s: float) -> None:
-        banned_s = self._banned.get(address, 0.0)
+    def _check(self, client: str, used: int, now_s: float) -> None:
+        banned_s = self._banned.get(client, 0.0)
         text = f"Way too much request weight used; current limit is {WEIGHT} per 1 MINUTE."
         if now_s < banned_s:
             text = f"Way too much request weight used; IP banned until {round(banned_s * 1000)}."
             raise _turned_away(-1003, text, 418, banned_s - now_s, now_s)
         if used <= WEIGHT:
-            self._over.pop(address, None)
+            self._over.pop(client, None)
             return
-        self._over[address] = self._over.get(address, 0) + 1
-        if self._over[address] > _PATIENCE:
-            self._banned[address] = now_s + _BAN_S
+        self._over[client] = self._over.get(client, 0) + 1
+        if self._over[client] > _PATIENCE:
+            self._banned[client] = now_s + _BAN_S
         raise _turned_away(-1003, text, 429, _MINUTE_S - now_s % _MINUTE_S, now_s)
 
 
