@@ -158,7 +158,7 @@ def _open(
     if settings.EXCHANGE.startswith("okx"):
         return _open_okx(settings, symbol, clock, rng, dry_run)
     if settings.EXCHANGE.startswith("binance"):
-        return _open_binance(settings, symbol, clock, rng)
+        return _open_binance(settings, symbol, clock, rng, dry_run)
     on_stop = before_exec = _nothing
     if is_play_money(settings):
         child = SimulatorChild.adopt(os.environ) or SimulatorChild.start(
@@ -205,7 +205,9 @@ def _open_okx(
     return _Opened(connector, all(key), _nothing)
 
 
-def _open_binance(settings: Any, symbol: str, clock: Clock, rng: random.Random) -> _Opened:
+def _open_binance(
+    settings: Any, symbol: str, clock: Clock, rng: random.Random, dry_run: bool
+) -> _Opened:
     key = BinanceKey(*(settings[name] or "" for name in KEYS[settings.EXCHANGE]))
     connector = dial_binance(
         settings.BASE_URL,
@@ -216,6 +218,7 @@ def _open_binance(settings: Any, symbol: str, clock: Clock, rng: random.Random) 
         prefix=settings.ORDERID_PREFIX,
         is_testnet=settings.EXCHANGE in DEMOS,
         ws_per_bot=settings.WS_PER_BOT,
+        will_trade=not dry_run,
         spot_inventory=settings.SPOT_BASE_INVENTORY,
         timeout_s=settings.TIMEOUT,
     )

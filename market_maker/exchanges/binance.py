@@ -31,7 +31,12 @@ from market_maker.exchanges.binance_tables import BinanceTables, Table
 from market_maker.exchanges.client_ids import ClientIds
 from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, Message, Stream
-from market_maker.utils.errors import NotSupported
+from market_maker.utils.errors import (
+    AuthenticationError,
+    NotSupported,
+    SettingsError,
+    StopTrading,
+)
 
 logger = logging.getLogger("root")
 
@@ -61,14 +66,14 @@ class BinanceConnector:
         account_key: str = "public",
         order_entry: str = "ws",
         spot_inventory: float = 0.0,
-        on_stop: Callable[[], None] = lambda: None,
+        will_trade: bool = True,
     ) -> None:
         self.symbol = symbol
         self.account_key = account_key
         self.on_answer: Callable[[Answer], None] = lambda _: None
         self._rest, self._frames, self._streams = rest, frames, streams
         self._is_framed = frames is not None and order_entry == "ws"
-        self._time, self._inventory, self._on_stop = time, spot_inventory, on_stop
+        self._time, self._inventory, self._will_trade = time, spot_inventory, will_trade
         self._has_account = account_key != "public"
         self._chains = Chains(ClientIds(prefix, _ID_MAX - SUFFIX), time.now)
         self._reads = BinanceReads(self._send, symbol, limits, time)
@@ -97,7 +102,7 @@ class BinanceConnector:
 
     @property
     def market(self) -> SpotMarket:
-        """The symbol, read at first use; raises ExchangeError for one that is not there."""
+        """The symbol, read at first use; raises SettingsError for one that is not there."""
         return self._tables.market
 
     @property
@@ -111,14 +116,27 @@ class BinanceConnector:
     # -- the stream ----------------------------------------------------------------------------
 
     def start(self, sink: Sink) -> None:
-        """Begin streaming; raises ExchangeError for a symbol that is not there."""
+        """Begin streaming; raises StopTrading for a symbol or an account that does not fit."""
         self._sink = sink
-        self._images_reads.measure_time()
-        tables = self._tables
+        try:
+            self._images_reads.measure_time()
+            tables = self._tables
+            if self._has_account:
+                self._check_account()
+        except ExchangeError as error:
+            raise StopTrading(f"No answer of the exchange: {error.message}") from None
         self._began_ms = int(self._time.now() * 1000)
         self._feed = BinanceFeed(self._streams, tables, self._images, self._frames)
         logger.info("Connecting to Binance spot for %s.", self.symbol)
         self._feed.start(sink)
+
+    def _check_account(self) -> None:
+        """The key must be good for trading, and should be for nothing else."""
+        account = self._images_reads.account()
+        if account.get("canTrade") is False and self._will_trade:
+            raise AuthenticationError("the key may not trade: its rights are read_only")
+        if self.market.state != "Open" and self._will_trade:
+            raise SettingsError([f"Binance has closed {self.symbol}"])
 
     def stop_stream(self) -> None:
         if self._feed is not None:
@@ -127,7 +145,6 @@ class BinanceConnector:
     def stop(self) -> None:
         self.stop_stream()
         self._rest.close()
-        self._on_stop()
 
     def reconnect(self) -> None:
         if self._feed is not None:

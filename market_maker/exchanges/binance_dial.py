@@ -52,6 +52,7 @@ def open_connector(
     prefix: str,
     is_testnet: bool = False,
     ws_per_bot: bool = True,
+    will_trade: bool = True,
     spot_inventory: float = 0.0,
     timeout_s: float = 7.0,
 ) -> BinanceConnector:
@@ -94,6 +95,7 @@ def open_connector(
         prefix=prefix,
         account_key=hashlib.sha256(key.key.encode()).hexdigest()[:8] if key.key else "public",
         spot_inventory=spot_inventory,
+        will_trade=will_trade,
     )
 
 

@@ -10,7 +10,7 @@ from market_maker.exchanges.binance_orders import NOT_FOUND, code_of, is_yes, re
 from market_maker.exchanges.binance_rows import SpotMarket
 from market_maker.model.rows import Row
 from market_maker.model.wire import Answer
-from market_maker.utils.errors import AuthenticationError
+from market_maker.utils.errors import AuthenticationError, SettingsError
 
 _INVALID_SYMBOL = -1121
 _MOST = "1000"
@@ -56,12 +56,12 @@ class BinanceReads:
     def market(self) -> SpotMarket:
         answer = self._ask("exchangeInfo", self._of)
         if code_of(answer) == _INVALID_SYMBOL:
-            raise ExchangeError(400, f"Binance spot has no {self.symbol}")
+            raise SettingsError([f"Binance spot has no {self.symbol}"])
         body = _body(answer)
         self._limits.read(body.get("rateLimits") or ())
         found = [raw for raw in body.get("symbols") or () if raw.get("symbol") == self.symbol]
         if not found:
-            raise ExchangeError(400, f"Binance spot has no {self.symbol}")
+            raise SettingsError([f"Binance spot has no {self.symbol}"])
         return SpotMarket.read(found[0])
 
     def open_orders(self) -> list[Row]:

@@ -12,7 +12,7 @@ from market_maker.simulator.keys import ORDER_PERMISSIONS, read_permissions
 from market_maker.simulator.listener import LOOPBACK
 from market_maker.simulator.market.presets import DEFAULT, PRESETS
 
-DIALECTS = ("bitmex", "okx")
+DIALECTS = ("bitmex", "okx", "binance")
 _EPILOG = """faults (--fault NAME or NAME:key=value,...; '--fault help' explains them):
   {names}
 """
@@ -39,7 +39,7 @@ def read_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The options in *argv*; leaves the program with one line where they are wrong."""
     parser = Parser(
         prog="marketmaker simulate",
-        description="Run the built-in exchange alone, in BitMEX's words or OKX's; play money.",
+        description="Run the built-in exchange alone, in the words of an exchange; play money.",
         epilog=_EPILOG.format(names=_wrapped(list(KINDS))),
         allow_abbrev=False,
         formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=79),

@@ -126,19 +126,30 @@ def _build(options: argparse.Namespace, file: StateFile | None) -> FaultyHub:
     return hub
 
 
-def _bitmex(options: argparse.Namespace, engine: Engine, faults: Faults) -> tuple[Tongue, Limits]:
+Dialected = tuple[Tongue, Limits | None]  # a language, and limits that are counted before it
+
+
+def _bitmex(options: argparse.Namespace, engine: Engine, faults: Faults) -> Dialected:
     limits = RateLimits(options.profile, size=options.rate_limit, bulk_cost=options.bulk_cost)
     return faulty_bitmex(engine, options.profile, faults), limits
 
 
-def _okx(_: argparse.Namespace, engine: Engine, faults: Faults) -> tuple[Tongue, Limits]:
+def _okx(_: argparse.Namespace, engine: Engine, faults: Faults) -> Dialected:
     from market_maker.simulator.okx_limits import OkxLimits
     from market_maker.simulator.okx_tongue import faulty_okx
 
     return faulty_okx(engine, faults), OkxLimits()
 
 
-_TONGUES = {"bitmex": _bitmex, "okx": _okx}  # by the name that --dialect gives
+def _binance(options: argparse.Namespace, engine: Engine, faults: Faults) -> Dialected:
+    from market_maker.simulator.binance_tongue import faulty_binance
+
+    tongue = faulty_binance(engine, faults)
+    tongue.dialect.api.weights.is_on = not options.no_rate_limit  # each request has its weight
+    return tongue, None
+
+
+_TONGUES = {"bitmex": _bitmex, "okx": _okx, "binance": _binance}  # by the name that --dialect gives
 
 
 def _record(engine: Engine, options: argparse.Namespace) -> "Recorder | None":
@@ -172,7 +183,12 @@ def _market(options: argparse.Namespace) -> tuple[MarketSource, Sequence[Instrum
         return recorded, [recorded.instrument]
     from market_maker.simulator.market.synthetic import SyntheticMarket
 
-    return SyntheticMarket(options.seed, PRESETS[options.market]), all_instruments(Clock().now())
+    market = SyntheticMarket(options.seed, PRESETS[options.market])
+    if options.dialect == "binance":
+        from market_maker.simulator.dialects.binance_rows import BTCUSDT
+
+        return market, [BTCUSDT]
+    return market, all_instruments(Clock().now())
 
 
 def _await_parent(ended: threading.Event) -> None:
