@@ -2,6 +2,7 @@
 
 import decimal
 import logging
+import random
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from market_maker.quoting.grid import GridRules, Quote, counter
 from market_maker.strategies.grid import Grid
 from market_maker.utils.errors import SettingsError, StopTrading
 from tests.doubles import StillMarket, Wire, refusal
+from tests.test_invariants import failing
 from tests.world import World
 
 D = decimal.Decimal
@@ -379,3 +381,21 @@ def test_every_fill_is_countered_exactly_once_whatever_ends_the_orders(
         levels.note_filled(level.cl_ord_id, level.cum + more)
         levels.note_filled(level.cl_ord_id, level.cum)  # old news
     check_conserved(levels.all(), seeded, filled)
+
+
+@pytest.mark.parametrize("seed", [11, 12, 13])
+def test_on_a_wire_that_fails_every_fill_is_still_answered_once(seed: int) -> None:
+    world, wire = World(seed=seed), Wire()
+    changes = {"GRID_SPACE": 4, "GRID_SEED": "lastTicker"}
+    bot = make(world, wrap=wire, **changes)
+    watch(world, bot)
+    seeded = {"Buy": D(0), "Sell": D(0)}
+    note_seeds(bot, seeded)
+    failing(random.Random(seed), 0.2)(wire)
+    world.run(bot, 60)
+    wire.script = lambda request: None
+    world.run(bot, 20)
+    check_levels(world, bot, seeded)
+    bot.shut_down()
+    assert bot.exit_code == 0
+    assert world.open_orders() == []
