@@ -164,10 +164,10 @@ def test_a_state_dir_that_cannot_be_written_is_one_line(exchange: Exchange, tmp_
     assert "Traceback" not in bot.text
 
 
-def test_a_wrong_key_ends_with_one_line_and_code_1(exchange: Exchange, tmp_path: Path) -> None:
+def test_a_wrong_key_ends_with_one_line_and_code_2(exchange: Exchange, tmp_path: Path) -> None:
     env = exchange.env(tmp_path) | {"BITMEX_API_SECRET": "x" * 48}
     with running(BOT, tmp_path, env) as bot:
-        assert bot.end() == 1, bot.text
+        assert bot.end() == 2, bot.text
     assert "refuses the key" in bot.text
     assert "Traceback" not in bot.text
 
