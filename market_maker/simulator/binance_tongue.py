@@ -34,12 +34,21 @@ _TIMES = frozenset(
 )
 
 
+class _Paths(tuple[str, ...]):
+    """Raw streams have a name or a number of the client's own behind their path."""
+
+    __slots__ = ()
+
+    def __contains__(self, path: object) -> bool:
+        return super().__contains__(path) or str(path).startswith(f"{RAW}/")
+
+
 class BinanceTongue:
     """Binance spot."""
 
     root = API
     stream = WS_API
-    sockets: tuple[str, ...] = (WS_API, COMBINED, RAW)
+    sockets: tuple[str, ...] = _Paths((WS_API, COMBINED, RAW))
 
     def __init__(self, dialect: BinanceDialect) -> None:
         self.dialect = dialect
@@ -68,7 +77,8 @@ class BinanceTongue:
         if call.path.startswith(WS_API):
             return ApiSession(self.dialect), []
         named = parse_qs(call.query_text).get("streams", [""])[0]
-        streams = [name for name in named.split("/") if name]
+        named = named or call.path.removeprefix(f"{RAW}/").removeprefix(COMBINED)
+        streams = [name for name in named.split("/") if "@" in name]
         return PublicSession(self.dialect, streams, call.path.startswith(COMBINED)), []
 
     def refusal(self, status: int, message: str, name: str = "") -> Answer:

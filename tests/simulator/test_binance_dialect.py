@@ -240,6 +240,15 @@ def test_the_websocket_api_answers_by_id_and_tells_of_the_account_when_subscribe
     assert (heard[0]["event"]["c"], heard[0]["event"]["C"]) == ("by", "mine")
 
 
+def test_a_yes_or_no_is_signed_as_json_writes_it() -> None:
+    venue = Venue()
+    stamp = int(venue.clock.now() * 1000)
+    params: dict[str, Any] = {"apiKey": venue.account.key, "returnRateLimits": False}
+    payload = f"apiKey={venue.account.key}&returnRateLimits=false&timestamp={stamp}"
+    params |= {"timestamp": stamp, "signature": signature(venue.account.secret, payload)}
+    assert venue.dialect.api.identify_frame(params) == venue.account
+
+
 def test_a_frame_that_is_wrong_is_answered_with_its_id() -> None:
     venue = Venue()
     session = ApiSession(venue.dialect)

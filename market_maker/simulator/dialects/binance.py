@@ -48,6 +48,7 @@ ROUTES = {
     "exchangeInfo": Route("GET", "/exchangeInfo", 20, is_signed=False),
     "depth": Route("GET", "/depth", 5, is_signed=False),
     "trades.recent": Route("GET", "/trades", 25, is_signed=False),
+    "trades.aggregate": Route("GET", "/aggTrades", 2, is_signed=False),
     "ticker.book": Route("GET", "/ticker/bookTicker", 2, is_signed=False),
     "ticker.price": Route("GET", "/ticker/price", 2, is_signed=False),
     "ticker.24hr": Route("GET", "/ticker/24hr", 2, is_signed=False),
@@ -83,6 +84,7 @@ class BinanceApi:
             "exchangeInfo": self._info,
             "depth": lambda p: self.depth(self.desk.pair(p), int(p.get("limit") or 100)),
             "trades.recent": self._trades,
+            "trades.aggregate": self._aggregates,
             "ticker.book": lambda p: self._each(p, self._touch),
             "ticker.price": lambda p: self._each(p, self._last),
             "ticker.24hr": lambda p: self._each(p, self._day),
@@ -138,7 +140,7 @@ class BinanceApi:
         """Whose key signed the parameters of a frame."""
         signed = str(params.get("signature") or "")
         rest = {name: value for name, value in params.items() if name != "signature"}
-        payload = "&".join(f"{name}={rest[name]}" for name in sorted(rest))
+        payload = "&".join(f"{name}={_word(rest[name])}" for name in sorted(rest))
         return self.identify(str(params.get("apiKey") or ""), signed, payload, params)
 
     def identify(self, key: str, signed: str, payload: str, params: Params) -> Account:
@@ -216,6 +218,16 @@ class BinanceApi:
         pair, limit = self.desk.pair(params), min(_MOST, int(params.get("limit") or 500))
         recent = list(self.engine.trades(pair.symbol))[-limit:]
         return [pair.public_trade(trade) for trade in recent]
+
+    def _aggregates(self, params: Params) -> list[Row]:
+        """Each print by itself: none of ours are put together."""
+        return [
+            {
+                "a": row["id"], "p": row["price"], "q": row["qty"], "f": row["id"], "l": row["id"],
+                "T": row["time"], "m": row["isBuyerMaker"], "M": True,
+            }
+            for row in self._trades(params)
+        ]  # fmt: skip
 
     def _each(self, params: Params, row: Callable[[Pair], Row]) -> Any:
         """One row for the symbol asked for, or a list of all."""
@@ -301,6 +313,11 @@ class BinanceApi:
         if params.get("fromId"):
             return [row for row in found if row["id"] >= int(params["fromId"])][:limit]
         return found[-limit:]
+
+
+def _word(value: Any) -> str:
+    """A value of a frame as it is signed."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _unsigned(text: str) -> str:
