@@ -15,6 +15,7 @@ import logging
 # "bitmex" is any server that speaks BitMEX's protocol, at BASE_URL.
 # "okx" is OKX, real money; "okx-demo" its demo environment, for a key made there.
 # "binance" is Binance spot, real money; "binance-testnet" its test network.
+# "hitbtc" is HitBTC spot, real money; "hitbtc-demo" its demo environment.
 EXCHANGE = "simulator"
 
 # Address of the exchange, such as "http://127.0.0.1:8000/api/v1/". None: the venue's own.
@@ -23,7 +24,8 @@ BASE_URL = None
 
 # Keys of accounts belong in .env, so that this file can be shown to others: BITMEX_API_KEY and
 # BITMEX_API_SECRET (which work here too, as below); OKX_API_KEY, OKX_API_SECRET and
-# OKX_API_PASSPHRASE; BINANCE_API_KEY and BINANCE_API_SECRET.
+# OKX_API_PASSPHRASE; BINANCE_API_KEY and BINANCE_API_SECRET; HITBTC_API_KEY and
+# HITBTC_API_SECRET.
 API_KEY = ""
 API_SECRET = ""
 
@@ -38,6 +40,10 @@ OKX_MARGIN_MODE = "cross"  # or "isolated"; the margin of swaps at OKX
 # Binance: True gives each bot a socket for orders of its own, False one to all bots of the account
 # that run in one process.
 WS_PER_BOT = True
+
+# HitBTC: True sends an order again under its own id when a lost connection comes back within
+# seconds; False forgets it once it is proven absent, and the next round quotes afresh.
+HITBTC_REPLAY = False
 
 # On spot the position is what the account holds of the base currency beyond this amount.
 SPOT_BASE_INVENTORY = 0

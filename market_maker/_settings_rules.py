@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-EXCHANGES = ("simulator", "bitmex", "okx", "okx-demo", "binance", "binance-testnet")
+EXCHANGES = (
+    "simulator", "bitmex", "okx", "okx-demo", "binance", "binance-testnet", "hitbtc", "hitbtc-demo",
+)  # fmt: skip
+_HITBTC_KEYS = ("HITBTC_API_KEY", "HITBTC_API_SECRET")
 _BINANCE_KEYS = ("BINANCE_API_KEY", "BINANCE_API_SECRET")
 _OKX_KEYS = ("OKX_API_KEY", "OKX_API_SECRET", "OKX_API_PASSPHRASE")
 KEYS = {  # what an account at each exchange is known by
@@ -17,6 +20,8 @@ KEYS = {  # what an account at each exchange is known by
     "okx-demo": _OKX_KEYS,
     "binance": _BINANCE_KEYS,
     "binance-testnet": _BINANCE_KEYS,
+    "hitbtc": _HITBTC_KEYS,
+    "hitbtc-demo": _HITBTC_KEYS,
 }
 SECRET_NAMES = (
     *dict.fromkeys(name for names in KEYS.values() for name in names),
@@ -130,6 +135,7 @@ RULES: dict[str, Rule] = {
     "LIVE": _YES_NO,
     "OKX_ORDER_ENTRY": _one_of("ws", "rest"),
     "OKX_MARGIN_MODE": _one_of("cross", "isolated"),
+    "HITBTC_REPLAY": _YES_NO,
     "WS_PER_BOT": _YES_NO,
     "SPOT_BASE_INVENTORY": Rule("an amount of the base currency, 0 or more", _number(0, 1e15)),
     "SYMBOL": Rule("a symbol in capitals such as 'XBTUSD'", _is_symbol),

@@ -11,7 +11,7 @@ from market_maker.utils.errors import SettingsError
 
 WORD = "LIVE"
 _OWN = ("MAX_LOSS", "MAX_POSITION")  # no default of ours may stand for what a user would lose
-LIVE_EXCHANGES = frozenset({"okx", "binance"})
+LIVE_EXCHANGES = frozenset({"okx", "binance", "hitbtc"})
 
 
 def is_live(settings: Any) -> bool:

@@ -18,6 +18,8 @@ from market_maker.exchanges.desk import Desk
 from market_maker.exchanges.dial import open_connector as dial
 from market_maker.exchanges.gateway import GatewayRules
 from market_maker.exchanges.guard import GuardClient, GuardLocked
+from market_maker.exchanges.hitbtc_dial import HitbtcKey
+from market_maker.exchanges.hitbtc_dial import open_connector as dial_hitbtc
 from market_maker.exchanges.losses import stop_of
 from market_maker.exchanges.okx_dial import OkxKey
 from market_maker.exchanges.okx_dial import open_connector as dial_okx
@@ -35,7 +37,7 @@ _LOCKED = (
     "the guard runs lets it trade again"
 )
 PLAY_MONEY = "simulator"
-DEMOS = ("okx-demo", "binance-testnet")
+DEMOS = ("okx-demo", "binance-testnet", "hitbtc-demo")
 
 
 def is_play_money(settings: Mapping[str, Any]) -> bool:
@@ -159,6 +161,8 @@ def _open(
         return _open_okx(settings, symbol, clock, rng, dry_run)
     if settings.EXCHANGE.startswith("binance"):
         return _open_binance(settings, symbol, clock, rng, dry_run)
+    if settings.EXCHANGE.startswith("hitbtc"):
+        return _open_hitbtc(settings, symbol, clock, rng)
     on_stop = before_exec = _nothing
     if is_play_money(settings):
         child = SimulatorChild.adopt(os.environ) or SimulatorChild.start(
@@ -219,6 +223,23 @@ def _open_binance(
         is_testnet=settings.EXCHANGE in DEMOS,
         ws_per_bot=settings.WS_PER_BOT,
         will_trade=not dry_run,
+        spot_inventory=settings.SPOT_BASE_INVENTORY,
+        timeout_s=settings.TIMEOUT,
+    )
+    return _Opened(connector, all(key), _nothing)
+
+
+def _open_hitbtc(settings: Any, symbol: str, clock: Clock, rng: random.Random) -> _Opened:
+    key = HitbtcKey(*(settings[name] or "" for name in KEYS[settings.EXCHANGE]))
+    connector = dial_hitbtc(
+        settings.BASE_URL,
+        symbol,
+        key if all(key) else HitbtcKey(),
+        clock=clock,
+        rng=rng,
+        prefix=settings.ORDERID_PREFIX,
+        is_demo=settings.EXCHANGE in DEMOS,
+        replays=settings.HITBTC_REPLAY,
         spot_inventory=settings.SPOT_BASE_INVENTORY,
         timeout_s=settings.TIMEOUT,
     )

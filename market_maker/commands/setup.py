@@ -19,6 +19,10 @@ OKX_API_PASSPHRASE=
 BINANCE_API_KEY=
 BINANCE_API_SECRET=
 
+# For EXCHANGE = "hitbtc" or "hitbtc-demo".
+HITBTC_API_KEY=
+HITBTC_API_SECRET=
+
 # These stand above settings.py when they have a value:
 # EXCHANGE=bitmex
 # BASE_URL=http://127.0.0.1:8000/api/v1/

@@ -145,6 +145,10 @@ class HitbtcConnector:
             frame: Any = _subscription("orderbook/full", self.symbol, 4)
             self._streams["public"].subscribe(frame)
 
+    def account_label(self) -> str:
+        """HitBTC tells no name of an account: the key stands for it."""
+        return f"the key with the fingerprint {self.account_key}"
+
     def server_offset_s(self) -> float:
         return self._offset_s()
 

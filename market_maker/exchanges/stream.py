@@ -56,11 +56,16 @@ def _subscription(topics: list[Any]) -> Mapping[str, Any]:
     return {"op": "subscribe", "args": topics}
 
 
+def _login_refusal(answer: Mapping[str, Any]) -> str:
+    return "" if answer.get("event") == "login" else str(answer.get("msg") or "no reason given")
+
+
 class WebSocketStream:
     """Yields what *url* sends about *topics*, connecting again by itself until `close()`.
 
     *headers* is asked for fresh ones at each connection, *login* for a frame to send before any
-    subscription, where a venue wants one; *subscription* makes the frame that follows topics.
+    subscription, where a venue wants one, and *login_refusal* why its answer is no yes;
+    *subscription* makes the frame, or the frames, that follow topics.
     After *ping_after_s* seconds of silence it sends *ping_text* (None: a ping frame) and yields
     Poll; after *dead_after_s* more it gives the connection up. To be iterated by one thread;
     `send` and `close` may come from others.
@@ -77,7 +82,8 @@ class WebSocketStream:
         rng: random.Random,
         headers: Callable[[], Mapping[str, str]] | None = None,
         login: Callable[[], Mapping[str, Any]] | None = None,
-        subscription: Callable[[list[Any]], Mapping[str, Any]] = _subscription,
+        login_refusal: Callable[[Mapping[str, Any]], str] = _login_refusal,
+        subscription: Callable[[list[Any]], Mapping[str, Any] | list[Any]] = _subscription,
         ping_text: str | None = "ping",
         ping_after_s: float = 5.0,
         dead_after_s: float = 5.0,
@@ -86,7 +92,7 @@ class WebSocketStream:
         self._url = url
         self._topics = list(topics)
         self._headers = headers
-        self._login = login
+        self._login, self._login_refusal = login, login_refusal
         self._subscription, self._ping_text = subscription, ping_text
         self._clock = clock
         self._rng = rng
@@ -128,7 +134,8 @@ class WebSocketStream:
         """Follow *topic* too, now and after every reconnect."""
         self._topics.append(topic)
         with suppress(ConnectionError):  # without a connection the next one subscribes
-            self.send(self._subscription([topic]))
+            for frame in self._frames([topic]):
+                self.send(frame)
 
     def reconnect(self) -> None:
         """Drop the connection; the generator makes a new one, with fresh images."""
@@ -156,7 +163,8 @@ class WebSocketStream:
             if self._login is not None:
                 self._log_in(connection)
             if self._topics:
-                connection.send(jsonx.dumps(dict(self._subscription(self._topics))))
+                for frame in self._frames(self._topics):
+                    connection.send(jsonx.dumps(dict(frame)))
             yield Ready(time.monotonic_ns())
             yield from self._receive(connection)
         except (websocket.WebSocketException, OSError, ValueError) as error:
@@ -164,6 +172,10 @@ class WebSocketStream:
         finally:
             self._socket = None
             connection.shutdown()
+
+    def _frames(self, topics: list[Any]) -> list[Any]:
+        frames = self._subscription(topics)
+        return [frames] if isinstance(frames, Mapping) else frames
 
     def _connect(self, connection: Any) -> None:
         try:
@@ -184,9 +196,9 @@ class WebSocketStream:
         assert self._login is not None
         connection.send(jsonx.dumps(dict(self._login())))
         answer = jsonx.loads(connection.recv())
-        if not isinstance(answer, dict) or answer.get("event") != "login":
-            text = answer.get("msg") if isinstance(answer, dict) else ""
-            raise _Lost(f"{LOGIN_REFUSED}: {text or 'no reason given'}")
+        refusal = self._login_refusal(answer if isinstance(answer, dict) else {})
+        if refusal:
+            raise _Lost(f"{LOGIN_REFUSED}: {refusal}")
 
     def _receive(self, connection: Any) -> Iterator[StreamEvent]:
         sock = connection.sock

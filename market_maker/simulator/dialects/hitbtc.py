@@ -79,6 +79,14 @@ class HitbtcRest:
         text = f"{verb}{target}{body}{timestamp}{''.join(window)}"
         return self.check(key, signed, timestamp, "".join(window), text)
 
+    def key_of(self, headers: Mapping[str, str]) -> str:
+        """The key that a call names, its signature unseen."""
+        told = headers.get("authorization", "").partition(" ")[2]
+        try:
+            return base64.b64decode(told, validate=True).decode().partition(":")[0]
+        except (binascii.Error, UnicodeDecodeError):
+            return ""
+
     def check(self, key: str, signed: str, timestamp: str, window: str, text: str) -> Account:
         """The account of a key that signed *text* in time. Raises HitbtcError."""
         account = self.engine.account_by_key(key)

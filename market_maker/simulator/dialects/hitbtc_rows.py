@@ -41,7 +41,8 @@ class Spot:
 
     @property
     def increment(self) -> Decimal:
-        return self._amount(self.spec.lot_size)
+        least = self._amount(self.spec.lot_size).normalize()  # without idle zeros
+        return least if least < 1 else least.quantize(Decimal(1))
 
     def _amount(self, qty: int) -> Decimal:
         _, decimals = CURRENCIES[self.spec.base_currency]

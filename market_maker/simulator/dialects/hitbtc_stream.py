@@ -48,8 +48,10 @@ class HitbtcFeed:
 
     def __init__(self, rest: HitbtcRest) -> None:
         self.rest = rest
-        self.asked: set[str] = set()  # channels that somebody follows
+        self.asked: set[str] = set()  # what somebody follows, by the names it was asked for by
+        self._names: dict[str, list[str]] = {}  # what a channel shows -> those names of it
         self.late: list[Scoped] = []  # pushes that no event of the engine carries
+        self.on_late: Callable[[], None] = lambda: None  # hears of them
         self._book_seq: dict[str, int] = {}  # symbol -> sequence of its last book push
         self._ticker_s: dict[str, float] = {}
         rest.desk.tell_cancel = self._tell_cancel
@@ -65,6 +67,12 @@ class HitbtcFeed:
             case PositionEvent() | MarginEvent():
                 return self._balances(event.account)
         return []
+
+    def ask(self, name: str) -> None:
+        """Somebody follows *name* from now on."""
+        if name not in self.asked:
+            self.asked.add(name)
+            self._names.setdefault(channel_of(name), []).append(name)
 
     def take_late(self) -> list[Scoped]:
         """Pushes to deliver beside those of events."""
@@ -97,7 +105,7 @@ class HitbtcFeed:
                     self._ticker_s[symbol] = event.time_s
                     pushes += self._push("ticker", spot, "data", self._ticker(spot))
                 return pushes
-        if "orderbook/full" not in self.asked:
+        if "orderbook/full" not in self._names:
             return []
         self._book_seq[symbol] = self._book_seq.get(symbol, 1) + 1
         level = [[spot.px(event.price_ticks), spot.quantity(event.size)]]
@@ -139,6 +147,7 @@ class HitbtcFeed:
     def _tell_cancel(self, order: Order) -> None:
         row = {**self.rest.order(order), "report_type": "canceled"}
         self.late += self._tell(order.account, row)
+        self.on_late()
 
     def _tell(self, account_no: int, row: Row) -> list[Scoped]:
         if ORDERS not in self.asked:
@@ -156,10 +165,10 @@ class HitbtcFeed:
         return {"jsonrpc": "2.0", "method": BALANCES, "params": self.rest.balances(account)}
 
     def _push(self, channel: str, spot: Spot, key: str, row: Any) -> list[Scoped]:
-        if channel not in self.asked:
-            return []
-        message = {"ch": channel, key: {spot.name: row}}
-        return [(Scope(channel, spot.name, None), message)]
+        return [
+            (Scope(name, spot.name, None), {"ch": name, key: {spot.name: row}})
+            for name in self._names.get(channel, ())
+        ]
 
 
 class HitbtcSession:
@@ -169,7 +178,7 @@ class HitbtcSession:
         self.account: Account | None = None
         self.ending = ""
         self._feed, self._kind = feed, kind
-        self._follows: dict[tuple[str, str | None], str] = {}  # -> the channel as it was asked for
+        self._follows: set[tuple[str, str | None]] = set()
         self._methods: dict[str, Callable[[Account, Mapping[str, Any]], Any]] = {
             "spot_get_orders": lambda a, p: self._feed.rest.open_orders(a, p),
             "spot_balances": lambda a, _: self._feed.rest.balances(a),
@@ -183,11 +192,13 @@ class HitbtcSession:
             self.account is not None and self.account.number == scope.account
         )
 
-    def name(self, scope: Scope, message: Message) -> Message:
-        """A push under the name of the channel that this client asked for."""
-        if "ch" not in message:
-            return message
-        return {**message, "ch": self._follows[scope.table, scope.symbol]}
+    def begin(self, topics: list[str], say: Callable[[Message], None]) -> list[Message]:
+        """HitBTC says nothing before it is asked."""
+        del topics, say
+        return []
+
+    def undecodable(self, reason: str) -> list[Message]:
+        return [_failure({}, HitbtcError(10001, "Validation error", reason))]
 
     def receive(self, message: Any) -> list[Message]:
         """The answers to one decoded frame."""
@@ -229,8 +240,8 @@ class HitbtcSession:
         return self._feed.rest.open_orders(self.account, {})
 
     def _follow(self, what: str) -> None:
-        self._follows[what, None] = what
-        self._feed.asked.add(what)
+        self._follows.add((what, None))
+        self._feed.ask(what)
 
     def _log_in(self, message: Mapping[str, Any], params: Mapping[str, Any]) -> Message:
         key, signed, timestamp, window = (
@@ -260,12 +271,12 @@ class HitbtcSession:
         told = {"ch": name, "subscriptions": chosen}
         if method == "unsubscribe":
             for spot in spots:
-                self._follows.pop((channel, spot.name), None)
+                self._follows.discard((name, spot.name))
             return [_result(message, told)]
         answers = [_result(message, told)]
-        self._feed.asked.add(channel)
+        self._feed.ask(name)
         for spot in spots:
-            self._follows[channel, spot.name] = name
+            self._follows.add((name, spot.name))
             image = self._feed.image(channel, spot)
             if image is not None:
                 answers.append({"ch": name, image[0]: {spot.name: image[1]}})

@@ -64,7 +64,7 @@ class HitbtcTwinStream:
             return
         for scope, message in messages:
             if self._sink is not None and self._session.wants(scope):
-                self._push(self._session.name(scope, message))
+                self._push(message)
 
     def __iter__(self) -> Iterator[Any]:
         """Nothing to wait for: everything is pushed."""
