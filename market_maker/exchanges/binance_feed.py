@@ -17,6 +17,7 @@ from market_maker.model.wire import Answer, Message, Ready, Stream, StreamEvent
 logger = logging.getLogger("root")
 
 SUBSCRIBE = "userDataStream.subscribe.signature"
+_ACTIVE = -2035  # another bot on this connection has subscribed the account already
 
 
 class BinanceFeed(JoinedFeed):
@@ -75,7 +76,8 @@ class BinanceFeed(JoinedFeed):
 
     def _subscribed(self, message: Message, data: Mapping[str, Any]) -> None:
         self._asked = ""
-        if data["status"] == 200:
+        told = (data.get("error") or {}).get("code")
+        if data["status"] == 200 or told == _ACTIVE:
             self._is_subscribed = True
             self._begin_if_whole(message.recv_ns)
             return

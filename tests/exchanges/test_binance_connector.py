@@ -11,12 +11,13 @@ from market_maker.clock import ManualClock
 from market_maker.exchanges.base import Result, Status
 from market_maker.exchanges.binance_calls import Call, FrameCalls, Limits, RestCalls
 from market_maker.exchanges.binance_chains import Chains
+from market_maker.exchanges.binance_feed import BinanceFeed
 from market_maker.exchanges.binance_orders import WOULD_TAKE, order_params, refusal
 from market_maker.exchanges.binance_replace import Replacer
 from market_maker.exchanges.binance_tables import BinanceTables
 from market_maker.exchanges.client_ids import ClientIds
 from market_maker.model.rows import LATE_AMEND, POST_ONLY, Row
-from market_maker.model.wire import Answer
+from market_maker.model.wire import Answer, Message, Ready
 from tests.exchanges.test_binance_rows import market
 
 HTML = "<html>Forbidden</html>"
@@ -148,6 +149,16 @@ def test_without_a_connection_nothing_was_sent_and_another_way_may_be_taken() ->
 
     desk.answer = refuse
     assert desk.calls.send([Call("order.place")]) is None
+
+
+def test_a_bot_hears_the_account_that_another_on_its_socket_has_subscribed() -> None:
+    desk = Desk()
+    tables = BinanceTables(market(), Chains(ClientIds("mm_"), lambda: 1.0), "7")
+    feed = BinanceFeed({}, tables, list, desk.calls)
+    feed._hear("private", Ready(0))
+    error = {"code": -2035, "msg": "User Data Stream subscription already active."}
+    feed._note(Message(0, {}), {"id": desk.sent[0]["id"], "status": 400, "error": error})
+    assert feed._is_whole()
 
 
 def test_a_ban_over_the_socket_says_when_to_come_back() -> None:
