@@ -15,8 +15,9 @@ from market_maker.exchanges.base import Status
 from market_maker.exchanges.desk import Desk
 from market_maker.market_maker import OrderManager
 from market_maker.settings import Settings, load
+from market_maker.simulator.dialects.hitbtc_dialect import HitbtcDialect
 from market_maker.simulator.exchange import Account, Engine
-from market_maker.simulator.hitbtc_tongue import HitbtcDialect, HitbtcTongue
+from market_maker.simulator.hitbtc_tongue import HitbtcTongue
 from market_maker.simulator.instruments import XBT_USDT
 from market_maker.simulator.listener import Server, serve
 from market_maker.simulator.market.synthetic import SyntheticMarket

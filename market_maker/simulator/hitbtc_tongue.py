@@ -1,42 +1,31 @@
 """HitBTC's language on the wire: signatures, its two sockets, its own form of every failure."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
 from market_maker import jsonx
 from market_maker.model.wire import Answer, Request
-from market_maker.simulator.dialects.bitmex_feed import Scoped
-from market_maker.simulator.dialects.hitbtc import API, HitbtcRest
+from market_maker.simulator.dialects.hitbtc import API
 from market_maker.simulator.dialects.hitbtc_desk import HitbtcError
+from market_maker.simulator.dialects.hitbtc_dialect import HitbtcDialect
+from market_maker.simulator.dialects.hitbtc_feed import channel_of
 from market_maker.simulator.dialects.hitbtc_rows import error_body
-from market_maker.simulator.dialects.hitbtc_stream import HitbtcFeed, HitbtcSession
-from market_maker.simulator.events import Event
+from market_maker.simulator.dialects.hitbtc_session import HitbtcSession
 from market_maker.simulator.exchange import Account, Engine
+from market_maker.simulator.faults import Fate, Faults
+from market_maker.simulator.faulty_dialect import Faulty
 from market_maker.simulator.tongue import Call, Heard, Line
 
 STREAM = f"{API}/ws"
 SOCKETS = ("public", "trading")
+# The bot's names of tables, which faults use, by the channel that tells of them.
+_TABLES = {
+    "spot_order": ("order", "execution"), "spot_balance": ("margin", "position"),
+    "orderbook/top": ("quote",), "orderbook/full": ("orderBookL2",), "trades": ("trade",),
+    "ticker": ("instrument",),
+}  # fmt: skip
 _WORDS = {429: "Too many requests", 500: "Internal Server Error", 503: "Service Unavailable"}
-
-
-class HitbtcDialect:
-    """HitBTC v3 over one engine."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.rest = HitbtcRest(engine)
-        self.feed = HitbtcFeed(self.rest)
-        self.feed.on_late = lambda: self.deliver(self.feed.take_late())
-        self.deliver: Callable[[list[Scoped]], None] = lambda _: None
-
-    def handle(self, request: Request, account: Account | None) -> Answer:
-        """Answer one call; *account* is whose key signed it."""
-        return self.rest.handle(request._replace(path=request.path.removeprefix(API)), account)
-
-    def render(self, event: Event) -> list[Scoped]:
-        """The pushes that tell of *event*, each with whom it is for."""
-        return self.feed.render(event)
 
 
 class HitbtcTongue:
@@ -69,12 +58,39 @@ class HitbtcTongue:
 
     def open_session(self, call: Call, line: Line) -> tuple[HitbtcSession, list[str]] | Answer:
         del line
-        return HitbtcSession(self.dialect.feed, call.path.rpartition("/")[2]), []
+        return HitbtcSession(self.dialect, call.path.rpartition("/")[2]), []
 
     def refusal(self, status: int, message: str, name: str = "") -> Answer:
         del name
-        error = HitbtcError(status, _WORDS.get(status, message), message, status)
-        return Answer(status, error_body(error), {})
+        return _refusal(status, message)
+
+
+class FaultyHitbtc(Faulty, HitbtcDialect):
+    """HitBTC's dialect on a wire that breaks."""
+
+    def __init__(self, engine: Engine, faults: Faults) -> None:
+        super().__init__(engine)
+        self.break_by(faults)
+
+    def fate(self, request: Request, account: Account | None) -> Fate:
+        return super().fate(request._replace(path=request.path.removeprefix(API)), account)
+
+    def worded(self, answer: Answer) -> Answer:
+        is_told = isinstance(answer.body, Mapping) and answer.status
+        return _refusal(answer.status, "", answer.headers) if is_told else answer
+
+    def names_of(self, table: str) -> tuple[str, ...]:
+        return (table, *_TABLES.get(channel_of(table) or table, ()))
+
+
+def faulty_hitbtc(engine: Engine, faults: Faults | None = None) -> HitbtcTongue:
+    """HitBTC's language on a wire that breaks as *faults* say."""
+    return HitbtcTongue(FaultyHitbtc(engine, faults or Faults(engine)))
+
+
+def _refusal(status: int, message: str, headers: Mapping[str, str] | None = None) -> Answer:
+    error = HitbtcError(status, _WORDS.get(status, message or "Refused"), message, status)
+    return Answer(status, error_body(error), headers or {})
 
 
 def _body(text: str, is_form: bool) -> Any:

@@ -21,7 +21,7 @@ from market_maker.simulator.exchange import Engine, MarketSource
 from market_maker.simulator.fault_kinds import BadFault
 from market_maker.simulator.faults import Faults
 from market_maker.simulator.faulty_hub import FaultyHub
-from market_maker.simulator.instruments import Instrument
+from market_maker.simulator.instruments import XBT_USDT, Instrument
 from market_maker.simulator.limits import Limits, RateLimits
 from market_maker.simulator.listener import Server, serve
 from market_maker.simulator.listings import all_instruments
@@ -149,7 +149,15 @@ def _binance(options: argparse.Namespace, engine: Engine, faults: Faults) -> Dia
     return tongue, None
 
 
-_TONGUES = {"bitmex": _bitmex, "okx": _okx, "binance": _binance}  # by the name that --dialect gives
+def _hitbtc(_: argparse.Namespace, engine: Engine, faults: Faults) -> Dialected:
+    from market_maker.simulator.hitbtc_tongue import faulty_hitbtc
+
+    return faulty_hitbtc(engine, faults), None  # the dialect counts order requests itself
+
+
+_TONGUES = {  # by the name that --dialect gives
+    "bitmex": _bitmex, "okx": _okx, "binance": _binance, "hitbtc": _hitbtc,
+}  # fmt: skip
 
 
 def _record(engine: Engine, options: argparse.Namespace) -> "Recorder | None":
@@ -188,6 +196,8 @@ def _market(options: argparse.Namespace) -> tuple[MarketSource, Sequence[Instrum
         from market_maker.simulator.dialects.binance_rows import BTCUSDT
 
         return market, [BTCUSDT]
+    if options.dialect == "hitbtc":
+        return market, [XBT_USDT]
     return market, all_instruments(Clock().now())
 
 

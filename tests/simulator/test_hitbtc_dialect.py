@@ -11,9 +11,10 @@ from market_maker.clock import ManualClock
 from market_maker.model.rows import Row
 from market_maker.model.wire import Answer
 from market_maker.simulator.dialects.hitbtc_desk import REQUESTS_PER_S
-from market_maker.simulator.dialects.hitbtc_stream import HitbtcSession
+from market_maker.simulator.dialects.hitbtc_dialect import HitbtcDialect
+from market_maker.simulator.dialects.hitbtc_session import HitbtcSession
 from market_maker.simulator.exchange import Account, Engine
-from market_maker.simulator.hitbtc_tongue import HitbtcDialect, HitbtcTongue
+from market_maker.simulator.hitbtc_tongue import HitbtcTongue, faulty_hitbtc
 from market_maker.simulator.instruments import XBT_USDT
 from market_maker.simulator.tongue import Call
 
@@ -47,7 +48,8 @@ class Venue:
         return self.send(verb, target, body, authorization=header)
 
     def session(self) -> HitbtcSession:
-        session = HitbtcSession(self.tongue.dialect.feed, "trading")
+        session = HitbtcSession(self.tongue.dialect, "trading")
+        session.begin([], self.pushed.append)
         signer = HitbtcSigner(self.account.key, self.account.secret, self.clock.now)
         assert session.receive(signer.login()) == [{"jsonrpc": "2.0", "result": True}]
         return session
@@ -181,7 +183,7 @@ def test_300_orders_a_second_and_no_more() -> None:
 
 def test_the_trading_socket_takes_a_login_first() -> None:
     venue = Venue()
-    session = HitbtcSession(venue.tongue.dialect.feed, "trading")
+    session = HitbtcSession(venue.tongue.dialect, "trading")
     [answer] = session.receive({"method": "spot_subscribe", "params": {}, "id": 7})
     assert (answer["error"]["code"], answer["id"]) == (1002, 7)
     login = HitbtcSigner(venue.account.key, "wrong", venue.clock.now).login()
@@ -194,7 +196,8 @@ def test_a_subscription_begins_with_a_snapshot_and_an_answer_echoes_its_id() -> 
     venue = Venue()
     session = venue.session()
     order = ORDER | {"client_order_id": "mm000001"}
-    [answer] = session.receive({"method": "spot_new_order", "params": order, "id": 123})
+    assert session.receive({"method": "spot_new_order", "params": order, "id": 123}) == []
+    [answer] = venue.pushed
     assert (answer["id"], answer["result"]["client_order_id"]) == (123, "mm000001")
     yes, snapshot = session.receive({"method": "spot_subscribe", "params": {}, "id": 5})
     assert yes == {"jsonrpc": "2.0", "result": True, "id": 5}
@@ -212,3 +215,16 @@ def test_what_is_no_request_is_refused() -> None:
     session = Venue().session()
     for frame in ([], {"method": 1}, {"method": "fly"}, {"method": "spot_new_order", "params": 1}):
         assert session.receive(frame)[0]["error"]["code"] == 10001
+
+
+@pytest.mark.parametrize(("fault", "status"), [("503", 503), ("429", 429), ("500", 500)])
+def test_a_broken_wire_speaks_hitbtcs_words_over_rest_and_stream(fault: str, status: int) -> None:
+    venue = Venue()
+    dialect = faulty_hitbtc(venue.engine).dialect
+    venue.tongue.dialect = dialect
+    session = venue.session()
+    dialect.faults.add(fault)  # type: ignore[attr-defined]
+    answer = venue.signed("POST", "/spot/order", ORDER)
+    assert (answer.status, answer.body["error"]["code"]) == (status, status)
+    session.receive({"method": "spot_new_order", "params": ORDER, "id": 9})
+    assert [(m["id"], m["error"]["code"]) for m in venue.pushed] == [(9, status)]

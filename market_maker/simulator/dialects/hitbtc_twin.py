@@ -6,8 +6,9 @@ from typing import Any
 from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, Connected, Disconnected, Message, Ready, Request
 from market_maker.simulator.dialects.bitmex_feed import Scoped
-from market_maker.simulator.dialects.hitbtc import API, HitbtcRest, signature
-from market_maker.simulator.dialects.hitbtc_stream import HitbtcFeed, HitbtcSession
+from market_maker.simulator.dialects.hitbtc import signature
+from market_maker.simulator.dialects.hitbtc_dialect import HitbtcDialect
+from market_maker.simulator.dialects.hitbtc_session import HitbtcSession
 from market_maker.simulator.events import Event
 from market_maker.simulator.exchange import Account, Engine
 from market_maker.simulator.twin import Sink
@@ -16,14 +17,11 @@ from market_maker.simulator.twin import Sink
 class HitbtcTwinTransport:
     """REST calls as function calls, each signed by its account."""
 
-    def __init__(self, rest: HitbtcRest, account: Account | None) -> None:
-        self._rest, self._account = rest, account
+    def __init__(self, dialect: HitbtcDialect, account: Account | None) -> None:
+        self._dialect, self._account = dialect, account
 
     def send(self, requests: Sequence[Request]) -> list[Answer]:
-        return [
-            self._rest.handle(r._replace(path=r.path.removeprefix(API)), self._account)
-            for r in requests
-        ]
+        return [self._dialect.handle(request, self._account) for request in requests]
 
     def close(self) -> None:
         """Nothing to close."""
@@ -38,18 +36,19 @@ class HitbtcTwinStream:
     pushed = True
 
     def __init__(
-        self, feed: HitbtcFeed, kind: str, topics: Sequence[Row], account: Account | None
+        self, dialect: HitbtcDialect, kind: str, topics: Sequence[Row], account: Account | None
     ) -> None:
         self.topics = list(topics)
         self.answers_first = False
-        self._feed, self._kind, self._account = feed, kind, account
-        self._session = HitbtcSession(feed, kind)
+        self._dialect, self._kind, self._account = dialect, kind, account
+        self._session = HitbtcSession(dialect, kind)
         self._sink: Sink | None = None
         self._waiting: list[Scoped] | None = None  # pushes that wait for an answer
 
     def attach(self, sink: Sink) -> None:
         """Connect: Connected, the login, Ready and the first pushes now; the rest as it happens."""
-        self._session = HitbtcSession(self._feed, self._kind)
+        self._session = HitbtcSession(self._dialect, self._kind)
+        self._session.begin([], self._push)
         self._sink = sink
         sink(Connected(self._now_ns()))
         if self._account is not None:
@@ -74,13 +73,10 @@ class HitbtcTwinStream:
         if self._sink is None:
             raise ConnectionError("the stream is not connected")
         self._waiting = [] if self.answers_first else None
-        answers = self._session.receive(message)
-        if self._waiting is None:
-            self.deliver(self._feed.take_late())
-        for answer in answers:
+        for answer in self._session.receive(message):
             self._push(answer)
         waiting, self._waiting = self._waiting or [], None
-        self.deliver([*waiting, *self._feed.take_late()])
+        self.deliver(waiting)
 
     def subscribe(self, topic: Any) -> None:
         self.topics.append(topic)
@@ -98,7 +94,7 @@ class HitbtcTwinStream:
             sink(Disconnected(self._now_ns(), "closed"))
 
     def _login(self, account: Account) -> Row:
-        now = int(self._feed.rest.engine.now() * 1000)
+        now = int(self._dialect.engine.now() * 1000)
         signed = signature(account.secret, str(now))
         params = {"type": "HS256", "api_key": account.key, "timestamp": now, "signature": signed}
         return {"method": "login", "params": params}
@@ -108,7 +104,7 @@ class HitbtcTwinStream:
             self._sink(Message(self._now_ns(), message))
 
     def _now_ns(self) -> int:
-        return int(self._feed.rest.engine.now() * 1e9)
+        return int(self._dialect.engine.now() * 1e9)
 
 
 class HitbtcTwin:
@@ -121,16 +117,18 @@ class HitbtcTwin:
         public_topics: Sequence[Row],
         private_topics: Sequence[Row],
     ) -> None:
-        self.rest = HitbtcRest(engine)
-        self.feed = HitbtcFeed(self.rest)
-        self.transport = HitbtcTwinTransport(self.rest, account)
+        self.dialect = dialect = HitbtcDialect(engine)
+        self.transport = HitbtcTwinTransport(dialect, account)
         self.streams = {
-            "public": HitbtcTwinStream(self.feed, "public", public_topics, None),
-            "private": HitbtcTwinStream(self.feed, "trading", private_topics, account),
+            "public": HitbtcTwinStream(dialect, "public", public_topics, None),
+            "private": HitbtcTwinStream(dialect, "trading", private_topics, account),
         }
+        dialect.deliver = self._deliver
         engine.listeners.append(self._on_event)
 
     def _on_event(self, event: Event) -> None:
-        messages = self.feed.render(event)
+        self._deliver(self.dialect.render(event))
+
+    def _deliver(self, messages: Sequence[Scoped]) -> None:
         for stream in self.streams.values():
             stream.deliver(messages)

@@ -1,17 +1,12 @@
-"""HitBTC's sockets over the engine: channels rendered from events, and one client's session.
+"""HitBTC's channels, rendered from events: at once, what there comes in steps of their speed."""
 
-Channels push at once what there they push in steps of their speed. The answer to a request is
-the report itself; that report is also pushed, before the answer or after it.
-"""
-
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from market_maker.model.rows import Row
 from market_maker.simulator.dialects.bitmex_feed import Message, Scope, Scoped
-from market_maker.simulator.dialects.hitbtc import HitbtcRest, unauthorized
-from market_maker.simulator.dialects.hitbtc_desk import HitbtcError
-from market_maker.simulator.dialects.hitbtc_rows import Spot, error_body
+from market_maker.simulator.dialects.hitbtc import HitbtcRest
+from market_maker.simulator.dialects.hitbtc_rows import Spot
 from market_maker.simulator.events import (
     BookEvent,
     Event,
@@ -169,125 +164,3 @@ class HitbtcFeed:
             (Scope(name, spot.name, None), {"ch": name, key: {spot.name: row}})
             for name in self._names.get(channel, ())
         ]
-
-
-class HitbtcSession:
-    """One client of one socket: "public" or "trading"."""
-
-    def __init__(self, feed: HitbtcFeed, kind: str) -> None:
-        self.account: Account | None = None
-        self.ending = ""
-        self._feed, self._kind = feed, kind
-        self._follows: set[tuple[str, str | None]] = set()
-        self._methods: dict[str, Callable[[Account, Mapping[str, Any]], Any]] = {
-            "spot_get_orders": lambda a, p: self._feed.rest.open_orders(a, p),
-            "spot_balances": lambda a, _: self._feed.rest.balances(a),
-        }
-
-    def wants(self, scope: Scope) -> bool:
-        """Whether a push of *scope* is for this client."""
-        if (scope.table, scope.symbol) not in self._follows:
-            return False
-        return scope.account is None or (
-            self.account is not None and self.account.number == scope.account
-        )
-
-    def begin(self, topics: list[str], say: Callable[[Message], None]) -> list[Message]:
-        """HitBTC says nothing before it is asked."""
-        del topics, say
-        return []
-
-    def undecodable(self, reason: str) -> list[Message]:
-        return [_failure({}, HitbtcError(10001, "Validation error", reason))]
-
-    def receive(self, message: Any) -> list[Message]:
-        """The answers to one decoded frame."""
-        if not isinstance(message, Mapping) or not isinstance(message.get("method"), str):
-            return [_failure({}, HitbtcError(10001, "Validation error", "no method"))]
-        params = message.get("params")
-        try:
-            if params is not None and not isinstance(params, Mapping):
-                raise HitbtcError(10001, "Validation error", "params: must be an object")
-            return list(self._answer(message, str(message["method"]), params or {}))
-        except HitbtcError as error:
-            return [_failure(message, error)]
-
-    def _answer(
-        self, message: Mapping[str, Any], method: str, params: Mapping[str, Any]
-    ) -> Iterable[Message]:
-        if self._kind == "public":
-            return self._subscribe(message, method, params)
-        if method == "login":
-            return [self._log_in(message, params)]
-        if self.account is None:
-            raise unauthorized("log in first")
-        if method == "spot_subscribe":
-            self._follow(ORDERS)
-            orders = [{**row, "report_type": "status"} for row in self._open_orders()]
-            snapshot = {"jsonrpc": "2.0", "method": "spot_orders", "params": orders}
-            return [_result(message, True), snapshot]
-        if method == "spot_balance_subscribe":
-            self._follow(BALANCES)
-            return [_result(message, True), self._feed.balance(self.account)]
-        if method in _DEEDS:
-            return [_result(message, self._feed.rest.act(self.account, _DEEDS[method], params))]
-        if method in self._methods:
-            return [_result(message, self._methods[method](self.account, params))]
-        raise HitbtcError(10001, "Validation error", f"method {method} is not known")
-
-    def _open_orders(self) -> list[Row]:
-        assert self.account is not None
-        return self._feed.rest.open_orders(self.account, {})
-
-    def _follow(self, what: str) -> None:
-        self._follows.add((what, None))
-        self._feed.ask(what)
-
-    def _log_in(self, message: Mapping[str, Any], params: Mapping[str, Any]) -> Message:
-        key, signed, timestamp, window = (
-            str(params.get(name) or "") for name in ("api_key", "signature", "timestamp", "window")
-        )
-        if params.get("type") != "HS256":
-            raise unauthorized("unsupported authorization method")
-        try:
-            self.account = self._feed.rest.check(
-                key, signed, timestamp, window, f"{timestamp}{window}"
-            )
-        except HitbtcError:
-            self.ending = "login refused"
-            raise
-        return _result(message, True)
-
-    def _subscribe(
-        self, message: Mapping[str, Any], method: str, params: Mapping[str, Any]
-    ) -> Iterable[Message]:
-        name = str(message.get("ch") or "")
-        channel, symbols = channel_of(name), params.get("symbols") or []
-        if method not in ("subscribe", "unsubscribe") or not channel:
-            raise HitbtcError(10001, "Validation error", f"{method} {name} is not known")
-        rest = self._feed.rest
-        chosen = list(rest.spots) if list(symbols) == ["*"] else list(symbols)
-        spots = [rest.desk.spot({"symbol": symbol}) for symbol in chosen]
-        told = {"ch": name, "subscriptions": chosen}
-        if method == "unsubscribe":
-            for spot in spots:
-                self._follows.discard((name, spot.name))
-            return [_result(message, told)]
-        answers = [_result(message, told)]
-        self._feed.ask(name)
-        for spot in spots:
-            self._follows.add((name, spot.name))
-            image = self._feed.image(channel, spot)
-            if image is not None:
-                answers.append({"ch": name, image[0]: {spot.name: image[1]}})
-        return answers
-
-
-def _result(message: Mapping[str, Any], result: Any) -> Message:
-    answer: Message = {"jsonrpc": "2.0", "result": result}
-    return answer | ({"id": message["id"]} if message.get("id") is not None else {})
-
-
-def _failure(message: Mapping[str, Any], error: HitbtcError) -> Message:
-    answer: Message = {"jsonrpc": "2.0", **error_body(error)}
-    return answer | ({"id": message["id"]} if message.get("id") is not None else {})
