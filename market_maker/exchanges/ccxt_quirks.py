@@ -1,0 +1,52 @@
+"""What ccxt's exchanges can really do, by our own tests: its `has` tells of classes, not markets.
+
+Facts: requests recorded from ccxt 4.5.90 and the venues' documents.
+"""
+
+from typing import NamedTuple
+
+from market_maker.exchanges.base import Capabilities
+
+
+class Quirks(NamedTuple):
+    """One exchange's spot market as ccxt drives it."""
+
+    id_param: str  # the venue's own name of the client order id; "" where ours do not fit
+    lookup_param: str  # asks for an order by that id; "" where its orderID is that id
+    options: dict[str, object]
+    budget: tuple[float, float, float]
+    id_max: int = 36
+
+
+# The unified names lose or replace ids in places: always the native one.
+QUIRKS = {
+    "okx": Quirks("clOrdId", "clOrdId", {}, (60.0, 20.0, 10.0), 32),
+    "binance": Quirks(
+        "newClientOrderId", "origClientOrderId", {"fetchMargins": False}, (200.0, 4.0, 20.0)
+    ),
+    "htx": Quirks("client-order-id", "clientOrderId", {}, (50.0, 20.0, 10.0), 64),
+    "hitbtc": Quirks("client_order_id", "", {}, (40.0, 15.0, 10.0), 32),
+    # its ids are UUIDs or 18 letters, too short for ours: matched by side, price, size and time
+    "kraken": Quirks("", "", {}, (15.0, 0.5, 4.0)),
+    "bybit": Quirks("orderLinkId", "orderLinkId", {}, (50.0, 10.0, 10.0)),
+}
+
+
+def capabilities(quirks: Quirks) -> Capabilities:
+    return Capabilities(
+        client_id_max=quirks.id_max,
+        client_ids=bool(quirks.id_param),
+        order_lookup=bool(quirks.id_param),
+        fill_lag_s=0.0 if quirks.id_param else 2.0,
+        amend="none",
+        atomic_batch=False,
+        max_batch=1,
+        max_cancel=1,
+        events="poll",
+        request_expiry_s=10.0,  # hold an order without an answer in doubt for so long
+        dead_man_s=None,
+        positions=False,
+        budget=quirks.budget,
+        requests_per_s=10.0,
+        order_cost=1.0,
+    )

@@ -1,0 +1,152 @@
+"""ccxt's classes as we drive them: what they put on the wire, by their own code."""
+
+import json
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+import pytest
+
+from market_maker.exchanges.base import Status
+from market_maker.exchanges.ccxt_quirks import QUIRKS
+from market_maker.exchanges.ccxt_rest import CcxtVenue, new_exchange
+from market_maker.exchanges.client_ids import ClientIds
+from market_maker.model.rows import POST_ONLY
+from market_maker.utils.errors import AuthenticationError, SettingsError
+
+ccxt = pytest.importorskip("ccxt", reason="the extra 'ccxt' is not installed")
+
+PREFIX = "mm_bitmex_"
+ORDER = {
+    "clOrdID": PREFIX + "AAAAAAAAAAAAAAAAAAAAAA",
+    "side": "Buy",
+    "orderQty": 0.5,
+    "price": 30_000.1,
+    "execInst": POST_ONLY,
+}
+IDS = {"okx": "BTC-USDT", "htx": "btcusdt", "kraken": "XBTUSDT"}
+ANSWERS: dict[str, Any] = {
+    "okx": {"code": "0", "msg": "", "data": [{"ordId": "77", "clOrdId": "x", "sCode": "0"}]},
+    "binance": {"symbol": "BTCUSDT", "orderId": 77, "clientOrderId": "x", "status": "NEW"},
+    "htx": {"status": "ok", "data": "77"},
+    "hitbtc": {"id": 1, "client_order_id": "77", "symbol": "BTCUSDT", "status": "new"},
+    "kraken": {"error": [], "result": {"descr": {"order": "buy 0.5 XBTUSDT @ limit 30000.1"}, "txid": ["77"]}},
+    "bybit": {"retCode": 0, "retMsg": "OK", "result": {"orderId": "77", "orderLinkId": "x"}},
+}
+POST_ONLY_IS = {
+    "okx": "post_only",
+    "binance": "LIMIT_MAKER",
+    "htx": "buy-limit-maker",
+    "hitbtc": "post_only",
+    "kraken": "post",
+    "bybit": "PostOnly",
+}
+
+
+class Rig:
+    """A venue whose class sends nothing: the test answers."""
+
+    def __init__(self, name: str) -> None:
+        self.exchange = new_exchange(name, "test-key", "dGVzdC1zZWNyZXQ=", "test-pass", 7.0)
+        market = self.exchange.safe_market_structure(
+            {
+                "id": IDS.get(name, "BTCUSDT"), "symbol": "BTC/USDT", "base": "BTC",
+                "quote": "USDT", "baseId": "BTC", "quoteId": "USDT", "type": "spot",
+                "spot": True, "margin": False, "swap": False, "future": False, "option": False,
+                "contract": False, "active": True,
+                "precision": {"price": 0.1, "amount": 0.0001},
+                "info": {"orderTypes": ["LIMIT", "LIMIT_MAKER", "MARKET"], "altname": "XBTUSDT"},
+                "limits": {"amount": {"min": 0.0001}, "cost": {"min": 5.0}},
+            }
+        )  # fmt: skip
+        self.exchange.set_markets([market])
+        self.exchange.accounts = [{"id": "1", "type": "spot"}]
+        self.exchange.options["unifiedMarginStatus"] = 5
+        self.exchange.options["enableUnifiedAccount"] = True
+        self.exchange.options["enableUnifiedMargin"] = False
+        self.sent: list[str] = []
+        self.answer: Any = ANSWERS[name]
+        self.exchange.fetch = self.fetch
+        self.venue = CcxtVenue(self.exchange, "BTC-USDT", PREFIX)
+
+    def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
+        self.sent.append(unquote(f"{method} {url} {body or ''}"))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        answer = json.loads(json.dumps(self.answer))
+        self.exchange.last_http_response = json.dumps(answer)
+        self.exchange.handle_errors(200, "", url, method, {}, json.dumps(answer), answer, "", "")
+        return answer
+
+
+@pytest.mark.parametrize("name", QUIRKS)
+def test_an_order_goes_out_signed_post_only_and_under_our_own_id(name: str) -> None:
+    rig = Rig(name)
+    result = rig.venue.place(ORDER)
+    assert result.status is Status.OK, result.text
+    assert result.row["orderID"] == "77"
+    (wire,) = rig.sent
+    assert wire.startswith("POST ")
+    assert POST_ONLY_IS[name] in wire
+    if QUIRKS[name].id_param:
+        ours = ClientIds(PREFIX).encode(str(ORDER["clOrdID"]))
+        assert ours in wire
+        fields = wire.split(" ", 2)[2]
+        names = set(parse_qs(fields)) | set(parse_qs(wire.split("?")[-1]))
+        assert QUIRKS[name].id_param in fields or QUIRKS[name].id_param in names
+    for broker in ("6b9ad766b55dBCDE", "AA03022abc", "x-TKT5PX2F"):
+        assert broker not in wire.replace("clOrdId", "") or name == "okx"
+
+
+@pytest.mark.parametrize("name", QUIRKS)
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ccxt.RequestTimeout("t"), Status.UNKNOWN),
+        (ccxt.NetworkError("n"), Status.UNKNOWN),
+        (ccxt.ExchangeNotAvailable("5xx"), Status.UNKNOWN),
+        (ccxt.BadResponse("<html>"), Status.UNKNOWN),
+        (ccxt.RateLimitExceeded("429"), Status.NOT_SENT),
+        (ccxt.InsufficientFunds("funds"), Status.REJECTED),
+        (ccxt.InvalidOrder("size"), Status.REJECTED),
+        (ccxt.OrderNotFound("gone"), Status.REJECTED),
+    ],
+)
+def test_each_error_is_classed_by_what_may_be_concluded(
+    name: str, error: Exception, status: Status
+) -> None:
+    rig = Rig(name)
+    rig.answer = error
+    assert rig.venue.place(ORDER).status is status
+
+
+def test_a_refused_key_stops() -> None:
+    rig = Rig("binance")
+    rig.answer = ccxt.AuthenticationError("no")
+    with pytest.raises(AuthenticationError):
+        rig.venue.place(ORDER)
+
+
+def test_its_own_limiter_is_off_and_no_margin_is_asked_for() -> None:
+    for name in QUIRKS:
+        assert Rig(name).exchange.enableRateLimit is False
+    assert Rig("binance").exchange.options["fetchMargins"] is False
+
+
+def test_an_unknown_venue_gets_one_line() -> None:
+    with pytest.raises(SettingsError, match="must be one of"):
+        new_exchange("bitmex", "", "", "", 7.0)
+
+
+def test_an_order_is_known_by_our_id_whatever_it_reads_on_the_wire() -> None:
+    rig = Rig("binance")
+    wire = ClientIds(PREFIX).encode(str(ORDER["clOrdID"]))
+    rig.answer = [
+        {
+            "symbol": "BTCUSDT", "orderId": 77, "clientOrderId": wire, "price": "30000.1",
+            "origQty": "0.5", "executedQty": "0.2", "status": "PARTIALLY_FILLED",
+            "type": "LIMIT_MAKER", "side": "BUY", "time": 1_700_000_000_000,
+        }
+    ]  # fmt: skip
+    (row,) = rig.venue.open_orders()
+    assert row["clOrdID"] == ORDER["clOrdID"]
+    assert (row["leavesQty"], row["cumQty"], row["ordStatus"]) == (0.3, 0.2, "PartiallyFilled")
