@@ -47,6 +47,7 @@ setup(
     ],
     extras_require={
         "test": ["pytest>=7.4", "responses>=0.24", "hypothesis>=6.80"],
+        "ccxt": ["ccxt>=4.5.60,<5"],
         "dev": ["ruff", "mypy", "types-requests"],
     },
     entry_points={"console_scripts": ["marketmaker = market_maker.cli:main"]},

@@ -16,6 +16,8 @@ import logging
 # "okx" is OKX, real money; "okx-demo" its demo environment, for a key made there.
 # "binance" is Binance spot, real money; "binance-testnet" its test network.
 # "hitbtc" is HitBTC spot, real money; "hitbtc-demo" its demo environment.
+# "ccxt:okx", "ccxt:binance", "ccxt:htx", "ccxt:hitbtc", "ccxt:kraken" and "ccxt:bybit" are spot
+# markets over ccxt, asked in turns: real money. pip install -e '.[ccxt]'
 EXCHANGE = "simulator"
 
 # Address of the exchange, such as "http://127.0.0.1:8000/api/v1/". None: the venue's own.
@@ -25,7 +27,7 @@ BASE_URL = None
 # Keys of accounts belong in .env, so that this file can be shown to others: BITMEX_API_KEY and
 # BITMEX_API_SECRET (which work here too, as below); OKX_API_KEY, OKX_API_SECRET and
 # OKX_API_PASSPHRASE; BINANCE_API_KEY and BINANCE_API_SECRET; HITBTC_API_KEY and
-# HITBTC_API_SECRET.
+# HITBTC_API_SECRET; CCXT_API_KEY, CCXT_API_SECRET and, for "ccxt:okx", CCXT_API_PASSPHRASE.
 API_KEY = ""
 API_SECRET = ""
 
@@ -160,6 +162,13 @@ MIN_REQUOTE_INTERVAL = 1.0  # seconds: the shortest wait, which saves requests
 ORDER_BULK = "auto"
 
 TIMEOUT = 7  # seconds to wait for an answer
+
+# An exchange without a stream is asked in turns (seconds): for the market each POLL_INTERVAL; for
+# the next resting order, or the fills, each CHECK_SPACING; for everything when no order has changed
+# for IDLE_CHECK.
+POLL_INTERVAL = 1
+CHECK_SPACING = 1
+IDLE_CHECK = 10
 
 # Seconds that strategies of sample-market-maker wait after cancelling and after an error. The
 # bot itself keeps to the rate limits that the exchange tells it.

@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+CCXT = tuple(f"ccxt:{name}" for name in ("okx", "binance", "htx", "hitbtc", "kraken", "bybit"))
 EXCHANGES = (
     "simulator", "bitmex", "okx", "okx-demo", "binance", "binance-testnet", "hitbtc", "hitbtc-demo",
+    *CCXT,
 )  # fmt: skip
 _HITBTC_KEYS = ("HITBTC_API_KEY", "HITBTC_API_SECRET")
+_CCXT_KEYS = ("CCXT_API_KEY", "CCXT_API_SECRET")
 _BINANCE_KEYS = ("BINANCE_API_KEY", "BINANCE_API_SECRET")
 _OKX_KEYS = ("OKX_API_KEY", "OKX_API_SECRET", "OKX_API_PASSPHRASE")
 KEYS = {  # what an account at each exchange is known by
@@ -22,6 +25,8 @@ KEYS = {  # what an account at each exchange is known by
     "binance-testnet": _BINANCE_KEYS,
     "hitbtc": _HITBTC_KEYS,
     "hitbtc-demo": _HITBTC_KEYS,
+    **dict.fromkeys(CCXT, _CCXT_KEYS),
+    "ccxt:okx": (*_CCXT_KEYS, "CCXT_API_PASSPHRASE"),
 }
 SECRET_NAMES = (
     *dict.fromkeys(name for names in KEYS.values() for name in names),
@@ -176,6 +181,9 @@ RULES: dict[str, Rule] = {
             lambda value: isinstance(value, str) and bool(_ADDRESS.fullmatch(value)),
         )
     ),
+    "POLL_INTERVAL": _WAIT,
+    "CHECK_SPACING": _WAIT,
+    "IDLE_CHECK": _WAIT,
     "DRY_RUN": _YES_NO,
     "DRY_BTC": _XBT,
     "MAKER_FEE": _or_none(_FEE),

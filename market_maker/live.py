@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from market_maker._settings_rules import CCXT
 from market_maker.exchanges.base import Connector
 from market_maker.model.contracts import Contract
 from market_maker.status import coin_of
@@ -11,7 +12,7 @@ from market_maker.utils.errors import SettingsError
 
 WORD = "LIVE"
 _OWN = ("MAX_LOSS", "MAX_POSITION")  # no default of ours may stand for what a user would lose
-LIVE_EXCHANGES = frozenset({"okx", "binance", "hitbtc"})
+LIVE_EXCHANGES = frozenset({"okx", "binance", "hitbtc", *CCXT})
 
 
 def is_live(settings: Any) -> bool:

@@ -14,6 +14,7 @@ from market_maker.exchanges.approval import Limits
 from market_maker.exchanges.base import Connector, ExchangeError
 from market_maker.exchanges.binance_dial import BinanceKey
 from market_maker.exchanges.binance_dial import open_connector as dial_binance
+from market_maker.exchanges.ccxt_rest import open_connector as dial_ccxt
 from market_maker.exchanges.desk import Desk
 from market_maker.exchanges.dial import open_connector as dial
 from market_maker.exchanges.gateway import GatewayRules
@@ -23,6 +24,7 @@ from market_maker.exchanges.hitbtc_dial import open_connector as dial_hitbtc
 from market_maker.exchanges.losses import stop_of
 from market_maker.exchanges.okx_dial import OkxKey
 from market_maker.exchanges.okx_dial import open_connector as dial_okx
+from market_maker.exchanges.poller import Pace
 from market_maker.exchanges.throttle import RateBudget
 from market_maker.journal import Journal
 from market_maker.quoting.limits import OrderLimits, PositionLimits
@@ -163,6 +165,8 @@ def _open(
         return _open_binance(settings, symbol, clock, rng, dry_run)
     if settings.EXCHANGE.startswith("hitbtc"):
         return _open_hitbtc(settings, symbol, clock, rng)
+    if settings.EXCHANGE.startswith("ccxt:"):
+        return _open_ccxt(settings, symbol, clock)
     on_stop = before_exec = _nothing
     if is_play_money(settings):
         child = SimulatorChild.adopt(os.environ) or SimulatorChild.start(
@@ -246,6 +250,21 @@ def _open_hitbtc(settings: Any, symbol: str, clock: Clock, rng: random.Random) -
     return _Opened(connector, all(key), _nothing)
 
 
+def _open_ccxt(settings: Any, symbol: str, clock: Clock) -> _Opened:
+    key = [settings[name] or "" for name in KEYS[settings.EXCHANGE]]
+    connector = dial_ccxt(
+        settings.EXCHANGE.removeprefix("ccxt:"),
+        symbol,
+        key if all(key) else [],
+        clock=clock,
+        prefix=settings.ORDERID_PREFIX,
+        inventory=settings.SPOT_BASE_INVENTORY,
+        pace=Pace(settings.POLL_INTERVAL, settings.CHECK_SPACING, settings.IDLE_CHECK),
+        timeout_s=settings.TIMEOUT,
+    )
+    return _Opened(connector, all(key), _nothing)
+
+
 def _child_args(settings: Any, symbol: str) -> list[str]:
     args = ["--profile", settings.SIM_PROFILE, "--balance", str(settings.SIM_BALANCE)]
     flags = {"SIM_MARKET": "--market", "SIM_SPEED": "--speed", "SIM_SEED": "--seed"}
@@ -302,7 +321,7 @@ def journal_path(settings: Any, connector: Connector, dry_run: bool = False) -> 
 
 def _family(settings: Any, connector: Connector) -> str:
     """How the names of all journals of one account begin."""
-    return f"{settings.EXCHANGE}-{connector.account_key}-"
+    return f"{settings.EXCHANGE.replace(':', '-')}-{connector.account_key}-"
 
 
 def _default_state_dir() -> Path:

@@ -4,16 +4,20 @@ ccxt knows symbols, signatures and precision; ids, limits, outcomes and pace are
 imported when it is used only: it takes 70 MB and a third of a second.
 """
 
+import hashlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from market_maker.clock import Clock
 from market_maker.exchanges.base import ExchangeError, Result, Status
 from market_maker.exchanges.ccxt_quirks import QUIRKS, capabilities
 from market_maker.exchanges.client_ids import ClientIds
+from market_maker.exchanges.polled import PolledConnector
+from market_maker.exchanges.poller import PACE, Pace
 from market_maker.model.rows import LATE_AMEND, POST_ONLY, Row
-from market_maker.utils.errors import AuthenticationError, NotSupported, SettingsError
+from market_maker.utils.errors import AuthenticationError, SettingsError
 
 _PAGE = 500
 _STATES = {"open": "New", "closed": "Filled"}
@@ -43,9 +47,7 @@ def new_exchange(venue: str, key: str, secret: str, password: str, timeout_s: fl
 class CcxtVenue:
     """One spot symbol of one account. *inventory* of the base currency is no position."""
 
-    def __init__(
-        self, exchange: Any, symbol: str, prefix: str, *, inventory: float = 0.0
-    ) -> None:
+    def __init__(self, exchange: Any, symbol: str, prefix: str, *, inventory: float = 0.0) -> None:
         self.name = f"ccxt:{exchange.id}"
         self._quirks = QUIRKS[exchange.id]
         self.caps = capabilities(self._quirks)
@@ -93,7 +95,7 @@ class CcxtVenue:
         return [self._order(raw) for raw in self._read("fetch_open_orders", self._market["symbol"])]
 
     def order(self, order_id: str, cl_ord_id: str = "") -> Row | None:
-        params = {}
+        params: dict[str, str] = {}
         if not order_id:
             wire = self._ids.encode(cl_ord_id)
             lookup = self._quirks.lookup_param
@@ -174,7 +176,7 @@ class CcxtVenue:
                 (m for m in markets.values() if m.get("id", "").upper() == self._symbol), None
             )
             if found is None or not found.get("spot"):
-                raise NotSupported(f"{self.name} has no spot market {self._symbol}")
+                raise ExchangeError(404, f"the exchange has no {self._symbol}")
             self._found = found
         return self._found
 
@@ -246,6 +248,29 @@ class CcxtVenue:
         if method == "create_order" and not order_id:
             return Result(Status.UNKNOWN, {}, "an answer without the order's number")
         return Result(Status.OK, {"orderID": order_id} if method == "create_order" else {})
+
+
+def open_connector(
+    venue: str,
+    symbol: str,
+    key: Sequence[str],
+    *,
+    clock: Clock,
+    prefix: str,
+    inventory: float = 0.0,
+    pace: Pace = PACE,
+    timeout_s: float = 7.0,
+) -> PolledConnector:
+    """A connector to *venue*; *key* is key, secret and, where there is one, passphrase."""
+    name, secret, password = [*key, "", "", ""][:3]
+    exchange = new_exchange(venue, name, secret, password, timeout_s)
+    return PolledConnector(
+        CcxtVenue(exchange, symbol, prefix, inventory=inventory),
+        symbol,
+        clock=clock,
+        pace=pace,
+        account_key=hashlib.sha256(key[0].encode()).hexdigest()[:8] if key else "public",
+    )
 
 
 class _NotFound(ExchangeError):

@@ -13,7 +13,7 @@ from market_maker.exchanges.throttle import RateBudget
 from market_maker.journal import Journal
 from market_maker.model.rows import TERMINAL, Row, is_live
 from market_maker.model.wire import Answer
-from market_maker.utils.errors import NotSupported
+from market_maker.utils.errors import NotSupported, SettingsError
 
 logger = logging.getLogger("root")
 
@@ -97,8 +97,17 @@ class PolledConnector:
     # -- the stream ----------------------------------------------------------------------------
 
     def start(self, sink: Sink) -> None:
+        self._check_symbol()
         logger.info("Asking %s about %s in turns: it has no stream.", self.name, self.symbol)
         self._poller.start(sink)
+
+    def _check_symbol(self) -> None:
+        """Raise SettingsError where the venue does not list the symbol."""
+        try:
+            self._reads.market()
+        except ExchangeError as error:
+            if error.status == 404:
+                raise SettingsError([error.message]) from None
 
     def stop_stream(self) -> None:
         self._poller.close()
@@ -171,6 +180,9 @@ class PolledConnector:
         except ExchangeError:
             return None
         return row if row is not None and not is_live(row) else None
+
+    def account_label(self) -> str:
+        return self.account_key
 
     def dead_man(self, timeout_s: float | None) -> bool:
         del timeout_s

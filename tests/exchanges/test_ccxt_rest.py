@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, unquote
 
 import pytest
 
+from market_maker._settings_rules import CCXT
 from market_maker.exchanges.base import Status
 from market_maker.exchanges.ccxt_quirks import QUIRKS
 from market_maker.exchanges.ccxt_rest import CcxtVenue, new_exchange
@@ -29,7 +30,10 @@ ANSWERS: dict[str, Any] = {
     "binance": {"symbol": "BTCUSDT", "orderId": 77, "clientOrderId": "x", "status": "NEW"},
     "htx": {"status": "ok", "data": "77"},
     "hitbtc": {"id": 1, "client_order_id": "77", "symbol": "BTCUSDT", "status": "new"},
-    "kraken": {"error": [], "result": {"descr": {"order": "buy 0.5 XBTUSDT @ limit 30000.1"}, "txid": ["77"]}},
+    "kraken": {
+        "error": [],
+        "result": {"descr": {"order": "buy 0.5 XBTUSDT @ limit 30000.1"}, "txid": ["77"]},
+    },
     "bybit": {"retCode": 0, "retMsg": "OK", "result": {"orderId": "77", "orderLinkId": "x"}},
 }
 POST_ONLY_IS = {
@@ -94,7 +98,7 @@ def test_an_order_goes_out_signed_post_only_and_under_our_own_id(name: str) -> N
         names = set(parse_qs(fields)) | set(parse_qs(wire.split("?")[-1]))
         assert QUIRKS[name].id_param in fields or QUIRKS[name].id_param in names
     for broker in ("6b9ad766b55dBCDE", "AA03022abc", "x-TKT5PX2F"):
-        assert broker not in wire.replace("clOrdId", "") or name == "okx"
+        assert broker not in wire
 
 
 @pytest.mark.parametrize("name", QUIRKS)
@@ -130,6 +134,10 @@ def test_its_own_limiter_is_off_and_no_margin_is_asked_for() -> None:
     for name in QUIRKS:
         assert Rig(name).exchange.enableRateLimit is False
     assert Rig("binance").exchange.options["fetchMargins"] is False
+
+
+def test_the_settings_name_the_venues_we_know() -> None:
+    assert tuple(f"ccxt:{name}" for name in QUIRKS) == CCXT
 
 
 def test_an_unknown_venue_gets_one_line() -> None:
