@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from market_maker._settings_rules import CCXT
+from market_maker._settings_venues import CCXT
 from market_maker.exchanges.base import Connector
 from market_maker.model.contracts import Contract
 from market_maker.status import coin_of

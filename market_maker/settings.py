@@ -16,14 +16,8 @@ from typing import Any
 
 from market_maker import _settings_base
 from market_maker._settings_files import Layer, read_dotenv, read_python, read_secret
-from market_maker._settings_rules import (
-    MAX_PREFIX,
-    RULES,
-    SECRET_NAMES,
-    SIZES,
-    find_faults,
-    misspelt,
-)
+from market_maker._settings_rules import MAX_PREFIX, RULES, SIZES, find_faults, misspelt
+from market_maker._settings_venues import SECRET_NAMES
 from market_maker.utils import log
 from market_maker.utils.dotdict import dotdict
 from market_maker.utils.errors import SettingsError

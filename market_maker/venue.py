@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from market_maker import live
-from market_maker._settings_rules import KEYS
+from market_maker._settings_venues import KEYS
 from market_maker.clock import Clock
 from market_maker.exchanges.approval import Limits
 from market_maker.exchanges.base import Connector, ExchangeError

@@ -35,6 +35,7 @@ ROOMS = {
     "market_maker._settings_base": Room(1, "settings"),
     "market_maker._settings_files": Room(1, "settings"),
     "market_maker._settings_rules": Room(1, "settings"),
+    "market_maker._settings_venues": Room(1, "settings"),
     "market_maker.settings": Room(1, "settings"),
     "market_maker.quoting": Room(2, "quoting"),
     "market_maker.journal": Room(2, "journal"),

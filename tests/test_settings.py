@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market_maker import _settings_base
-from market_maker._settings_rules import RULES, SECRET_NAMES, find_faults, one_letter_apart
+from market_maker._settings_rules import RULES, find_faults, one_letter_apart
+from market_maker._settings_venues import SECRET_NAMES
 from market_maker.settings import Settings, check, first_words, load, or_exit
 from market_maker.settings import settings as the_settings
 from market_maker.utils.errors import SettingsError

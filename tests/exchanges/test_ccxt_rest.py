@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, unquote
 
 import pytest
 
-from market_maker._settings_rules import CCXT
+from market_maker._settings_venues import CCXT
 from market_maker.exchanges.base import Status
 from market_maker.exchanges.ccxt_quirks import QUIRKS
 from market_maker.exchanges.ccxt_rest import CcxtVenue, new_exchange
