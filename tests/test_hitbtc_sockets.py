@@ -154,3 +154,18 @@ def test_an_unknown_symbol_ends_the_start_with_one_line(exchange: Exchange, tmp_
 def test_without_a_key_nothing_starts(exchange: Exchange, tmp_path: Path) -> None:
     with pytest.raises(AuthenticationError, match="HITBTC_API_KEY and HITBTC_API_SECRET"):
         exchange.desk(tmp_path, HITBTC_API_KEY="")
+
+
+def test_an_order_is_replaced_by_rest_too(exchange: Exchange, tmp_path: Path) -> None:
+    desk = exchange.desk(tmp_path)
+    desk.open()
+    try:
+        [placed] = desk.gateway.place([{"side": "Buy", "price": 50_000.0, "orderQty": 0.002}])
+        desk.connector.requests = None  # type: ignore[attr-defined]
+        change = {"orderID": placed.row["orderID"], "price": 50_001.0}
+        [replaced] = desk.connector.amend([change])
+        assert (replaced.status, replaced.row["price"]) == (Status.OK, 50_001.0)
+        desk.gateway.cancel_own()
+        assert exchange.open_orders() == []
+    finally:
+        desk.close()

@@ -16,7 +16,7 @@ MAX_HEAD = 65_536  # bytes
 MAX_BODY = 1_000_000
 END = b"\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-VERBS = ("GET", "POST", "PUT", "DELETE")
+VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 _LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP/(\d\.\d)")
 _FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00\r\n]*)")
