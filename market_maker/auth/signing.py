@@ -25,14 +25,16 @@ class KeySigner:
         self, key: str, secret: str, server_now: Callable[[], float], *, valid_s: float = 5.0
     ) -> None:
         self._key = key
-        self._secret = secret
+        self._mac = hmac.new(secret.encode(), digestmod=hashlib.sha256)  # prepared: copied to sign
         self._server_now = server_now
         self._valid_s = valid_s
 
     def __call__(self, verb: str, path: str, body: str = "") -> dict[str, str]:
-        expires = math.ceil(self._server_now() + self._valid_s)
+        expires = str(math.ceil(self._server_now() + self._valid_s))
+        mac = self._mac.copy()
+        mac.update(f"{verb.upper()}{path}{expires}{body}".encode())
         return {
             "api-key": self._key,
-            "api-expires": str(expires),
-            "api-signature": sign(self._secret, verb, path, expires, body),
+            "api-expires": expires,
+            "api-signature": mac.hexdigest(),
         }

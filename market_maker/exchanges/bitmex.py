@@ -19,6 +19,7 @@ from market_maker.exchanges.base import (
 )
 from market_maker.exchanges.receiver import start_receiving
 from market_maker.exchanges.throttle import retry_after_s
+from market_maker.exchanges.transport import HttpTransport
 from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, Request, Stream, Transport
 from market_maker.utils.errors import AuthenticationError
@@ -76,6 +77,8 @@ class BitMEXConnector:
         if self.account_key != "public":
             logger.info("Authenticating with API Key.")
         start_receiving(self.stream, sink, f"receive-{self.symbol}")
+        if isinstance(self.transport, HttpTransport) and self.account_key != "public":
+            self.transport.keep_warm(1 if self._bulk is True else None)
         logger.info("Started thread")
 
     def stop_stream(self) -> None:

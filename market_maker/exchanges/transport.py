@@ -6,6 +6,7 @@ them into a text: errors are told in our own words, never in those of an excepti
 
 import re
 import socket
+import ssl
 import statistics
 import threading
 from collections import deque
@@ -14,17 +15,19 @@ from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from os import environ
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
-from requests.utils import get_environ_proxies
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies
 from urllib3.exceptions import HTTPError, NewConnectionError
 
 from market_maker import jsonx
 from market_maker.clock import Clock
+from market_maker.exchanges.http_bytes import Rendered, Reply, head_of
+from market_maker.exchanges.lanes import Lanes
 from market_maker.model.wire import Answer, Request
 from market_maker.utils.constants import VERSION
 
@@ -32,6 +35,7 @@ Signer = Callable[[str, str, str], Mapping[str, str]]  # (verb, path?query, body
 
 _SERVER_TIME = re.compile(r"`?expires`? is in the past\. Current time: (\d{9,11})\b")
 _REPEATABLE = frozenset({"GET", "DELETE"})  # asking twice does no more than asking once
+_WARM_EVERY_S = 5.0
 _PATH_SAFE = "/%?&=:@!$'()*+,;~"
 
 
@@ -60,7 +64,8 @@ class HttpTransport:
     *pool* connections that stay open. Redirects are handed back as they are, since following
     one would show our headers to somebody else. Nothing is sent twice, but for a GET or
     DELETE whose connection broke: the exchange may have closed an idle one just then.
-    *timeout_s* is how long each wait for the exchange may last.
+    *timeout_s* is how long each wait for the exchange may last. What changes something goes over
+    warm connections of its own (`Lanes`), unless *hot* is False or a proxy stands between.
     """
 
     def __init__(
@@ -73,6 +78,7 @@ class HttpTransport:
         session: requests.Session | None = None,
         clock: Clock | None = None,
         user_agent: str = f"marketmaker/{VERSION}",
+        hot: bool = True,
     ) -> None:
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -83,10 +89,21 @@ class HttpTransport:
         _set_up(self.session, base_url, pool, user_agent)
         self._server_clock = ServerClock(clock or Clock())
         self._origin = f"{parts.scheme}://{parts.netloc}"
-        self._prefix = parts.path.rstrip("/")
+        self._host, self._prefix = parts.netloc.rpartition("@")[2], parts.path.rstrip("/")
         self._pool = pool
         self._executor: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
+        self._lanes: Lanes | None = None
+        if hot and session is None and not self.session.proxies:
+            self._lanes = Lanes(
+                parts.scheme,
+                parts.hostname,
+                parts.port or (443 if parts.scheme == "https" else 80),
+                most=pool,
+                timeout_s=timeout_s,
+                bundle=ca_bundle() or DEFAULT_CA_BUNDLE_PATH,
+                clock=clock or Clock(),
+            )
 
     @property
     def server_offset_s(self) -> float:
@@ -96,11 +113,25 @@ class HttpTransport:
     def send(self, requests: Sequence[Request]) -> list[Answer]:
         """One answer for each request, in order. Never raises for what the wire does."""
         calls = [self._render(request) for request in requests]  # may raise: before all bytes
+        if self._lanes is not None and calls and all(call.verb != "GET" for call in calls):
+            return self._send_hot(self._lanes, calls)
         if len(calls) < 2:
             return [self._send(call) for call in calls]
         return list(self._workers().map(self._send, calls))
 
+    def keep_warm(self, count: int | None = None) -> None:
+        """Have the connections open that a batch of *count* (default: all) will need, from now on
+        until `close`."""
+        lanes = self._lanes
+        if lanes is not None:
+            lanes.warm(count)
+            self._server_clock.clock.repeat(
+                lambda: _WARM_EVERY_S if lanes.warm(count) else None, "keep-warm"
+            )
+
     def close(self) -> None:
+        if self._lanes is not None:
+            self._lanes.close()
         with self._lock:
             if self._executor is not None:
                 self._executor.shutdown(wait=False, cancel_futures=True)
@@ -113,17 +144,48 @@ class HttpTransport:
                 self._executor = ThreadPoolExecutor(self._pool, thread_name_prefix="rest")
             return self._executor
 
-    def _render(self, request: Request) -> "_Call":
+    def _render(self, request: Request) -> Rendered:
         body = "" if request.body is None else jsonx.dumps_plain(request.body)
-        return _Call(request.verb.upper(), self._prefix + _target(request), body)
+        return Rendered(request.verb.upper(), self._prefix + _target(request), body)
 
-    def _send(self, call: "_Call") -> Answer:
+    def _send_hot(self, lanes: Lanes, calls: list[Rendered]) -> list[Answer]:
+        answers = self._exchange_hot(lanes, calls)
+        again = [
+            i
+            for i, (call, answer) in enumerate(zip(calls, answers, strict=True))
+            if answer.error == _LOST and call.verb in _REPEATABLE
+        ]
+        if again:
+            second = self._exchange_hot(lanes, [calls[i] for i in again])
+            for i, answer in zip(again, second, strict=True):
+                answers[i] = answer
+        return answers
+
+    def _exchange_hot(self, lanes: Lanes, calls: list[Rendered]) -> list[Answer]:
+        sent_at = self._server_clock.local()
+        return [self._hot_answer(reply, sent_at) for reply in lanes.exchange(calls, self._bytes)]
+
+    def _hot_answer(self, reply: Reply, sent_at: float) -> Answer:
+        if reply.error is not None:
+            return Answer(0, None, {}, reply.sent, _hot_phrase(reply.error, reply.sent))
+        body = _decode(reply.content)
+        self._server_clock.learn(reply.headers.get("date"), body, sent_at)
+        return Answer(reply.status, body, reply.headers)
+
+    def _bytes(self, call: Rendered) -> bytes:
+        headers = {name.lower(): str(value) for name, value in self.session.headers.items()}
+        headers["accept-encoding"] = "identity"
+        if self.signer is not None:
+            headers.update(self.signer(call.verb, call.target, call.body))
+        return head_of(call, self._host, headers.items())
+
+    def _send(self, call: Rendered) -> Answer:
         answer = self._exchange(call)
         if answer.error == _LOST and call.verb in _REPEATABLE:
             answer = self._exchange(call)
         return answer
 
-    def _exchange(self, call: "_Call") -> Answer:
+    def _exchange(self, call: Rendered) -> Answer:
         sent_at = self._server_clock.local()
         prepared = self._prepare(call)
         verify: Any = self.session.verify
@@ -142,7 +204,7 @@ class HttpTransport:
         self._server_clock.learn(headers.get("date"), body, sent_at)
         return Answer(response.status_code, body, headers)
 
-    def _prepare(self, call: "_Call") -> requests.PreparedRequest:
+    def _prepare(self, call: Rendered) -> requests.PreparedRequest:
         headers: Any = self.session.headers
         prepared = requests.PreparedRequest()
         prepared.method = call.verb
@@ -158,26 +220,18 @@ class HttpTransport:
         return prepared
 
 
-class _Call(NamedTuple):
-    """A request as the bytes that are signed and sent."""
-
-    verb: str
-    target: str
-    body: str
-
-
 class ServerClock:
     """What time the exchange has, from the `Date` of its answers and from its complaints."""
 
     def __init__(self, clock: Clock) -> None:
         self.offset_s = 0.0
-        self._clock = clock
+        self.clock = clock
         self._samples: deque[float] = deque(maxlen=7)
         self._last_date = ""
         self._lock = threading.Lock()
 
     def local(self) -> float:
-        return self._clock.now()
+        return self.clock.now()
 
     def learn(self, date: str | None, body: Any, sent_at: float) -> None:
         """Measure by an answer to what was sent at *sent_at* (our clock)."""
@@ -196,7 +250,7 @@ class ServerClock:
 
     def _add(self, server_s: float, sent_at: float, *, certain: bool = False) -> None:
         # The second is cut off, not rounded; the exchange looked at its clock on our half way.
-        offset_s = server_s + 0.5 - (sent_at + self._clock.now()) / 2
+        offset_s = server_s + 0.5 - (sent_at + self.clock.now()) / 2
         with self._lock:
             if certain:  # it refused us for our clock: older measurements were wrong
                 self._samples.clear()
@@ -266,6 +320,21 @@ def _classify(error: Exception) -> tuple[bool, str]:
     ) and not isinstance(error, ValueError):
         return True, _LOST
     return False, f"not sendable ({type(error).__name__})"
+
+
+def _hot_phrase(error: Exception, sent: bool) -> str:
+    """The same phrases for what happens to a lane."""
+    if isinstance(error, socket.gaierror):
+        return "the host's name is not known"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "the certificate is not accepted"
+    if isinstance(error, ssl.SSLError):
+        return "TLS failed"
+    if isinstance(error, TimeoutError):
+        return "timed out" if sent else "timed out while connecting"
+    if isinstance(error, OSError):
+        return _LOST if sent else "connection refused"
+    return f"not sendable ({type(error).__name__})"
 
 
 def _causes(error: BaseException | None) -> list[BaseException]:

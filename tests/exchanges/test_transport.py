@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +23,17 @@ SECRET = "a-secret-nobody-may-see"
 
 
 def manual(**options: Any) -> HttpTransport:
-    return HttpTransport(BASE, clock=ManualClock(), **options)
+    """Over `requests`, which `responses` answers for."""
+    return HttpTransport(BASE, clock=ManualClock(), hot=False, **options)
+
+
+_is_hot = True
+
+
+@pytest.fixture(autouse=True, params=[True, False], ids=["hot", "requests"])
+def both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever holds on the wire holds for warm lanes and for `requests`."""
+    monkeypatch.setattr(sys.modules[__name__], "_is_hot", request.param)
 
 
 # Behaviour
@@ -183,7 +194,7 @@ def answering(read_request: Callable[..., Any], answer: bytes = OK) -> Callable[
 
 
 def local(port: int, **options: Any) -> HttpTransport:
-    return HttpTransport(f"http://127.0.0.1:{port}/api/v1", **options)
+    return HttpTransport(f"http://127.0.0.1:{port}/api/v1", hot=_is_hot, **options)
 
 
 def test_calls_share_one_connection(serve: Any, read_request: Any) -> None:
@@ -249,7 +260,7 @@ def test_a_refused_connection_is_not_sent(serve: Any) -> None:
 
 
 def test_an_unknown_host_is_not_sent() -> None:
-    transport = HttpTransport("http://no-such-host.invalid/api/v1")
+    transport = HttpTransport("http://no-such-host.invalid/api/v1", hot=_is_hot)
     assert transport.send([POST]) == [
         Answer(0, None, {}, False, "the host's name is not known"),
     ]
