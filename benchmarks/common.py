@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import random
+import signal
 import statistics
 import subprocess
 import sys
@@ -58,9 +59,11 @@ class Worker:
         pipe = subprocess.PIPE
         environ = {**os.environ, "NO_PROXY": "*", "no_proxy": "*"}
         self._folder = tempfile.TemporaryDirectory(prefix="bench-")
-        self.process = subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, text=True, cwd=self._folder.name, env=environ
-        )
+        with (Path(self._folder.name) / "log").open("w") as log:
+            self.process = subprocess.Popen(
+                command, stdin=pipe, stdout=log if script == "bots.py" else pipe, stderr=log,
+                text=True, cwd=self._folder.name, env=environ,
+            )  # fmt: skip
 
     def ask(self, **what: Any) -> Any:
         assert self.process.stdin is not None and self.process.stdout is not None
@@ -79,6 +82,7 @@ class Worker:
 
 def arguments(text: str | None, rounds: int) -> argparse.Namespace:
     """The options every benchmark has."""
+    _end_on_term()
     parser = argparse.ArgumentParser(description=(text or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
@@ -87,6 +91,11 @@ def arguments(text: str | None, rounds: int) -> argparse.Namespace:
                         help=f"where peers are installed and kept (default {place})")  # fmt: skip
     parser.add_argument("--without", action="append", default=[], metavar="PEER")
     return parser.parse_args()
+
+
+def _end_on_term() -> None:
+    """Even a killed benchmark must not leave its bots behind."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 
 def peer(options: argparse.Namespace, requirements: Sequence[str]) -> Path:

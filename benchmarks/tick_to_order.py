@@ -1,0 +1,116 @@
+"""From a frame that moves the price to the orders that follow it, as the exchange sees both.
+
+    python benchmarks/tick_to_order.py [--rounds 5] [--json FILE]
+
+Twelve resting orders are re-priced at each move. "first" is when the first amend has arrived,
+"acknowledged" when the answer to the last has left. Warm: a quote that changes nothing every 2 ms
+in between; idle: nothing. A move of 0.3 % needs one phase, of 2 % two: the new bids would meet
+the old asks, so ours wait for their side to move away first, which the peers do not.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from common import NAUTILUS, ORIGINAL, Server, Worker, arguments, finish, in_turn, peer, report
+
+ORDERS = 12
+PAUSE_S = 0.12
+
+
+class Bot:
+    """A bot on a server of its own; only its own turn finds it at work."""
+
+    def __init__(self, python: str | Path, name: str, **settings: Any) -> None:
+        self.server, self.up = Server(), False
+        told = self.server.told
+        words = [f"{key}={value}" for key, value in settings.items()]
+        self.worker = Worker(python, "bots.py", name, *list(told.values()), *words)
+        self.pause_s = max(PAUSE_S, 1.3 * settings.get("LOOP_INTERVAL", 0))
+
+    def begin(self) -> None:
+        end_s = time.monotonic() + 60
+        while self.server.control()["open"] != ORDERS:
+            if time.monotonic() > end_s or self.worker.process.poll() is not None:
+                raise SystemExit(f"a bot does not quote: {self.worker.process.args}")
+            time.sleep(0.2)
+        self.server.control(move=1.003)
+        time.sleep(3)
+
+    def moves(
+        self, count: int, ratio: float, service_ms: float, quotes: float
+    ) -> list[list[float]]:
+        """For each move: ms to the first amend and until all are acknowledged."""
+        found = []
+        self.server.control(service_ms=service_ms, quotes_per_s=quotes)
+        time.sleep(0.2)
+        for _ in range(count):
+            self.up = not self.up
+            self.server.control(move=ratio if self.up else 1 / ratio)
+            end_s = time.monotonic() + 5 + self.pause_s
+            seen = self.server.control()
+            while len(seen["answered_ns"]) < ORDERS and time.monotonic() < end_s:
+                time.sleep(self.pause_s / 4)
+                seen = self.server.control()
+            if len(seen["answered_ns"]) >= ORDERS:
+                first, last = seen["arrived_ns"][0], seen["answered_ns"][ORDERS - 1]
+                found.append([(first - seen["moved_ns"]) / 1e6, (last - seen["moved_ns"]) / 1e6])
+            time.sleep(self.pause_s)
+        self.server.control(quotes_per_s=0)
+        if len(found) < count / 2:
+            raise SystemExit(f"{count - len(found)} of {count} moves had no {ORDERS} amends")
+        return found
+
+    def close(self) -> None:
+        self.worker.close()
+        self.server.__exit__()
+
+
+def start(options: Any) -> dict[str, Bot]:
+    bots = {"ours": Bot(sys.executable, "ours", MIN_REQUOTE_INTERVAL=0.0)}
+    if "original" not in options.without:
+        python = peer(options, ORIGINAL)
+        bots["original, LOOP_INTERVAL 0.001"] = Bot(python, "original", LOOP_INTERVAL=0.001)
+    if "nautilus" not in options.without:
+        bots["nautilus_trader"] = Bot(peer(options, NAUTILUS), "nautilus")
+    for bot in bots.values():
+        bot.begin()
+    return bots
+
+
+def main() -> None:
+    options = arguments(__doc__, rounds=5)
+    tables = []
+    bots = start(options)
+    try:
+        for label, ratio, quotes in (
+            ("warm", 1.003, 500), ("idle", 1.003, 0), ("two phases, warm", 1.02, 500),
+        ):  # fmt: skip
+            for service_ms in (0, 5):
+                kept: dict[str, list[list[list[float]]]] = {name: [] for name in bots}
+
+                def run(
+                    name: str, bot: Bot, ratio: float, service: float, quotes: float, kept: Any
+                ) -> Callable[[], list[float]]:
+                    def once() -> list[float]:
+                        kept[name].append(bot.moves(8, ratio, service, quotes))
+                        return [first for first, _ in kept[name][-1]]
+
+                    return once
+
+                runs = {n: run(n, b, ratio, service_ms, quotes, kept) for n, b in bots.items()}
+                firsts = in_turn(options.rounds, runs)
+                title = f"{label}, service time {service_ms} ms: "
+                tables.append(report(title + "to the first amend", "ms", firsts))
+                lasts = {n: [[last for _, last in r] for r in rounds] for n, rounds in kept.items()}
+                tables.append(report(title + "to all acknowledged", "ms", lasts))
+    finally:
+        for bot in bots.values():
+            bot.close()
+    finish(options, "tick_to_order", tables)
+
+
+if __name__ == "__main__":
+    main()
