@@ -8,7 +8,6 @@ Python of the bot's environment.
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -30,7 +29,6 @@ WATCHED_FILES = []
 def ours(port, key, secret, words):
     sys.path.insert(0, str(Path(__file__).parents[1]))
     from market_maker.clock import Clock
-    from market_maker.exchanges.throttle import RateBudget
     from market_maker.market_maker import OrderManager
     from market_maker.settings import load
 
@@ -39,7 +37,7 @@ def ours(port, key, secret, words):
     settings.update({k: v for k, v in values.items() if k.isupper()})
     settings.update({"EXCHANGE": "bitmex", "BASE_URL": f"http://127.0.0.1:{port}/api/v1/"})
     settings.update({"BITMEX_API_KEY": key, "BITMEX_API_SECRET": secret})
-    settings.update({"STATE_DIR": os.getcwd(), **words})
+    settings.update({"STATE_DIR": str(Path.cwd()), **words})
     manager = OrderManager(settings=settings)
     gateway, clock = manager.exchange.desk.gateway, Clock()
     for bucket in (gateway.budget, gateway.burst):  # the same objects are known elsewhere
@@ -56,7 +54,7 @@ def original(port, key, secret, words):
     os.execv(sys.executable, command)
 
 
-def nautilus(port, key, secret, words):
+def nautilus(port, key, secret, _):
     """The same ladder as a strategy, on modify_order."""
     from nautilus_trader.adapters.bitmex.config import (
         BitmexDataClientConfig,
