@@ -64,6 +64,7 @@ class OrderStore:
         self.symbol = symbol
         self.is_ours = is_ours
         self.filled_qty = 0.0  # signed contracts filled by any order we saw; never reset
+        self.image_time = ""  # the exchange's time of the last image of the position
         self.filled_orders = 0  # orders of ours that were filled, in part at least
         self.cancelled_unasked = 0  # resting orders that the exchange took out of its own accord
         self._live: dict[str, Tracked] = {}  # orderID -> order; clOrdID while that is unknown
@@ -148,6 +149,8 @@ class OrderStore:
     def resolve(self, key: str, row: Row) -> None:
         """A query made after the request had expired shows *row*: nothing is unknown any more."""
         tracked = self.get(key)
+        if self.image_time and _time(row) <= self.image_time:
+            self.take_as_counted([row])  # what it filled before the image is in the position
         self.apply(row)
         if tracked is not None:
             tracked.phase, tracked.worst_leaves = Phase.WORKING, 0.0

@@ -267,6 +267,7 @@ class LiveState:
         if change.action == "partial":
             row = self.position() or {}
             self.base_qty = (row.get("currentQty") or 0) - self.orders.filled_qty
+            self.orders.image_time = str(row.get("timestamp") or "")
         for row in delta:
             if row.get("symbol") != self.symbol:
                 continue

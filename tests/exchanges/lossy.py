@@ -63,7 +63,9 @@ class LossyExchange:
         self.sink(Connected(0))
         self.sink(Ready(0))
         live = [dict(row) for row in self.live()]
-        position = [{"symbol": self.symbol, "account": 1, "currentQty": self.position}]
+        moment = f"{self.clock.now():020.6f}"
+        held = {"symbol": self.symbol, "account": 1, "currentQty": self.position}
+        position = [{**held, "timestamp": moment}]
         for table, rows in (
             *(("instrument", [INSTRUMENT]), ("quote", []), ("trade", []), ("order", live)),
             *(("execution", []), ("position", position), ("margin", [])),

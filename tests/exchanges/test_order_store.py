@@ -251,3 +251,17 @@ def test_an_order_that_we_cancel_or_that_never_rested_is_not() -> None:
     other.intend_cancel("o-1")
     other.apply(row("Canceled", second=2))
     assert (orders.cancelled_unasked, other.cancelled_unasked) == (0, 0)
+
+
+def test_a_look_up_does_not_count_what_the_image_of_the_position_held_already() -> None:
+    store = OrderStore("XBTUSD", lambda cl_ord_id: True)
+    store.image_time = "2026-01-01T00:00:10.000Z"
+    for number, (second, counted) in enumerate((("09", 0), ("10", 0), ("11", 100))):
+        store.intend_create({"clOrdID": f"c{number}", "side": "Buy", "orderQty": 100})
+        found = {
+            "orderID": f"o{number}", "clOrdID": f"c{number}", "symbol": "XBTUSD", "side": "Buy",
+            "ordStatus": "Filled", "leavesQty": 0, "cumQty": 100,
+            "timestamp": f"2026-01-01T00:00:{second}.000Z",
+        }  # fmt: skip
+        store.resolve(f"c{number}", found)
+        assert store.filled_qty == counted
