@@ -96,7 +96,7 @@ class Stage:
     def play(self) -> Outcome:
         """Calm, the faults, recovery, the end; what came of it."""
         with _silence(self.clock, self._last_words):
-            self.bot = self._enter()
+            self.bot = self.enter()
             self.engine.call_at(START_S + CALM_S, self._strike)
             code = self._run()
             ended_s = self.clock.now()
@@ -116,7 +116,8 @@ class Stage:
 
     # -- before -------------------------------------------------------------------------
 
-    def _enter(self) -> OrderManager:
+    def enter(self) -> OrderManager:
+        """Set up exchange, bot and judge; the bot is not yet started."""
         settings, clock = self._settings, self.clock
         symbol = str(settings.SYMBOL)
         twin = Twin(

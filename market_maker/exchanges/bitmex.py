@@ -20,7 +20,7 @@ from market_maker.exchanges.base import (
 from market_maker.exchanges.receiver import start_receiving
 from market_maker.exchanges.throttle import retry_after_s
 from market_maker.exchanges.transport import HttpTransport
-from market_maker.model.rows import Row
+from market_maker.model.rows import Row, is_sound
 from market_maker.model.wire import Answer, Request, Stream, Transport
 from market_maker.utils.errors import AuthenticationError
 
@@ -119,7 +119,7 @@ class BitMEXConnector:
         request = Request("DELETE", "/order", None, {"orderID": list(order_ids)})
         answer = self._send(request)[0]
         if answer.status == 200 and isinstance(answer.body, list):
-            by_id = {str(row.get("orderID")): row for row in answer.body if isinstance(row, dict)}
+            by_id = {str(row.get("orderID")): row for row in answer.body if is_sound(row)}
             return [_cancel_result(order_id, by_id.get(order_id), answer) for order_id in order_ids]
         result = result_of(answer)
         if answer.status == 404:
@@ -210,7 +210,7 @@ def _ignore(_: Answer) -> None:
 def result_of(answer: Answer) -> Result:
     """Class an answer to one order by what may be concluded from it."""
     text = error_message(answer) if answer.status != 200 else ""
-    if answer.status == 200 and isinstance(answer.body, dict):
+    if answer.status == 200 and is_sound(answer.body):
         status = Status.REJECTED if answer.body.get("ordStatus") == "Rejected" else Status.OK
         return Result(status, answer.body, str(answer.body.get("ordRejReason") or ""), answer)
     if not answer.sent:
@@ -239,13 +239,13 @@ def _rows(answer: Answer) -> list[Row]:
     raise_for(answer)
     body = answer.body
     found: list[Any] = body if isinstance(body, list) else [body]
-    if not all(isinstance(row, dict) for row in found):
+    if not _are_rows(found):
         raise ExchangeError(answer.status, "an answer that holds no rows")  # never "no orders"
     return found
 
 
 def _are_rows(body: Any) -> bool:
-    return isinstance(body, list) and all(isinstance(row, dict) for row in body)
+    return isinstance(body, list) and all(map(is_sound, body))
 
 
 def _cancel_result(order_id: str, row: Row | None, answer: Answer) -> Result:

@@ -140,6 +140,8 @@ class Outbox:
         """Fold an answer in. A refused cancel or amend says that the order may not be as we
         thought: it `looks_up` at once."""
         settle_after_s = self.provable_from_s()
+        if result.status is Status.OK and not _is_about(result.row, key):
+            result = result._replace(status=Status.UNKNOWN)  # it tells nothing of this order
         if looks_up and result.row.get("ordStatus") in TERMINAL:
             result = result._replace(status=Status.OK)  # the refusal shows how it ended
         elif looks_up and _is_refused(result):
@@ -157,6 +159,11 @@ class Outbox:
 
     def _validity_s(self) -> float:
         return self._connector.caps.request_expiry_s or _DEFAULT_EXPIRY_S
+
+
+def _is_about(row: Row, key: str) -> bool:
+    """Whether a row of the exchange is of the order *key* (an orderID or clOrdID)."""
+    return bool(row.get("orderID")) and key in (row["orderID"], row.get("clOrdID"))
 
 
 def _is_refused(result: Result) -> bool:

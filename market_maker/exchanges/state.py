@@ -21,6 +21,7 @@ logger = logging.getLogger("root")
 
 _MAX_INBOX = 50_000
 _MAX_NOTICES = 50_000
+_MAX_ERRORS = 50  # messages of errors that are logged; an exchange may send them for ever
 _PUBLIC = ("instrument", "trade", "quote")
 _PRIVATE = ("order", "execution", "position", "margin")
 _SETTLED_S = 5.0  # a position row this much later than a fill includes it
@@ -74,6 +75,8 @@ class LiveState:
         self._has_quotes = False
         self._images = 0
         self._odd_tables: set[str] = set()
+        self._last_error: tuple[str, object] = ("", None)
+        self._errors = 0  # how many were logged
         self._last_fill_s = float("-inf")
         self._is_relevant = False
 
@@ -194,12 +197,14 @@ class LiveState:
             logger.debug("Subscribed to %s.", data["subscribe"])
 
     def _fold_error(self, data: Row) -> None:
-        status, text = data.get("status"), str(data.get("error"))
-        logger.error("Websocket error %s: %s", status, text)
+        status, text = data.get("status"), str(data.get("error"))[:200]
+        if (text, status) != self._last_error and self._errors < _MAX_ERRORS:
+            self._last_error, self._errors = (text, status), self._errors + 1
+            logger.error("Websocket error %s: %s", status, text)
         if status in (401, 403):
             self.fatal = f"{status} {text}"
             self._is_relevant = True
-        elif (data.get("request") or {}).get("op") == "subscribe":
+        elif isinstance(data.get("request"), dict) and data["request"].get("op") == "subscribe":
             self.refused = text
 
     def _fold_change(self, change: Change, delta: list[Row]) -> None:

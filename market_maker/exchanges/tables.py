@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from market_maker.model.rows import Row
+from market_maker.model.rows import Row, is_sound
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class TableStore:
         if type(data) is not list:
             self._faults.refuse("%s of table %s without a list of rows", action, name)
             return None
-        rows = act(data)
+        rows = act(self._sound(name, data))
         return Change(name, action, rows) if rows else None
 
     def has(self, table: str) -> bool:
@@ -111,7 +111,15 @@ class TableStore:
             self._tables[name] = table
             self.keys[name] = list(keys)
         table.forget(scope)
-        return Change(name, "partial", table.insert(data))
+        return Change(name, "partial", table.insert(self._sound(name, data)))
+
+    def _sound(self, name: str, data: list[Any]) -> list[Row]:
+        """The rows whose values can be what they are meant to be."""
+        for row in data:
+            if not is_sound(row):
+                self._faults.refuse("a row of table %s that cannot be read", name)
+                return [row for row in data if is_sound(row)]
+        return data
 
 
 class _Faults:

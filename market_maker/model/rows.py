@@ -30,6 +30,34 @@ def opposite(side: str) -> Side:
     return "Sell" if side == "Buy" else "Buy"
 
 
+_OF_NUMBERS = """
+    price stopPx orderQty leavesQty cumQty avgPx displayQty lastQty lastPx execCost execComm
+    currentQty avgEntryPrice avgCostPrice markPrice markValue bidPrice askPrice midPrice lastPrice
+    bidSize askSize tickSize lotSize multiplier initMargin maintMargin makerFee takerFee
+    marginBalance availableMargin walletBalance realisedPnl unrealisedPnl
+"""
+_OF_TEXT = """
+    orderID clOrdID execID trdMatchID symbol side ordType ordStatus execType execInst timeInForce
+    state currency settlCurrency timestamp transactTime text ordRejReason
+"""
+_NUMBERS, _TEXTS = frozenset(_OF_NUMBERS.split()), frozenset(_OF_TEXT.split())
+_LARGEST = 1e18
+
+
+def is_sound(row: Any) -> bool:
+    """Whether it is a row whose known columns have values of their type, or none."""
+    if type(row) is not dict:
+        return False
+    for name, value in row.items():
+        if value is None or (type(value) is str and name not in _NUMBERS):
+            continue
+        if name in _TEXTS:
+            return False
+        if name in _NUMBERS and not (type(value) in (int, float) and abs(value) < _LARGEST):
+            return False
+    return True
+
+
 def is_live(row: Row) -> bool:
     """Whether an order row still rests or may still trade."""
     return row.get("ordStatus") not in TERMINAL and (row.get("leavesQty") or 0) > 0

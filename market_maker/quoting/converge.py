@@ -125,7 +125,7 @@ def _has_moved(have: Row, want: Row, name: str, rules: Rules) -> bool:
     old, new = have.get(name), want.get(name)
     if old is None or new is None or rules.grid.nearest(old) == rules.grid.nearest(new):
         return False
-    return bool(abs(new / old - 1) > rules.relist_interval)
+    return bool(old <= 0 or abs(new / old - 1) > rules.relist_interval)
 
 
 def _kind(row: Row) -> str:
