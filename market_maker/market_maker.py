@@ -276,8 +276,8 @@ class OrderManager:
             status.log_orders("Canceling %d orders:", plan.cancel, digits)
             self.exchange.cancel_bulk_orders(plan.cancel)
         if plan.amend:
-            status.log_amends(plan.amend, working, digits)
             self._amend(plan.amend)
+            status.log_amends(plan.amend, working, digits)  # the market does not wait for a log
         if plan.create:
             status.log_orders("Creating %d orders:", plan.create, digits)
             self.exchange.create_bulk_orders(plan.create)
