@@ -154,6 +154,11 @@ class Peer:
                 return
 
 
+def numbers(form: Row) -> Row:
+    """A form's fields, with numbers where order requests have them."""
+    return {k: float(v) if k in ("price", "orderQty") else v for k, v in form.items()}
+
+
 def text_frame(payload: bytes) -> bytes:
     if len(payload) < 126:
         return bytes([0x81, len(payload)]) + payload
@@ -252,7 +257,7 @@ class Server:
         fields: Any = dict(parse_qsl(parts.query))
         if body:
             is_form = "form" in headers.get("content-type", "")
-            sent = dict(parse_qsl(body.decode())) if is_form else loads(body)
+            sent = numbers(dict(parse_qsl(body.decode()))) if is_form else loads(body)
             fields = {**fields, **sent} if isinstance(sent, dict) else sent
         path = parts.path.removeprefix("/api/v1").rstrip("/")
         if path == "/bench":
