@@ -68,8 +68,8 @@ class Bot:
         self.server.__exit__()
 
 
-def start(options: Any) -> dict[str, Bot]:
-    bots = {"ours": Bot(sys.executable, "ours", MIN_REQUOTE_INTERVAL=0.0)}
+def start(options: Any, bots: dict[str, Bot]) -> None:
+    bots["ours"] = Bot(sys.executable, "ours", MIN_REQUOTE_INTERVAL=0.0)
     if "original" not in options.without:
         python = peer(options, ORIGINAL)
         bots["original, LOOP_INTERVAL 0.001"] = Bot(python, "original", LOOP_INTERVAL=0.001)
@@ -77,14 +77,14 @@ def start(options: Any) -> dict[str, Bot]:
         bots["nautilus_trader"] = Bot(peer(options, NAUTILUS), "nautilus")
     for bot in bots.values():
         bot.begin()
-    return bots
 
 
 def main() -> None:
     options = arguments(__doc__, rounds=5)
     tables = []
-    bots = start(options)
+    bots: dict[str, Bot] = {}
     try:
+        start(options, bots)
         for label, ratio, quotes in (
             ("warm", 1.003, 500), ("idle", 1.003, 0), ("two phases, warm", 1.02, 500),
         ):  # fmt: skip
