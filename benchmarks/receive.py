@@ -13,10 +13,13 @@ import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import websocket
 import wsproto
 import wsproto.events
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from market_maker import jsonx
 from market_maker.clock import Clock
