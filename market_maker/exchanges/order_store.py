@@ -272,10 +272,9 @@ class OrderStore:
         was_resting = bool(tracked.row.get("orderID")) and tracked.phase is not Phase.CANCELLING
         tracked.row = {**tracked.row, **row}
         self.cancelled_unasked += was_resting and tracked.row.get("ordStatus") == "Canceled"
-        if tracked.row.get("ordStatus") in TERMINAL:
+        is_empty = tracked.row.get("leavesQty") == 0 and not is_answer
+        if is_empty or tracked.row.get("ordStatus") in TERMINAL:
             self._forget(order_id, tracked)  # a late row must not bring it to life
-        elif (tracked.row.get("leavesQty") or 0) <= 0 and not is_answer:
-            self._doubt(tracked, -math.inf)  # nothing is left of it, and it has not ended: ask
 
     def _doubt(self, tracked: Tracked, settle_after_s: float) -> None:
         tracked.phase = Phase.UNKNOWN

@@ -265,11 +265,3 @@ def test_a_look_up_does_not_count_what_the_image_of_the_position_held_already() 
         }  # fmt: skip
         store.resolve(f"c{number}", found)
         assert store.filled_qty == counted
-
-
-def test_an_order_with_nothing_left_that_has_not_ended_is_in_doubt() -> None:
-    orders = store()
-    sent(orders)
-    orders.apply(row(second=1))
-    orders.apply({**row(second=2), "leavesQty": 0})
-    assert [key for key, _ in orders.unknown()] == ["o-1"]
