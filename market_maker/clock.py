@@ -8,6 +8,8 @@ from typing import Protocol
 
 logger = logging.getLogger("root")
 
+_sleep = time.sleep  # the machine's own, whatever a rehearsal puts in its place for a strategy
+
 Step = Callable[[], float | None]  # does something; seconds until its next turn, None: no more
 
 
@@ -33,7 +35,7 @@ class Clock:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        time.sleep(max(0.0, seconds))
+        _sleep(max(0.0, seconds))
 
     def wait(self, event: threading.Event, timeout_s: float) -> bool:
         """Wait until *event* is set, at most *timeout_s*. True if it was set."""
