@@ -18,6 +18,8 @@ from tests.world import World
 PACKAGE = Path(market_maker.__file__).resolve().parent
 ROOT = PACKAGE.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+TROUBLE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def section(title: str) -> str:
@@ -60,7 +62,8 @@ OF_THE_SYSTEM = {
 
 
 def test_every_setting_it_names_exists() -> None:
-    spoken = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", README, flags=re.M | re.S))
+    prose = re.sub(r"^```.*?^```$", "", README + TROUBLE, flags=re.M | re.S)
+    spoken = re.findall(r"`([^`\n]+)`", prose)
     words = {word for text in spoken for word in re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", text)}
     words |= set(re.findall(r"^([A-Z_]+) = ", "\n".join(blocks(README, "python")), re.M))
     unknown = {w for w in words - OF_THE_SYSTEM - set(RULES) if not w.startswith("MY_")}
@@ -73,18 +76,20 @@ def test_the_table_of_settings_has_the_defaults() -> None:
     assert {n: ast.literal_eval(v) for n, v in rows} == {n: DEFAULTS[n] for n, _ in rows}
 
 
-def test_relative_links_resolve() -> None:
-    links = re.findall(r"\]\(([^)\s]+)\)", README)
-    anchors = {
-        re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
-        for title in re.findall(r"^#+ (.+)$", README, re.M)
-    }
-    local = [link for link in links if "://" not in link]
-    assert local
-    for link in local:
+def anchors(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_relative_links_resolve(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if "://" in link:
+            continue
         path, _, anchor = link.partition("#")
-        assert not path or (ROOT / path).exists(), link
-        assert not anchor or path or anchor in anchors, link
+        target = (page.parent / path) if path else page
+        assert target.exists(), link
+        assert not anchor or target.suffix != ".md" or anchor in anchors(target), link
 
 
 def test_every_dependency_has_its_line() -> None:
@@ -126,8 +131,8 @@ def test_the_example_strategy_quotes_and_is_filled() -> None:
 # -- troubleshooting: every complaint of the code, and none that the code does not know -------
 #
 # A complaint is a text that reaches the user as a log line at WARNING or above, as a line on
-# stderr, or as the reason within such a line. Each needs an entry in the README: a list item
-# that begins with the text in backticks, "…" standing for what varies.
+# stderr, or as the reason within such a line. Each needs an entry in docs/troubleshooting.md: a
+# list item that begins with the text in backticks, "…" standing for what varies.
 #
 # Left out: errors of a caller's own code (ValueError, KeyError and the like from a wrong call),
 # which end in a traceback that names the line; what the built-in exchange answers over its wire,
@@ -273,8 +278,8 @@ def complaints() -> list[str]:
 
 
 def entries() -> list[str]:
-    """What the troubleshooting section names, as it stands there."""
-    return re.findall(r"^- `([^`]+)`", section("Troubleshooting"), re.M)
+    """What the page of troubles names, as it stands there."""
+    return re.findall(r"^- `([^`]+)`", TROUBLE, re.M)
 
 
 @functools.cache
