@@ -176,25 +176,28 @@ class Journal:
             found = self._db.execute(select).fetchall()
         return [Entry._make((*row[:5], jsonx.loads(row[5]), *row[6:])) for row in found]
 
-    def book_fill(self, row: Row) -> bool:
-        """Book an execution with `symbol`, `orderID` and `execID`; False if it was booked."""
+    def book_fills(self, rows: Sequence[Row]) -> list[Row]:
+        """Book executions with `symbol`, `orderID` and `execID`, all or nothing; those of them
+        that were not booked before."""
         insert = "INSERT OR IGNORE INTO fills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        values = (
-            row.get("symbol") or "",
-            row.get("orderID") or "",
-            row["execID"],
-            row.get("clOrdID") or "",
-            row.get("side") or "",
-            row.get("lastQty") or 0,
-            row.get("lastPx") or 0,
-            self._clock.now(),
-            jsonx.dumps(row),
-        )
+        now, new = self._clock.now(), []
         with self._lock, self._guard(), self._db as db:
-            is_new = db.execute(insert, values).rowcount == 1
-            if is_new:
-                self.with_fill(db, row)
-            return is_new
+            for row in rows:
+                values = (
+                    row.get("symbol") or "",
+                    row.get("orderID") or "",
+                    row["execID"],
+                    row.get("clOrdID") or "",
+                    row.get("side") or "",
+                    row.get("lastQty") or 0,
+                    row.get("lastPx") or 0,
+                    now,
+                    jsonx.dumps(row),
+                )
+                if db.execute(insert, values).rowcount == 1:
+                    self.with_fill(db, row)
+                    new.append(row)
+        return new
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

@@ -69,10 +69,26 @@ def test_an_order_is_ours_by_the_id_we_gave_it(journal: Journal) -> None:
 
 
 def test_a_fill_is_booked_once(journal: Journal) -> None:
-    assert journal.book_fill(FILL)
-    assert not journal.book_fill(dict(FILL))
-    assert journal.book_fill({**FILL, "execID": "e2"})
-    assert journal.book_fill({**FILL, "symbol": "ETHUSD"})
+    assert journal.book_fills([FILL, dict(FILL)]) == [FILL]
+    second, other = {**FILL, "execID": "e2"}, {**FILL, "symbol": "ETHUSD"}
+    assert journal.book_fills([second, FILL, other]) == [second, other]
+    assert journal.book_fills([FILL, second, other]) == []
+
+
+def test_fills_and_what_belongs_to_them_are_written_whole_or_not_at_all(journal: Journal) -> None:
+    def take(db: sqlite3.Connection, row: Any) -> None:
+        db.execute("INSERT INTO cursors VALUES (?, 'answered')", (row["execID"],))
+        if row["execID"] == "e2" and breaks:
+            raise ValueError("a strategy's own mistake")
+
+    journal.with_fill, breaks = take, True
+    fills = [FILL, {**FILL, "execID": "e2"}]
+    with pytest.raises(ValueError):
+        journal.book_fills(fills)
+    assert journal.get("e1") == ""
+    breaks = False
+    assert journal.book_fills(fills) == fills
+    assert journal.get("e1") == journal.get("e2") == "answered"
 
 
 def test_another_process_finds_what_the_last_one_left(tmp_path: Path) -> None:
@@ -80,13 +96,13 @@ def test_another_process_finds_what_the_last_one_left(tmp_path: Path) -> None:
     clock = ManualClock()
     left = Journal(path, clock)
     left.record("create", [ORDER], clock.now() + 5)
-    left.book_fill(FILL)
+    left.book_fills([FILL])
     left._release()  # and no close(): it was killed
 
     found = Journal(path, clock)
     assert [entry.cl_ord_id for entry in found.unsettled()] == ["mm_1"]
     assert found.is_ours("mm_1")
-    assert not found.book_fill(FILL)
+    assert found.book_fills([FILL]) == []
     found.close()
     left.close()
 
@@ -132,7 +148,8 @@ def test_a_batch_is_one_transaction_in_a_write_ahead_log(tmp_path: Path) -> None
     journal._db.set_trace_callback(said.append)
     ids = journal.record("create", [{"clOrdID": str(n)} for n in range(12)], 0.0)
     journal.settle(ids, ["ACKED"] * 12, [""] * 12)
-    assert [word for word in said if word in ("BEGIN ", "COMMIT")] == ["BEGIN ", "COMMIT"] * 2
+    journal.book_fills([{**FILL, "execID": str(n)} for n in range(12)])
+    assert [word for word in said if word in ("BEGIN ", "COMMIT")] == ["BEGIN ", "COMMIT"] * 3
     journal.close()
 
 
@@ -200,20 +217,20 @@ def test_a_journal_that_cannot_be_used_stops_trading_in_one_line(make: Any, tmp_
 
 def test_several_threads_may_write(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j", ManualClock())
-    firsts: list[bool] = []
+    firsts: list[Any] = []
 
     def work(number: int) -> None:
         for step in range(20):
             ids = journal.record("create", [{"clOrdID": f"{number}-{step}"}], 0.0)
             journal.settle(ids, ["ACKED"], ["o"])
-            firsts.append(journal.book_fill({**FILL, "execID": str(step)}))
+            firsts.extend(journal.book_fills([{**FILL, "execID": str(step)}]))
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert sum(firsts) == 20
+    assert len(firsts) == 20
     assert journal.unsettled() == []
     assert journal.is_ours("3-19")
     journal.close()

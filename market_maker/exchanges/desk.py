@@ -53,7 +53,9 @@ class Desk:
         self.journal = journal
         self.has_account = has_account
         self.before_exec = before_exec  # hands what must survive to the process that follows
-        self.state = LiveState(connector.symbol, self._is_ours, clock, has_account, self._book_fill)
+        self.state = LiveState(
+            connector.symbol, self._is_ours, clock, has_account, self._book_fills
+        )
         self.losses = LossWatch(self.state, journal, clock)
         self.gateway = Gateway(
             connector,
@@ -74,15 +76,15 @@ class Desk:
         self.has_ended = False  # the stream was ended by us
         self._reconnect_due_s = float("-inf")
 
-    def _book_fill(self, row: Row) -> bool:
+    def _book_fills(self, rows: list[Row]) -> list[Row]:
         try:
-            is_new = self.journal.book_fill(row)
+            new = self.journal.book_fills(rows)
         except StopTrading as error:
             self.gateway.outbox.fatal = self.gateway.outbox.fatal or str(error)
-            return True
-        if is_new:
+            return rows
+        for row in new:
             self.losses.add(row)
-        return is_new
+        return new
 
     def _is_ours(self, cl_ord_id: str) -> bool:
         return self.gateway.is_ours(cl_ord_id)

@@ -48,7 +48,7 @@ class LiveState:
         is_ours: Callable[[str], bool],
         clock: Clock,
         has_account: bool = True,
-        book_fill: Callable[[Row], bool] = bool,  # True the first time a fill is seen
+        book_fills: Callable[[list[Row]], list[Row]] = list,  # those that were not seen before
     ) -> None:
         self.symbol = symbol
         self.clock = clock
@@ -69,7 +69,7 @@ class LiveState:
         self._inbox: deque[StreamEvent] = deque()
         self._overflowed = False  # messages were lost: only a new connection heals that
         self._notices: deque[Notice] = deque(maxlen=_MAX_NOTICES)
-        self._book_fill = book_fill
+        self._book_fills = book_fills
         self._position_qty: object = None
         self._position_s = self._counted_qty = 0.0  # when its row came; fills counted by then
         self._has_quotes = False
@@ -248,11 +248,10 @@ class LiveState:
 
     def _fold_executions(self, change: Change) -> None:
         self._images += change.action == "partial"
-        for row in change.rows:
-            if row.get("symbol") != self.symbol or row.get("execType") not in ("Trade", "Funding"):
-                continue
-            if not row.get("execID") or not self._book_fill(row):
-                continue  # streams and queries may repeat a fill
+        ours = [row for row in change.rows if row.get("symbol") == self.symbol]
+        told = [r for r in ours if r.get("execType") in ("Trade", "Funding") and r.get("execID")]
+        # Streams and queries may repeat a fill.
+        for row in self._book_fills(told) if told else ():
             if row["execType"] == "Funding":
                 continue  # it moves money, and no position
             if change.action == "partial":

@@ -18,6 +18,7 @@ class Feed:
     def __init__(self, *, has_account: bool = True, position: int = 0) -> None:
         self.clock = ManualClock()
         self.booked: set[str] = set()
+        self.batches: list[int] = []  # how many fills were booked together
         self.state = LiveState(
             SYMBOL, lambda i: i.startswith("mm"), self.clock, has_account, self.book
         )
@@ -34,10 +35,11 @@ class Feed:
         self.state.take_relevance()
         self.state.take_notices()
 
-    def book(self, row: Row) -> bool:
-        is_new = row["execID"] not in self.booked
-        self.booked.add(row["execID"])
-        return is_new
+    def book(self, rows: list[Row]) -> list[Row]:
+        new = [row for row in rows if row["execID"] not in self.booked]
+        self.booked.update(row["execID"] for row in rows)
+        self.batches.append(len(rows))
+        return new
 
     def image(self, table: str, *rows: Row, keys: Any = ("symbol",)) -> None:
         message = {"table": table, "action": "partial", "keys": list(keys), "data": list(rows)}
@@ -197,6 +199,19 @@ def test_fills_of_orders_that_are_not_ours_count_but_are_not_told(feed: Feed) ->
     feed.fill(100, 100, clOrdID="by hand")
     assert "fill" not in feed.kinds()
     assert feed.state.position_range() == (0, 100)
+
+
+def test_the_fills_of_one_frame_are_booked_together(feed: Feed) -> None:
+    own = {"orderID": "1", "clOrdID": "mm1", "side": "Buy", "execType": "Trade", "lastQty": 100}
+    fills: list[Row] = [{**own, "execID": str(cum), "cumQty": cum} for cum in (100, 200, 300)]
+    noise: list[Row] = [{**own, "execType": "New", "execID": "n"}, {**own, "execID": ""}]
+    feed.tell("execution", "insert", *fills, *noise, {**fills[0], "symbol": "ETHUSD"})
+    assert feed.kinds() == ["fill"] * 3
+    feed.tell("execution", "insert", *fills, *noise[:1])
+    feed.tell("execution", "insert", *noise)
+    assert feed.kinds() == []
+    assert feed.batches == [3, 3], "nothing to book is no batch"
+    assert feed.state.position_range() == (0, 300)
 
 
 def test_executions_of_the_first_image_are_history() -> None:
