@@ -1,13 +1,40 @@
 """What each setting may be, and the faults of a set of settings, one line each."""
 
 import difflib
-import logging
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
+from market_maker._settings_kinds import (
+    BOUNDS,
+    COINS,
+    FEE,
+    GAP,
+    NAMES,
+    PATH,
+    POSITION,
+    PRICE,
+    RATIO,
+    SECONDS,
+    SIZE,
+    STEP,
+    TEXT,
+    WAIT,
+    XBT,
+    YES_NO,
+    Rule,
+    is_address,
+    is_log_level,
+    is_names,
+    is_path,
+    is_symbol,
+    number,
+    one_of,
+    or_none,
+    whole,
+)
 from market_maker._settings_venues import EXCHANGES, KEYS, SECRET_NAMES, SECRETS
 
 MAX_PREFIX = 13  # with 22 characters of our own a clOrdID stays within BitMEX's 36
@@ -20,219 +47,131 @@ SIZES = frozenset(  # whole where they can be
 Where = Callable[[str], str]
 _ADDRESS = re.compile(r"\S+:\d{1,5}")
 
-
-class Rule(NamedTuple):
-    """One setting: the words for what it may be, and the test of a value."""
-
-    allowed: str
-    accepts: Callable[[Any], bool]
-
-
-def _number(low: float, high: float, *, above: bool = False) -> Callable[[Any], bool]:
-    def accepts(value: Any) -> bool:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return False
-        return math.isfinite(value) and low <= value <= high and not (above and value == low)
-
-    return accepts
-
-
-def _whole(low: float, high: float = math.inf) -> Rule:
-    def accepts(value: Any) -> bool:
-        return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-
-    limits = "" if low == -math.inf else f" of at least {low}"
-    limits = f" from {low} to {high}" if high != math.inf else limits
-    return Rule(f"a whole number{limits}", accepts)
-
-
-def _one_of(*values: Any) -> Rule:
-    def accepts(value: Any) -> bool:
-        return any(type(value) is type(known) and value == known for known in values)
-
-    return Rule(" or ".join(repr(value) for value in values), accepts)
-
-
-def _or_none(rule: Rule) -> Rule:
-    return Rule(f"None or {rule.allowed}", lambda value: value is None or rule.accepts(value))
-
-
-def _is_address(value: Any) -> bool:
-    if not isinstance(value, str):
-        return False
-    try:
-        parts = urlsplit(value)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
-
-
-def _is_symbol(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip()) and value == value.upper()
-
-
-def _is_log_level(value: Any) -> bool:
-    if isinstance(value, str):
-        return value in logging.getLevelNamesMapping()
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _is_names(value: Any) -> bool:
-    return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
-
-
-def _is_bounds(value: Any) -> bool:
-    is_pair = isinstance(value, list | tuple) and len(value) == 2
-    return is_pair and all(map(_number(0, 1e12, above=True), value)) and value[0] <= value[1]
-
-
-def _is_path(value: Any) -> bool:
-    return bool(value) and (isinstance(value, str) or hasattr(value, "__fspath__"))
-
-
-_SIZE = Rule("a number above 0", _number(0, 1e15, above=True))
-_STEP = Rule("a number of at least 0", _number(0, 1e15))
-_POSITION = Rule("a number", _number(-1e15, 1e15))
-_YES_NO = _one_of(True, False)
-_TEXT = Rule("text in quotes", lambda value: isinstance(value, str))
-_PATH = Rule("a path in quotes", _is_path)
-_NAMES = Rule("a list of texts", _is_names)
-_SECONDS = Rule("a number of seconds, 0 or more", _number(0, 86_400))
-_WAIT = Rule("a number of seconds above 0", _number(0, 86_400, above=True))
-_RATIO = Rule("a ratio from 0 to below 1 (0.01 is 1 %)", _number(0, 1 - 1e-12))
-_GAP = Rule("a ratio above 0 and below 1 (0.01 is 1 %)", _number(0, 1 - 1e-12, above=True))
-_FEE = Rule("a ratio between -0.1 and 0.1 (0.0005 is 0.05 %)", _number(-0.1, 0.1))
-_COINS = Rule("an amount above 0 in the settlement currency", _number(0, 1e12, above=True))
-_XBT = Rule("an amount of XBT above 0", _number(0, 21e6, above=True))
-
-_BOUNDS = Rule("two numbers above 0, the smaller first", _is_bounds)
-_PRICE = Rule("a number above 0", _number(0, 1e12, above=True))
-
 RULES: dict[str, Rule] = {
-    "EXCHANGE": _one_of(*EXCHANGES),
-    "BASE_URL": _or_none(Rule("an address such as 'http://127.0.0.1:8000/api/v1/'", _is_address)),
-    "API_KEY": _or_none(_TEXT),
-    "API_SECRET": _or_none(_TEXT),
-    **dict.fromkeys(SECRET_NAMES, _or_none(_TEXT)),
-    "LIVE": _YES_NO,
-    "OKX_ORDER_ENTRY": _one_of("ws", "rest"),
-    "OKX_MARGIN_MODE": _one_of("cross", "isolated"),
-    "HITBTC_REPLAY": _YES_NO,
-    "WS_PER_BOT": _YES_NO,
-    "SPOT_BASE_INVENTORY": Rule("an amount of the base currency, 0 or more", _number(0, 1e15)),
-    "SYMBOL": Rule("a symbol in capitals such as 'XBTUSD'", _is_symbol),
-    "CONTRACTS": _NAMES,
+    "EXCHANGE": one_of(*EXCHANGES),
+    "BASE_URL": or_none(Rule("an address such as 'http://127.0.0.1:8000/api/v1/'", is_address)),
+    "API_KEY": or_none(TEXT),
+    "API_SECRET": or_none(TEXT),
+    **dict.fromkeys(SECRET_NAMES, or_none(TEXT)),
+    "LIVE": YES_NO,
+    "OKX_ORDER_ENTRY": one_of("ws", "rest"),
+    "OKX_MARGIN_MODE": one_of("cross", "isolated"),
+    "HITBTC_REPLAY": YES_NO,
+    "WS_PER_BOT": YES_NO,
+    "SPOT_BASE_INVENTORY": Rule("an amount of the base currency, 0 or more", number(0, 1e15)),
+    "SYMBOL": Rule("a symbol in capitals such as 'XBTUSD'", is_symbol),
+    "CONTRACTS": NAMES,
     "STRATEGY": Rule(
         "a name such as 'layered', or a file and class such as 'my_strategy.py:MyClass'",
         lambda value: isinstance(value, str) and bool(value.strip()),
     ),
-    "ORDER_PAIRS": _whole(1, 100),
-    "ORDER_START_SIZE": _SIZE,
-    "ORDER_STEP_SIZE": _STEP,
-    "RANDOM_ORDER_SIZE": _or_none(_YES_NO),
-    "MIN_ORDER_SIZE": _or_none(_SIZE),
-    "MAX_ORDER_SIZE": _or_none(_SIZE),
-    "TOPUP_BELOW": Rule("a number from 0 to 1", _number(0, 1)),
-    "INTERVAL": _GAP,
-    "MIN_SPREAD": _RATIO,
-    "MAINTAIN_SPREADS": _YES_NO,
-    "RELIST_INTERVAL": _RATIO,
-    "POST_ONLY": _YES_NO,
-    "CHECK_POSITION_LIMITS": _YES_NO,
-    "MIN_POSITION": _POSITION,
-    "MAX_POSITION": _POSITION,
-    "MAX_OPEN_ORDERS": _or_none(_whole(1)),
-    "PRICE_BAND": _or_none(_GAP),
-    "MAX_LOSS": _or_none(_COINS),
-    "MAX_DRAWDOWN": _or_none(_COINS),
-    "ON_STOP": _one_of("cancel", "flatten", "keep"),
-    "ON_STRATEGY_ERROR": _one_of("stop", "pull"),
-    "STALE_AFTER": _WAIT,
+    "ORDER_PAIRS": whole(1, 100),
+    "ORDER_START_SIZE": SIZE,
+    "ORDER_STEP_SIZE": STEP,
+    "RANDOM_ORDER_SIZE": or_none(YES_NO),
+    "MIN_ORDER_SIZE": or_none(SIZE),
+    "MAX_ORDER_SIZE": or_none(SIZE),
+    "TOPUP_BELOW": Rule("a number from 0 to 1", number(0, 1)),
+    "INTERVAL": GAP,
+    "MIN_SPREAD": RATIO,
+    "MAINTAIN_SPREADS": YES_NO,
+    "RELIST_INTERVAL": RATIO,
+    "POST_ONLY": YES_NO,
+    "CHECK_POSITION_LIMITS": YES_NO,
+    "MIN_POSITION": POSITION,
+    "MAX_POSITION": POSITION,
+    "MAX_OPEN_ORDERS": or_none(whole(1)),
+    "PRICE_BAND": or_none(GAP),
+    "MAX_LOSS": or_none(COINS),
+    "MAX_DRAWDOWN": or_none(COINS),
+    "ON_STOP": one_of("cancel", "flatten", "keep"),
+    "ON_STRATEGY_ERROR": one_of("stop", "pull"),
+    "STALE_AFTER": WAIT,
     "DEADMAN_TIMEOUT": Rule(
         "0 or a number of seconds from 5 to 3600",
-        lambda value: _number(0, 0)(value) or _number(5, 3600)(value),
+        lambda value: number(0, 0)(value) or number(5, 3600)(value),
     ),
-    "GUARD": _or_none(
+    "GUARD": or_none(
         Rule(
             "HOST:PORT such as '127.0.0.1:8100'",
             lambda value: isinstance(value, str) and bool(_ADDRESS.fullmatch(value)),
         )
     ),
-    "POLL_INTERVAL": _WAIT,
-    "CHECK_SPACING": _WAIT,
-    "IDLE_CHECK": _WAIT,
-    "DRY_RUN": _YES_NO,
-    "DRY_BTC": _XBT,
-    "MAKER_FEE": _or_none(_FEE),
-    "TAKER_FEE": _or_none(_FEE),
-    "EVENT_DRIVEN": _YES_NO,
-    "LOOP_INTERVAL": _WAIT,
-    "MIN_REQUOTE_INTERVAL": _SECONDS,
-    "ORDER_BULK": _one_of("auto", True, False),
-    "TIMEOUT": _WAIT,
-    "API_REST_INTERVAL": _SECONDS,
-    "API_ERROR_INTERVAL": _SECONDS,
+    "POLL_INTERVAL": WAIT,
+    "CHECK_SPACING": WAIT,
+    "IDLE_CHECK": WAIT,
+    "DRY_RUN": YES_NO,
+    "DRY_BTC": XBT,
+    "MAKER_FEE": or_none(FEE),
+    "TAKER_FEE": or_none(FEE),
+    "EVENT_DRIVEN": YES_NO,
+    "LOOP_INTERVAL": WAIT,
+    "MIN_REQUOTE_INTERVAL": SECONDS,
+    "ORDER_BULK": one_of("auto", True, False),
+    "TIMEOUT": WAIT,
+    "API_REST_INTERVAL": SECONDS,
+    "API_ERROR_INTERVAL": SECONDS,
     "ORDERID_PREFIX": Rule(
         f"text of 1 to {MAX_PREFIX} characters",
         lambda value: isinstance(value, str) and 1 <= len(value) <= MAX_PREFIX,
     ),
-    "LOG_LEVEL": Rule("a level such as logging.INFO", _is_log_level),
-    "WATCHED_FILES": _or_none(_NAMES),
-    "STATE_DIR": _or_none(_PATH),
+    "LOG_LEVEL": Rule("a level such as logging.INFO", is_log_level),
+    "WATCHED_FILES": or_none(NAMES),
+    "STATE_DIR": or_none(PATH),
     "GRID_SEED": Rule(
         "'lastTicker', 'lastOwn', 'cont' or a price",
-        lambda v: v in ("lastTicker", "lastOwn", "cont") or _number(0, 1e12, above=True)(v),
+        lambda v: v in ("lastTicker", "lastOwn", "cont") or number(0, 1e12, above=True)(v),
     ),
-    "CLEAR_ORDERS": _or_none(_YES_NO),
-    "GRID_KIND": _one_of("ppt", "fullfixed"),
-    "GRID_SPACE": _PRICE,
-    "GRID_QUANTITY_POWER": Rule("a number from -10 to 10", _number(-10, 10)),
-    "GRID_BUY_LEVELS": _whole(1, 100),
-    "GRID_SELL_LEVELS": _whole(1, 100),
-    "GRID_BUY_QUANTITY": _PRICE,
-    "GRID_SELL_QUANTITY": _PRICE,
-    "STRICT_LEVELS": _YES_NO,
-    "GRID_MIN_PRICE": _or_none(_PRICE),
-    "GRID_MAX_PRICE": _or_none(_PRICE),
-    "GRID_BASE_SCALE": _or_none(_whole(-12, 12)),
-    "GRID_COUNTER_SCALE": _or_none(_whole(-12, 12)),
-    "GRID_NO_QTY_CUTOFF": _YES_NO,
-    "AVELLANEDA_MODEL": _one_of("rolling", "stationary"),
-    "AVELLANEDA_HORIZON": _WAIT,
-    "AVELLANEDA_GAMMA": _PRICE,
-    "AVELLANEDA_TARGET": _whole(-math.inf),
-    "AVELLANEDA_SIGMA": _BOUNDS,
-    "AVELLANEDA_A": _BOUNDS,
-    "AVELLANEDA_K": _BOUNDS,
-    "AVELLANEDA_LEAST_SAMPLES": _whole(2, 100_000),
-    "AVELLANEDA_SAMPLE_EVERY": Rule("a number of seconds from 1 to 3600", _number(1, 3600)),
-    "AVELLANEDA_WINDOW": _whole(10, 100_000),
-    "SIM_MARKET": _one_of("practice", "calm", "busy", "trending", "crash"),
-    "SIM_DATA": _or_none(
-        Rule("a path in quotes or a list of them", lambda v: _is_path(v) or (v and _is_names(v)))
+    "CLEAR_ORDERS": or_none(YES_NO),
+    "GRID_KIND": one_of("ppt", "fullfixed"),
+    "GRID_SPACE": PRICE,
+    "GRID_QUANTITY_POWER": Rule("a number from -10 to 10", number(-10, 10)),
+    "GRID_BUY_LEVELS": whole(1, 100),
+    "GRID_SELL_LEVELS": whole(1, 100),
+    "GRID_BUY_QUANTITY": PRICE,
+    "GRID_SELL_QUANTITY": PRICE,
+    "STRICT_LEVELS": YES_NO,
+    "GRID_MIN_PRICE": or_none(PRICE),
+    "GRID_MAX_PRICE": or_none(PRICE),
+    "GRID_BASE_SCALE": or_none(whole(-12, 12)),
+    "GRID_COUNTER_SCALE": or_none(whole(-12, 12)),
+    "GRID_NO_QTY_CUTOFF": YES_NO,
+    "AVELLANEDA_MODEL": one_of("rolling", "stationary"),
+    "AVELLANEDA_HORIZON": WAIT,
+    "AVELLANEDA_GAMMA": PRICE,
+    "AVELLANEDA_TARGET": whole(-math.inf),
+    "AVELLANEDA_SIGMA": BOUNDS,
+    "AVELLANEDA_A": BOUNDS,
+    "AVELLANEDA_K": BOUNDS,
+    "AVELLANEDA_LEAST_SAMPLES": whole(2, 100_000),
+    "AVELLANEDA_SAMPLE_EVERY": Rule("a number of seconds from 1 to 3600", number(1, 3600)),
+    "AVELLANEDA_WINDOW": whole(10, 100_000),
+    "SIM_MARKET": one_of("practice", "calm", "busy", "trending", "crash"),
+    "SIM_DATA": or_none(
+        Rule("a path in quotes or a list of them", lambda v: is_path(v) or (v and is_names(v)))
     ),
-    "SIM_SPEED": Rule("a number from 0.01 to 1000", _number(0.01, 1000)),
-    "SIM_SEED": _or_none(_whole(0)),
-    "SIM_BALANCE": Rule("XBT from 0 to 1000000", _number(0, 1e6)),
-    "SIM_FAULT": _or_none(
+    "SIM_SPEED": Rule("a number from 0.01 to 1000", number(0.01, 1000)),
+    "SIM_SEED": or_none(whole(0)),
+    "SIM_BALANCE": Rule("XBT from 0 to 1000000", number(0, 1e6)),
+    "SIM_FAULT": or_none(
         Rule(
             "a fault in quotes or a list of them",
-            lambda v: bool(v) and (isinstance(v, str) or _is_names(v)),
+            lambda v: bool(v) and (isinstance(v, str) or is_names(v)),
         )
     ),
-    "SIM_PROFILE": _one_of("classic", "last"),
+    "SIM_PROFILE": one_of("classic", "last"),
 }
 
 
 # Sizes are whole contracts at BitMEX, and units of a currency elsewhere.
 _WHOLE_SIZES = ("simulator", "bitmex")
 _PARTS: dict[str, Rule] = {
-    "ORDER_START_SIZE": Rule("a number above 0", _number(0, 1e12, above=True)),
-    "ORDER_STEP_SIZE": Rule("a number, 0 or more", _number(0, 1e12)),
-    "MIN_ORDER_SIZE": _or_none(Rule("a number above 0", _number(0, 1e12, above=True))),
-    "MAX_ORDER_SIZE": _or_none(Rule("a number above 0", _number(0, 1e12, above=True))),
-    "MIN_POSITION": Rule("a number", _number(-1e15, 1e15)),
-    "MAX_POSITION": Rule("a number", _number(-1e15, 1e15)),
+    "ORDER_START_SIZE": Rule("a number above 0", number(0, 1e12, above=True)),
+    "ORDER_STEP_SIZE": Rule("a number, 0 or more", number(0, 1e12)),
+    "MIN_ORDER_SIZE": or_none(Rule("a number above 0", number(0, 1e12, above=True))),
+    "MAX_ORDER_SIZE": or_none(Rule("a number above 0", number(0, 1e12, above=True))),
+    "MIN_POSITION": Rule("a number", number(-1e15, 1e15)),
+    "MAX_POSITION": Rule("a number", number(-1e15, 1e15)),
 }
 
 

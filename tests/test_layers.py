@@ -34,6 +34,7 @@ ROOMS = {
     "market_maker.auth": Room(1, "auth"),
     "market_maker._settings_base": Room(1, "settings"),
     "market_maker._settings_files": Room(1, "settings"),
+    "market_maker._settings_kinds": Room(1, "settings"),
     "market_maker._settings_rules": Room(1, "settings"),
     "market_maker._settings_venues": Room(1, "settings"),
     "market_maker.settings": Room(1, "settings"),
