@@ -7,30 +7,23 @@ import math
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from market_maker.clock import ManualClock
+from market_maker.drill.place import START_S, Home, Place
 from market_maker.drill.plan import ENDING, Scene, end_s
 from market_maker.drill.strategy import Wants, load, put_on
 from market_maker.drill.wire import Tap
 from market_maker.exchange_interface import ExchangeInterface
-from market_maker.exchanges.bitmex import BitMEXConnector, topics
 from market_maker.exchanges.desk import Desk
 from market_maker.exchanges.throttle import RateBudget
 from market_maker.journal import Journal
 from market_maker.market_maker import OrderManager
 from market_maker.settings import Settings
-from market_maker.simulator.exchange import Engine
-from market_maker.simulator.faults import Faults
 from market_maker.simulator.judge import Judge, Rules
-from market_maker.simulator.market.presets import PRESETS
-from market_maker.simulator.market.synthetic import SyntheticMarket
-from market_maker.simulator.twin import Twin
-from market_maker.utils.errors import SettingsError
 from market_maker.venue import gateway_rules
 
-START_S = 1_600_000_000.0
 CALM_S = 8.0  # of quoting before a fault
 RECOVERY_S = 5.0  # within which it must quote again
 AFTER_S = 20.0  # after the last fault, until the bot is asked to end
@@ -52,41 +45,14 @@ class Outcome(NamedTuple):
         return not self.violations
 
 
-class StageClock(ManualClock):
-    """A manual clock at whose end the bot hears what Ctrl-C would tell it."""
-
-    def __init__(self) -> None:
-        super().__init__(START_S)
-        self.curtain_s = math.inf
-        self.is_busy: Callable[[], bool] = lambda: False  # an answer is awaited: not now
-        self._depth = 0
-
-    def _move(self, until_s: float, event: object) -> None:
-        self._depth += 1
-        try:
-            super()._move(until_s, event)  # type: ignore[arg-type]
-        finally:
-            self._depth -= 1
-        if not self._depth and self.now_s >= self.curtain_s and not self.is_busy():
-            self.curtain_s = math.inf
-            raise KeyboardInterrupt
-
-
 class Stage:
     """A scene, ready to be played once."""
 
-    def __init__(self, scene: Scene, settings: Settings) -> None:
+    def __init__(self, scene: Scene, settings: Settings, place: Place | None = None) -> None:
         self.scene = scene
-        self.clock = StageClock()
-        market = SyntheticMarket(scene.seed, PRESETS[settings.SIM_MARKET])
-        self.engine = Engine(self.clock, market=market, seed=scene.seed)
-        if settings.SYMBOL not in self.engine.symbols():
-            known = ", ".join(self.engine.symbols())
-            raise SettingsError([f"The drill has no {settings.SYMBOL}: choose one of {known}."])
-        self.clock.attach(self.engine)
-        self.account = self.engine.open_account(round(settings.SIM_BALANCE * 1e8))
-        self.faults = Faults(self.engine, scene.seed)
-        self.is_played_out = False  # it came to the end that we set, and not to one of its own
+        place = place or Home(scene.seed, settings)
+        self.place: Place = place
+        self.clock, self.engine, self.faults = place.clock, place.engine, place.faults
         self._settings = settings
         self._faults_end_s = math.inf
         self._recovered_s = self._whole_s = math.inf
@@ -118,14 +84,8 @@ class Stage:
 
     def enter(self) -> OrderManager:
         """Set up exchange, bot and judge; the bot is not yet started."""
-        settings, clock = self._settings, self.clock
-        symbol = str(settings.SYMBOL)
-        twin = Twin(
-            self.engine, self.account, settings.SIM_PROFILE, topics(symbol, True),
-            faults=self.faults, clock=clock, timeout_s=settings.TIMEOUT,
-        )  # fmt: skip
-        self.tap = Tap(twin.transport, clock)
-        connector = BitMEXConnector(self.tap, twin.stream, symbol, bulk=settings.ORDER_BULK)
+        settings, clock, place = self._settings, self.clock, self.place
+        connector = place.connector(settings)
         desk = Desk(
             connector,
             clock=clock,
@@ -135,19 +95,23 @@ class Stage:
             rules=gateway_rules(settings),
             prefix=settings.ORDERID_PREFIX,
         )
+        self.tap = Tap(connector, clock)
         rng = random.Random(-self.scene.seed)
         exchange = ExchangeInterface(desk=desk, settings=settings, clock=clock, rng=rng)
         bot = put_on(load(settings), exchange, settings=settings, clock=clock, rng=rng)
         self.wants = Wants(bot, clock)
-        is_limited = settings.CHECK_POSITION_LIMITS
+        bounds = (None, None)
+        if settings.CHECK_POSITION_LIMITS:
+            bounds = (settings.MIN_POSITION / place.unit, settings.MAX_POSITION / place.unit)
         rules = Rules(
-            settings.MIN_POSITION if is_limited else None,
-            settings.MAX_POSITION if is_limited else None,
-            is_switched=bool(settings.DEADMAN_TIMEOUT),
+            *bounds,
+            is_switched=bool(settings.DEADMAN_TIMEOUT) and connector.caps.dead_man_s is not None,
+            has_ids=connector.caps.client_ids,
         )
         self.judge = Judge(
-            self.engine, self.account.number, symbol, rules, self.wants.most, self.wants.stacked
-        )
+            self.engine, place.account.number, place.symbol, rules, self.wants.most,
+            self.wants.stacked, position=place.position, is_armed=place.is_armed,
+        )  # fmt: skip
         clock.is_busy = lambda: desk.gateway.outbox.busy_thread is not None
         return bot
 

@@ -1,14 +1,17 @@
-"""What the bot's requests show from outside: which are under way, and which have no clear end."""
+"""What the bot's calls show from outside: which are under way, and which have no clear end."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from market_maker.clock import Clock
-from market_maker.model.wire import Answer, Request
+from market_maker.exchanges.base import Connector, Result, Status
+from market_maker.model.wire import Answer
 
 _FREED_AFTER_S = 10.0  # by then an order in doubt is found or proven absent, and its level quoted
-_OVERLOADED = "overloaded"
 _KEPT = 11  # requests that a bot may keep for its cancels before it quotes again
+_ORDERS = ("place", "amend", "cancel")
+_QUESTIONS = ("fetch_open_orders", "fetch_order", "fetch_rows", "call", "dead_man")
 
 
 class _Doubt(NamedTuple):
@@ -18,42 +21,19 @@ class _Doubt(NamedTuple):
 
 
 class Tap:
-    """A transport that looks at what passes."""
+    """Looks at what passes through a connector, whatever language that speaks."""
 
-    def __init__(self, transport: Any, clock: Clock) -> None:
-        self._transport = transport
+    def __init__(self, connector: Connector, clock: Clock) -> None:
         self._clock = clock
         self._doubts: list[_Doubt] = []
-        self._busy: list[tuple[float, int]] = []  # requests under way: since when, their orders
-        self.free_s = 0.0  # when the latest requests were answered or given up
+        self._busy: list[tuple[float, int]] = []  # calls under way: since when, their orders
         self.doubted_s = 0.0  # when the latest order was left in doubt
         self.starved_until_s = 0.0  # the exchange has said that no requests are left
-
-    def send(self, requests: Sequence[Request]) -> list[Answer]:
-        mine = (self._clock.now(), sum(map(_order_count, requests)))
-        self._busy.append(mine)
-        try:
-            answers: list[Answer] = self._transport.send(requests)
-        finally:
-            self._busy.remove(mine)
-            self.free_s = now_s = self._clock.now()
-        for answer in answers:
-            left = answer.headers.get("x-ratelimit-remaining", "")
-            if left.isdigit() and int(left) < _KEPT:  # it gives one back each second
-                self.starved_until_s = now_s + _KEPT - int(left)
-        open_orders = sum(
-            _order_count(request)
-            for request, answer in zip(requests, answers, strict=True)
-            if _is_unclear(answer)
-        )
-        self._doubts = [doubt for doubt in self._doubts if doubt.until_s > now_s]
-        if open_orders:
-            self.doubted_s = now_s
-            self._doubts.append(_Doubt(mine[0], now_s + _FREED_AFTER_S, open_orders))
-        return answers
-
-    def close(self) -> None:
-        self._transport.close()
+        for name in _ORDERS:
+            setattr(connector, name, partial(self._act, getattr(connector, name)))
+        for name in _QUESTIONS:
+            setattr(connector, name, partial(self._wait_for, getattr(connector, name)))
+        connector.on_answer = partial(self._hear, connector.on_answer)
 
     @property
     def is_busy(self) -> bool:
@@ -65,19 +45,27 @@ class Tap:
         waiting = sum(orders for _, orders in self._busy)
         return waiting + sum(d.orders for d in self._doubts if d.until_s > now_s)
 
+    def _act(self, act: Callable[..., list[Result]], orders: Sequence[Any]) -> list[Result]:
+        since_s = self._clock.now()
+        results: list[Result] = self._wait_for(act, orders, orders=len(orders))
+        now_s = self._clock.now()
+        self._doubts = [doubt for doubt in self._doubts if doubt.until_s > now_s]
+        unclear = sum(result.status is Status.UNKNOWN for result in results)
+        if unclear:
+            self.doubted_s = now_s
+            self._doubts.append(_Doubt(since_s, now_s + _FREED_AFTER_S, unclear))
+        return results
 
-def _order_count(request: Request) -> int:
-    """How many orders a request is about."""
-    if request.verb == "GET" or not request.path.startswith("/order"):
-        return 0
-    if request.path.endswith("cancelAllAfter"):
-        return 0
-    body = request.body if isinstance(request.body, dict) else {}
-    ids = body.get("orderID")
-    return len(body.get("orders") or (ids if isinstance(ids, list) else [1]))
+    def _wait_for(self, call: Callable[..., Any], *args: Any, orders: int = 0, **more: Any) -> Any:
+        mine = (self._clock.now(), orders)
+        self._busy.append(mine)
+        try:
+            return call(*args, **more)
+        finally:
+            self._busy.remove(mine)
 
-
-def _is_unclear(answer: Answer) -> bool:
-    if answer.status == 503 and _OVERLOADED in str(answer.body):
-        return False
-    return answer.sent and (answer.status == 0 or answer.status >= 500)
+    def _hear(self, heard: Callable[[Answer], None], answer: Answer) -> None:
+        heard(answer)
+        left = answer.headers.get("x-ratelimit-remaining", "")
+        if left.isdigit() and int(left) < _KEPT:  # it gives one back each second
+            self.starved_until_s = self._clock.now() + _KEPT - int(left)

@@ -7,6 +7,8 @@ as messages. Prices are integer ticks, sizes contracts, money satoshis, times Un
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+BY_API = "Submitted via API."  # the text of an order that came by a wire
+
 
 @dataclass(slots=True)
 class Order:
@@ -31,7 +33,7 @@ class Order:
     cum_qty: int = 0
     cum_cost: float = 0.0  # sum of fill qty x price (linear) or qty / price (inverse), for avgPx
     avg_px: float | None = None
-    text: str = "Submitted via API."
+    text: str = BY_API
     rej_reason: str = ""
     transact_time: float = 0.0
     timestamp: float = 0.0

@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from market_maker.simulator.events import Event, MarginEvent, Order, OrderEvent
+from market_maker.simulator.events import BY_API, Event, MarginEvent, Order, OrderEvent
 from market_maker.simulator.exchange import Engine
 
 _REMEMBERED = 10_000  # client ids
@@ -22,6 +22,7 @@ class Rules(NamedTuple):
     min_position: float | None = None
     max_position: float | None = None
     is_switched: bool = True  # every order needs an armed dead man's switch
+    has_ids: bool = True  # every order of the program bears a client id
 
 
 class Violation(NamedTuple):
@@ -50,9 +51,13 @@ class Judge:
         rules: Rules,
         wanted: Callable[[str], int],
         stacked: Callable[[str], int] = lambda _: 1,
+        *,
+        position: Callable[[], float] | None = None,
+        is_armed: Callable[[], bool] | None = None,
     ) -> None:
         """*wanted* tells how many orders of a side may rest now, *stacked* how many of them at
-        one price."""
+        one price; *position* what the account holds (contracts) and *is_armed* whether its dead
+        man's switch is, where a venue counts them in a way of its own."""
         self.violations: list[Violation] = []
         self.counts: deque[Count] = deque(maxlen=100_000)  # oldest first
         self.deeds: Counter[str] = Counter()  # exec_type -> how often, of the account's orders
@@ -63,6 +68,8 @@ class Judge:
         self._rules = rules
         self._wanted = wanted
         self._stacked = stacked
+        self._position = position or self._engine_position
+        self._is_armed = is_armed or (lambda: engine.timer(account_no) is not None)
         self._live: dict[str, Order] = {}
         self._ids: dict[str, str] = {}  # clOrdID -> orderID, the latest ones
         self._match_id = ""
@@ -112,7 +119,7 @@ class Judge:
     def _hear_order(self, event: OrderEvent) -> None:
         order = event.order
         self.deeds[event.exec_type] += 1
-        if not order.cl_ord_id:  # another hand, or the exchange itself
+        if self._is_foreign(order):
             if event.fill is not None and event.exec_type != "Funding":
                 self._foreign.append((event.time_s, event.fill.qty))
             return
@@ -131,12 +138,17 @@ class Judge:
         if event.exec_type == "New" and is_live:
             self._judge_number(order.side)
 
+    def _is_foreign(self, order: Order) -> bool:
+        """Whether it is of another hand, or of the exchange itself."""
+        return not order.cl_ord_id and (self._rules.has_ids or order.text != BY_API)
+
     def _judge_new(self, order: Order) -> None:
-        if self._ids.setdefault(order.cl_ord_id, order.order_id) != order.order_id:
+        name = order.cl_ord_id or order.order_id
+        if self._ids.setdefault(name, order.order_id) != order.order_id:
             self.complain(f"the client id {order.cl_ord_id} came twice")
         if len(self._ids) > _REMEMBERED:
             del self._ids[next(iter(self._ids))]
-        if self._rules.is_switched and self._engine.timer(self._account_no) is None:
+        if self._rules.is_switched and not self._is_armed():
             self.complain("an order was placed while the dead man's switch was not armed")
 
     def _judge_number(self, side: str) -> None:
@@ -158,8 +170,12 @@ class Judge:
         self._judge_worst_case()
         self._judge_stacks()
 
+    def _engine_position(self) -> float:
+        qty: int = self._engine.position_row(self._account_no, self._symbol)["currentQty"] or 0
+        return qty
+
     def _judge_worst_case(self) -> None:
-        qty = self._engine.position_row(self._account_no, self._symbol)["currentQty"] or 0
+        qty = self._position()
         is_excused = self.now_s < self.excused_until_s
         moved = sum(
             n for time_s, n in self._foreign if is_excused or self.now_s < time_s + _REACTION_S
@@ -174,7 +190,7 @@ class Judge:
             room = max(0, sign * (bound - qty)) + moved
             if open_qty > room:
                 self.complain(
-                    f"{open_qty} contracts rest on the {side} side at a position of {qty}: "
+                    f"{open_qty} contracts rest on the {side} side at a position of {qty:g}: "
                     f"the worst case is beyond {bound:g}"
                 )
 
