@@ -56,11 +56,7 @@ def is_at_work(path: Path) -> bool:
     except OSError:
         return False
     try:
-        _lock(number)
-    except OSError:
-        return not _read(number)[1]
-    else:
-        return False
+        return not try_lock(number) and not _read(number)[1]
     finally:
         os.close(number)
 
@@ -72,6 +68,15 @@ def _read(number: int) -> tuple[int, bool]:
     return (int(words[0]) if words and words[0].isdigit() else 0), _LEAVING in words
 
 
+def try_lock(number: int) -> bool:
+    """Lock the open file *number*; False if another has it."""
+    try:
+        _lock(number)
+    except OSError:
+        return False
+    return True
+
+
 if sys.platform == "win32":
     import msvcrt
 
@@ -80,8 +85,17 @@ if sys.platform == "win32":
     def _lock(number: int) -> None:
         os.lseek(number, _FAR, os.SEEK_SET)
         msvcrt.locking(number, msvcrt.LK_NBLCK, 1)
+
+    def unlock(number: int) -> None:
+        """Let go of the open file *number*."""
+        os.lseek(number, _FAR, os.SEEK_SET)
+        msvcrt.locking(number, msvcrt.LK_UNLCK, 1)
 else:
     import fcntl
 
     def _lock(number: int) -> None:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def unlock(number: int) -> None:
+        """Let go of the open file *number*."""
+        fcntl.flock(number, fcntl.LOCK_UN)

@@ -25,7 +25,7 @@ from market_maker.exchanges.losses import stop_of
 from market_maker.exchanges.okx_dial import OkxKey
 from market_maker.exchanges.okx_dial import open_connector as dial_okx
 from market_maker.exchanges.poller import Pace
-from market_maker.exchanges.throttle import RateBudget
+from market_maker.exchanges.throttle import account_budgets
 from market_maker.journal import Journal
 from market_maker.quoting.limits import OrderLimits, PositionLimits
 from market_maker.simulator.child import SimulatorChild
@@ -77,12 +77,15 @@ def open_desk(
     except (BotError, ExchangeError):
         connector.stop()
         raise
+    account = None if dry_run or not has_account else _account_path(settings, connector)
+    budget, burst = account_budgets(account, connector.caps, clock)
     desk = Desk(
         connector,
         before_exec=before_exec,
         clock=clock,
         journal=journal,
-        budget=RateBudget(clock, *connector.caps.budget),
+        budget=budget,
+        burst=burst,
         rng=rng,
         rules=gateway_rules(settings),
         prefix=settings.ORDERID_PREFIX,
@@ -312,11 +315,19 @@ def _open_journal(settings: Any, connector: Connector, clock: Clock, dry_run: bo
 
 def journal_path(settings: Any, connector: Connector, dry_run: bool = False) -> str | Path:
     """One file for each account, symbol and prefix; play accounts and dry runs leave none."""
-    if dry_run or is_play_money(settings):
+    account = None if dry_run else _account_path(settings, connector)
+    if account is None:
         return ":memory:"
+    prefix = settings.ORDERID_PREFIX.strip("_")
+    return account.with_name(f"{account.name}-{connector.symbol}-{prefix}.sqlite3")
+
+
+def _account_path(settings: Any, connector: Connector) -> Path | None:
+    """How the files of an account are called, without their endings; None: it leaves none."""
+    if is_play_money(settings):
+        return None
     folder = Path(settings.STATE_DIR or _default_state_dir())
-    name = f"{_family(settings, connector)}{connector.symbol}"
-    return folder / f"{name}-{settings.ORDERID_PREFIX.strip('_')}.sqlite3"
+    return folder / _family(settings, connector).removesuffix("-")
 
 
 def _family(settings: Any, connector: Connector) -> str:

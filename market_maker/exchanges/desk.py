@@ -46,6 +46,7 @@ class Desk:
         prefix: str = "mm_bitmex_",
         has_account: bool = True,
         dry_run: bool = False,
+        burst: RateBudget | None = None,
         before_exec: Callable[[], None] = lambda: None,
     ) -> None:
         self.connector = connector
@@ -67,6 +68,7 @@ class Desk:
             prefix=prefix,
             rules=rules,
             dry_run=dry_run,
+            burst=burst,
         )
         self.audit = OrderAudit(self.state, self.gateway, clock)
         if isinstance(connector, SharesDesk):

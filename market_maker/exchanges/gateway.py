@@ -57,11 +57,13 @@ class Gateway:
         prefix: str,
         rules: Callable[[], GatewayRules],
         dry_run: bool = False,
+        burst: RateBudget | None = None,
     ) -> None:
         self.connector = connector
         self.state = state
         self.budget = budget
-        self.burst = RateBudget(clock, *[connector.caps.requests_per_s] * 2)
+        per_s = connector.caps.requests_per_s
+        self.burst = burst or RateBudget(clock, per_s, per_s)
         self.dry_run = dry_run
         self.hold = PassiveHold()
         self.quotes_sent = 0  # creates and amends that the exchange took
@@ -298,9 +300,9 @@ class Gateway:
         while count:
             requests = math.ceil(count / per_request)
             cost = math.ceil(count * caps.order_cost) if per_request > 1 else count
-            if not (self.burst.wait_s(requests) or self.budget.wait_s(cost)):
-                self.burst.take(requests)
-                self.budget.take(cost)
+            # Another bot of the account may take between the question and the payment.
+            is_due = self.budget.wait_s(cost) == 0
+            if is_due and self.burst.take(requests) and self.budget.take(cost):
                 return count
             count -= 1
         return 0
