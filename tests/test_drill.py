@@ -115,7 +115,7 @@ def test_a_strategy_that_does_wrong_fails(tmp_path: Path, body: str, words: str)
 
 def test_a_script_with_a_loop_of_its_own_that_sleeps_is_rehearsed_too(tmp_path: Path) -> None:
     outcome = play("close", 1, strategy(tmp_path, SLEEPING, "from time import sleep\n"))
-    assert outcome.did.startswith(("went out", "quoted on"))
+    assert outcome.did.startswith(("back in", "quoted on"))
 
 
 # -- the command --------------------------------------------------------------------------------

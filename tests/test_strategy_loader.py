@@ -100,6 +100,7 @@ def test_strategies_are_listed_a_line_each_with_the_chosen_one_marked(
     assert cli.main(["strategies"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(available()) + 1
+    assert [line for line in lines if len(line) > 80] == []
     (marked,) = [line for line in lines if line.startswith("* ")]
     assert marked.split()[1] == "layered"
 

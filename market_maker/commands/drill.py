@@ -153,7 +153,8 @@ def _lines(outcomes: list[Outcome]) -> list[str]:
     worst = max(outcomes, key=lambda o: (len(o.violations), o.bare_s))
     name, verdict = worst.scene.name, "fail" if any(o.violations for o in outcomes) else "pass"
     bare_s = max(o.bare_s for o in outcomes)
-    lines = [f"{name[:19]:<20}{worst.did[:42]:<43}{bare_s:>8.1f} s  {verdict}"]
+    did = textwrap.shorten(worst.did, 42, placeholder=" …")
+    lines = [f"{name[:19]:<20}{did:<43}{bare_s:>8.1f} s  {verdict}"]
     for outcome in outcomes:
         for text in outcome.violations:
             faults = " ".join(outcome.scene.faults)

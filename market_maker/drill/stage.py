@@ -199,7 +199,7 @@ class Stage:
         counts = f"{deeds['New']} new, {deeds['Replaced']} moved, {deeds['Canceled']} out"
         back_s = max(0.0, self._whole_s - self._faults_end_s)
         if bare_s >= 0.05 and back_s < math.inf:
-            return f"went out, back in {back_s:.1f} s; {counts}"
+            return f"back in {back_s:.1f} s; {counts}"
         return f"quoted on; {counts}"
 
 

@@ -1,4 +1,4 @@
-"""Quotes around a reservation price that leans against the inventory (Avellaneda and Stoikov).
+"""Quotes that lean against the inventory (Avellaneda and Stoikov).
 
 The arithmetic and the estimators are in `market_maker/quoting/avellaneda.py`.
 """

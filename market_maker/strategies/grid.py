@@ -1,4 +1,4 @@
-"""A ping-pong grid: each filled order is answered by one a level away on the other side.
+"""A ping-pong grid: a filled order is answered on the other side.
 
 What rests where is kept in the journal (`market_maker/levels.py`), so that GRID_SEED = "cont" goes
 on after any end of the program with the same prices and what was left of the sizes. The arithmetic

@@ -1,4 +1,4 @@
-"""Orders in even steps on both sides of the touch, as sample-market-maker places them."""
+"""Orders in even steps around the touch, as in sample-market-maker."""
 
 from market_maker.market_maker import OrderManager
 
