@@ -10,6 +10,7 @@ from market_maker.bitmex import BitMEX
 from market_maker.clock import Clock
 from market_maker.exchanges.base import ExchangeError
 from market_maker.exchanges.desk import Desk
+from market_maker.model.order_book import OrderBook
 from market_maker.model.rows import NO_BUY, NO_SELL, Row, Ticker
 from market_maker.quoting.loss import LossLimits
 from market_maker.quoting.touch import Touch, touch_of_others
@@ -184,16 +185,30 @@ class ExchangeInterface:
     def get_ticker(self, symbol: str | None = None) -> Ticker:
         return self.bitmex.ticker_data(symbol or self.symbol)  # type: ignore[return-value]
 
+    def get_order_book(self) -> OrderBook:
+        """The order book, in integer ticks, followed from the first call on and always current.
+
+        Empty until its image has come, when `has_image` is True. Raises NotSupported where the
+        venue's book cannot be followed.
+        """
+        book = self.desk.follow_book()
+        self.desk.state.drain()
+        return book
+
     def get_touch(self) -> Touch:
         """The best prices of the others: the order book with our own orders taken out.
 
         Where the exchange shows no book, the ticker's.
         """
+        orders = self.get_orders()
         try:
-            rows = self.bitmex.market_depth(self.symbol)
+            book = self.get_order_book()
+            # Of so many levels one at least is not ours alone.
+            is_here = book.has_image
+            rows = book.rows(len(orders) + 1) if is_here else self.bitmex.market_depth(self.symbol)
         except errors.NotSupported:
             rows = []
-        touch = touch_of_others(rows, self.get_orders())
+        touch = touch_of_others(rows, orders)
         if touch.mid is None and not rows:
             ticker = self.get_ticker()
             return Touch(ticker["buy"], 0.0, ticker["sell"], 0.0)

@@ -14,11 +14,13 @@ from market_maker.exchanges.state import LiveState
 from market_maker.exchanges.symbols import unknown_symbol
 from market_maker.exchanges.throttle import RateBudget
 from market_maker.journal import Journal
+from market_maker.model.order_book import OrderBook
 from market_maker.model.rows import Row
 from market_maker.quoting.loss import LossLimits
 from market_maker.utils.errors import (
     AuthenticationError,
     LossLimitReached,
+    NotSupported,
     SettingsError,
     StaleData,
     StopTrading,
@@ -76,6 +78,7 @@ class Desk:
         connector.on_answer = lambda answer: budget.learn(answer.headers)
         self.is_open = False
         self.has_ended = False  # the stream was ended by us
+        self._followed: set[str] = set()
         self._reconnect_due_s = float("-inf")
 
     def _book_fills(self, rows: list[Row]) -> list[Row]:
@@ -100,6 +103,21 @@ class Desk:
         self._wait(lambda: self.state.ready, _IMAGES_TIMEOUT_S, "The exchange sent no image of")
         self.gateway.outbox.recover()
         logger.info("Got all market data. Starting.")
+
+    def follow(self, topic: str) -> None:
+        """Stream one more topic from now on."""
+        if topic not in self._followed:
+            self._followed.add(topic)
+            self.connector.follow(topic)
+
+    def follow_book(self) -> OrderBook:
+        """The order book, live from its first image on. Raises NotSupported where the venue's
+        book cannot be followed."""
+        if self.connector.caps.events == "poll":
+            raise NotSupported(f"{self.connector.name} has no order book for this bot")
+        book = self.state.keep_book()
+        self.follow(f"orderBookL2:{self.state.symbol}")
+        return book
 
     def is_market_quiet(self) -> bool:
         """Ask for one quote: True when the silence means that nothing has happened."""

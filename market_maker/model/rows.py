@@ -31,7 +31,7 @@ def opposite(side: str) -> Side:
 
 
 _OF_NUMBERS = """
-    price stopPx orderQty leavesQty cumQty avgPx displayQty lastQty lastPx execCost execComm
+    price size stopPx orderQty leavesQty cumQty avgPx displayQty lastQty lastPx execCost execComm
     currentQty avgEntryPrice avgCostPrice markPrice markValue bidPrice askPrice midPrice lastPrice
     bidSize askSize tickSize lotSize multiplier initMargin maintMargin makerFee takerFee
     marginBalance availableMargin walletBalance realisedPnl unrealisedPnl

@@ -65,7 +65,7 @@ class BitMEXWebsocket:
             found = self.desk.connector.fetch_rows("instrument", symbol=symbol)
             if not found:
                 raise KeyError(f"Unable to find instrument or index with symbol: {symbol}")
-            self.desk.connector.follow(f"instrument:{symbol}")
+            self.desk.follow(f"instrument:{symbol}")
             row = found[0]
         return with_tick_log(row)
 
@@ -97,7 +97,7 @@ class BitMEXWebsocket:
         rows = [row for row in state.tables.rows("orderBookL2") if row.get("symbol") == symbol]
         if not rows:
             # The first reader pays for one query; from then on the stream keeps the book.
-            self.desk.connector.follow(f"orderBookL2:{symbol}")
+            self.desk.follow(f"orderBookL2:{symbol}")
             return self.desk.connector.fetch_rows("orderBook/L2", symbol=symbol, depth=0)
         return [dict(row) for row in rows]
 
