@@ -11,6 +11,7 @@ The life of an order::
                          │  └─no answer─▶ UNKNOWN ──found──▶ WORKING       └─no answer─▶ UNKNOWN
                          └─refused─▶ gone        └─proven absent─▶ gone
     any ──terminal row──▶ DONE (remembered, so that late rows cannot revive it)
+    any ──row with nothing left, neither filled nor ended──▶ UNKNOWN ──looked up──▶ WORKING | DONE
 """
 
 import math
@@ -114,9 +115,9 @@ class OrderStore:
         """Believe the answer to the action on order *key* (an orderID or clOrdID)."""
         tracked = self.get(key)
         if result.status is Status.OK:
-            self.apply(result.row, is_answer=True)
-        if tracked is None:
-            return
+            self.apply(result.row)
+        if tracked is None or (result.status is Status.OK and tracked.phase is Phase.UNKNOWN):
+            return  # gone, or in doubt by what its own row says
         was, tracked.phase = tracked.phase, Phase.WORKING
         if result.status is Status.UNKNOWN or (
             result.status is Status.ACCEPTED and was is not Phase.WORKING
@@ -129,7 +130,7 @@ class OrderStore:
         else:
             tracked.worst_leaves = 0.0
 
-    def apply(self, row: Row, *, is_answer: bool = False) -> bool:
+    def apply(self, row: Row) -> bool:
         """Merge a row of the exchange, whether answer, stream or query; True if it was news."""
         self.count_fill(row)
         order_id, cl_ord_id = str(row.get("orderID") or ""), str(row.get("clOrdID") or "")
@@ -137,13 +138,13 @@ class OrderStore:
             return False
         tracked = self._live.get(order_id)
         if tracked is None:
-            return self._adopt(order_id, cl_ord_id, row, is_answer)
+            return self._adopt(order_id, cl_ord_id, row)
         if _is_stale(tracked.row, row):
             return False
         changed = any(tracked.row.get(name) != value for name, value in row.items())
         if row.get("execType") in _OUTCOMES:
             tracked.phase, tracked.worst_leaves = Phase.WORKING, 0.0
-        self._take(order_id, tracked, row, is_answer)
+        self._take(order_id, tracked, row)
         return changed
 
     def resolve(self, key: str, row: Row) -> None:
@@ -154,6 +155,9 @@ class OrderStore:
         self.apply(row)
         if tracked is not None:
             tracked.phase, tracked.worst_leaves = Phase.WORKING, 0.0
+            order_id = str(tracked.row.get("orderID"))
+            if row.get("leavesQty") == 0 and order_id in self._live:
+                self._forget(order_id, tracked)  # asked for, it has nothing left: that is its end
 
     def prove_absent(self, key: str, look_again_s: float = -math.inf) -> bool:
         """The exchange did not know an unknown order. True once that is proof: the second time,
@@ -253,7 +257,7 @@ class OrderStore:
 
     # -- within -------------------------------------------------------------------------
 
-    def _adopt(self, order_id: str, cl_ord_id: str, row: Row, is_answer: bool) -> bool:
+    def _adopt(self, order_id: str, cl_ord_id: str, row: Row) -> bool:
         """The first row that shows this orderID."""
         tracked = self._live.pop(cl_ord_id, None)
         if tracked is None:
@@ -265,16 +269,20 @@ class OrderStore:
         self._live[order_id] = tracked
         if cl_ord_id:
             self._order_ids[cl_ord_id] = order_id
-        self._take(order_id, tracked, row, is_answer)
+        self._take(order_id, tracked, row)
         return order_id in self._live
 
-    def _take(self, order_id: str, tracked: Tracked, row: Row, is_answer: bool) -> None:
+    def _take(self, order_id: str, tracked: Tracked, row: Row) -> None:
         was_resting = bool(tracked.row.get("orderID")) and tracked.phase is not Phase.CANCELLING
         tracked.row = {**tracked.row, **row}
         self.cancelled_unasked += was_resting and tracked.row.get("ordStatus") == "Canceled"
-        is_empty = tracked.row.get("leavesQty") == 0 and not is_answer
-        if is_empty or tracked.row.get("ordStatus") in TERMINAL:
+        is_empty, unfilled = tracked.row.get("leavesQty") == 0, _unfilled(tracked.row)
+        if tracked.row.get("ordStatus") in TERMINAL or (is_empty and unfilled <= 0):
             self._forget(order_id, tracked)  # a late row must not bring it to life
+        elif is_empty:
+            # Neither filled nor ended: that cannot be. It counts as live until it is looked up.
+            tracked.row["leavesQty"] = unfilled
+            self._doubt(tracked, -math.inf)
 
     def _doubt(self, tracked: Tracked, settle_after_s: float) -> None:
         tracked.phase = Phase.UNKNOWN
@@ -293,6 +301,12 @@ class OrderStore:
             order_id, value = memory.popitem(last=False)
             if order_id in self._live:
                 memory[order_id] = value
+
+
+def _unfilled(row: Row) -> float:
+    """What is left of the order's size by its fills alone."""
+    size, filled = row.get("orderQty") or 0, row.get("cumQty") or 0
+    return round(size - filled, SIZE_DECIMALS)
 
 
 def _is_stale(known: Row, row: Row) -> bool:

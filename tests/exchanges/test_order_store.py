@@ -265,3 +265,59 @@ def test_a_look_up_does_not_count_what_the_image_of_the_position_held_already() 
         }  # fmt: skip
         store.resolve(f"c{number}", found)
         assert store.filled_qty == counted
+
+
+def placed() -> OrderStore:
+    orders = store()
+    sent(orders)
+    orders.apply(row(second=1, cum=30, status="PartiallyFilled"))
+    return orders
+
+
+EMPTY = {**row("PartiallyFilled", cum=30, second=2), "leavesQty": 0}
+
+
+@pytest.mark.parametrize("status", ["New", "PartiallyFilled", "PendingCancel", None])
+def test_an_order_said_to_be_empty_that_is_neither_filled_nor_ended_is_looked_up(
+    status: str | None,
+) -> None:
+    for tell in (
+        lambda orders, told: orders.apply(told),
+        lambda orders, told: orders.settle("o-1", Result(Status.OK, told), LATER),
+    ):
+        orders = placed()
+        orders.intend_amend("o-1", {"price": 99.0})
+        tell(orders, {**EMPTY, "ordStatus": status})
+        assert [(k, t.settle_after_s < 0) for k, t in orders.unknown()] == [("o-1", True)]
+        assert orders.exposed("Buy") == 70, "it may be there"
+        assert [o["orderID"] for o in orders.open_orders()] == ["o-1"], "its level is taken"
+
+
+@pytest.mark.parametrize(
+    ("found", "left"),
+    [
+        (row("Canceled", cum=30, second=3), 0),
+        (row("Filled", cum=100, second=3), 0),
+        (EMPTY, 0),  # the exchange was asked for this very order
+        (row("PartiallyFilled", cum=40, second=3), 60),
+        (row("PartiallyFilled", cum=30, second=1), 70),
+    ],
+)
+def test_and_is_what_the_exchange_then_shows(found: Row, left: int) -> None:
+    orders = placed()
+    orders.apply(EMPTY)
+    orders.resolve("o-1", found)
+    assert list(orders.unknown()) == []
+    assert orders.exposed("Buy") == left
+    assert len(orders) == len(orders.open_orders()) == bool(left)
+    assert orders.filled_qty == found["cumQty"]
+    if not left:
+        orders.apply(row(second=4))
+        assert len(orders) == 0, "a late row does not revive it"
+
+
+@pytest.mark.parametrize("status", ["New", None])
+def test_an_order_filled_to_its_size_has_ended_whatever_its_status(status: str | None) -> None:
+    orders = placed()
+    orders.apply({**row("New", cum=100, second=2), "ordStatus": status})
+    assert (len(orders), orders.exposed("Buy"), orders.filled_qty) == (0, 0, 100)
