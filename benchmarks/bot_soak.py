@@ -2,8 +2,9 @@
 
     python benchmarks/bot_soak.py [--hours 24] [--seed 1] [--market practice]
 
-In one process and on a manual clock: the bot with its default settings, the built-in exchange and
-a judge on its side. A fault of a random kind begins every two minutes and lasts up to twenty
+In one process and on a manual clock: the bot with its default settings and its journal on disk,
+the built-in exchange and a judge on its side, whose own memories are kept so short that they are
+full in the first hour. A fault of a random kind begins every two minutes and lasts up to twenty
 seconds. Prints a line each hour of the exchange, and at the end the growth after the first two
 hours; exit code 1 if that is 5 MB or more, a thread or handle is left over, or the judge objects.
 """
@@ -12,8 +13,10 @@ import argparse
 import gc
 import logging
 import sys
+import tempfile
 import threading
 import time
+from collections import deque
 from pathlib import Path
 from random import Random
 
@@ -22,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from market_maker.drill.plan import ENDING, scene
 from market_maker.drill.stage import Stage
 from market_maker.settings import load
+from market_maker.simulator import display, judge, tape
 from market_maker.simulator.fault_kinds import DEED, KINDS
 
 HOUR_S, EVERY_S, WARM_UP_H, GROWTH_MB = 3600.0, 120.0, 2, 5.0
@@ -45,6 +49,12 @@ def handles() -> int:
         return 0
 
 
+def keep_little() -> None:
+    """Let the exchange and the judge remember less than one hour brings: the bot is measured."""
+    display._TRADES_KEPT = tape._EXECUTIONS_KEPT = tape._FINISHED_KEPT = 500
+    judge._REMEMBERED = 500
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--hours", type=float, default=24.0)
@@ -52,12 +62,20 @@ def main() -> int:
     parser.add_argument("--market", default="practice")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
+    keep_little()
+    with tempfile.TemporaryDirectory() as folder:
+        return soak(options, Path(folder) / "journal.sqlite3")
+
+
+def soak(options: argparse.Namespace, journal: Path) -> int:
     settings = load("XBTUSD", environ={}, cwd="/nonexistent")
     settings.update(WATCHED_FILES=[], SIM_MARKET=options.market, LOG_LEVEL=logging.CRITICAL)
+    threads, files = threading.active_count(), handles()
     stage, rng = Stage(scene("close", options.seed), settings), Random(options.seed)
-    bot = stage.enter()
+    bot = stage.enter(journal)
+    stage.judge.counts = deque(maxlen=500)
     engine, kinds = stage.engine, sorted(KINDS.keys() - ENDING - LASTING)
-    threads, files, begun_s, wall_s = threading.active_count(), handles(), engine.now(), time.time()
+    begun_s, wall_s = engine.now(), time.time()
     faults = 0
 
     def strike() -> None:
@@ -74,7 +92,8 @@ def main() -> int:
     engine.call_at(begun_s + 60.0, strike)
     bot.start()
     mb: list[float] = []
-    print("  hour  wall s   RSS MB  threads  handles  faults    fills  objections", flush=True)
+    head = "  hour  wall s   RSS MB  threads  handles  journal MB  faults    fills  objections"
+    print(head, flush=True)
     while engine.now() < begun_s + options.hours * HOUR_S:
         bot.run_once()
         bot.wait_for_change()
@@ -82,7 +101,8 @@ def main() -> int:
             mb.append(resident_mb())
             print(
                 f"{len(mb):6} {time.time() - wall_s:7.0f} {mb[-1]:8.1f} "
-                f"{threading.active_count():8} {handles():8} {faults:7} "
+                f"{threading.active_count():8} {handles():8} "
+                f"{journal.stat().st_size / 1e6:11.1f} {faults:7} "
                 f"{stage.judge.deeds['Trade']:8} {len(stage.judge.violations):11}",
                 flush=True,
             )

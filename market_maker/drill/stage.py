@@ -8,6 +8,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from market_maker.clock import ManualClock
@@ -82,14 +83,14 @@ class Stage:
 
     # -- before -------------------------------------------------------------------------
 
-    def enter(self) -> OrderManager:
+    def enter(self, journal_path: str | Path = ":memory:") -> OrderManager:
         """Set up exchange, bot and judge; the bot is not yet started."""
         settings, clock, place = self._settings, self.clock, self.place
         connector = place.connector(settings)
         desk = Desk(
             connector,
             clock=clock,
-            journal=Journal(":memory:", clock),
+            journal=Journal(journal_path, clock),
             budget=RateBudget(clock, *connector.caps.budget),
             rng=random.Random(self.scene.seed),
             rules=gateway_rules(settings),
