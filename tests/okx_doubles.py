@@ -24,6 +24,7 @@ DATA: dict[str, list[Row]] = {
     "/trade/orders-pending": [],
     "/trade/fills": [],
     "/account/positions": [],
+    "/account/bills": [],
     "/account/balance": [{"details": [{"ccy": "BTC", "cashBal": "1", "eq": "1"}]}],
 }
 

@@ -8,6 +8,8 @@ from market_maker.exchanges.okx import OkxConnector, private_topics, public_topi
 from market_maker.exchanges.okx_reads import instrument_type
 from market_maker.exchanges.okx_rows import instrument_id
 from market_maker.settings import Settings
+from market_maker.simulator.dialects.okx_rows import INSTRUMENTS
+from market_maker.simulator.exchange import MarketSource
 from market_maker.simulator.okx_twin import OkxTwin
 from tests.world import World
 
@@ -16,6 +18,9 @@ ENTRIES = ("ws", "rest")  # how orders go out
 
 class OkxWorld(World):
     """The *profile* of a bot is here how its orders go out: "ws" or "rest"."""
+
+    def __init__(self, market: MarketSource | None = None, seed: int = 1, **engine: Any) -> None:
+        super().__init__(market, seed, **{"instruments": INSTRUMENTS, **engine})
 
     twin: OkxTwin  # of the bot that came last
 
@@ -41,5 +46,6 @@ class OkxWorld(World):
             prefix=settings.ORDERID_PREFIX,
             account_key=str(self.account.number),
             order_entry="rest" if profile == "rest" else "ws",
+            spot_inventory=settings.SPOT_BASE_INVENTORY,
             timeout_s=settings.TIMEOUT,
         )

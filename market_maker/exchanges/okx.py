@@ -186,6 +186,7 @@ class OkxConnector:
                 "positions": self._reads.positions(),
                 "details": self._reads.details(),
                 "fills": self._reads.fills(self._tables.knows_any),
+                "bills": self._reads.funding(self._tables.funding.since_ms),
             }
         return self._tables.images(book=self._reads.touch(), mark=self._reads.mark(), **account)
 

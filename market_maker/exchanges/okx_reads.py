@@ -12,6 +12,7 @@ from market_maker.utils.errors import AuthenticationError, SettingsError
 
 API = "/api/v5"
 _PAGE = 100
+_FUNDING = "8"  # the type of a bill
 _NO_SUCH_ORDER = ("51603", "51001")
 _NOT_KNOWN_HERE = ("50101", "50111", "50119")
 _ELSEWHERE = (
@@ -99,6 +100,15 @@ class OkxReads:
         if self.inst_type == "SPOT":
             return []
         return self._read("/account/positions", {"instId": self.inst_id})
+
+    def funding(self, since_ms: int | None) -> list[Row]:
+        """Bills of funding since then, or the last ones; the newest first."""
+        if self.inst_type == "SPOT":
+            return []
+        query: Row = {"instType": self.inst_type, "type": _FUNDING, "limit": str(_PAGE)}
+        if since_ms:
+            query["begin"] = str(since_ms)
+        return self._read("/account/bills", query)
 
     def details(self) -> list[Row]:
         """The balance of each currency."""

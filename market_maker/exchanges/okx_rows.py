@@ -98,9 +98,9 @@ class Market:
         ticks = (Decimal(str(price)) / self.tick_size).quantize(1, ROUND_HALF_EVEN)
         return f"{ticks * self.tick_size:f}"
 
-    def minor(self, amount: Any, currency: str = "") -> int:
-        """An amount of *currency* (the settlement's, if not said) in its smallest unit."""
-        _, decimals = MINOR.get(currency or self.settle, (currency, 8))
+    def minor(self, amount: Any) -> int:
+        """An amount of the settlement's currency in its smallest unit."""
+        _, decimals = MINOR.get(self.settle, (self.settle, 8))
         return int(decimal(amount).scaleb(decimals).quantize(1, ROUND_HALF_EVEN))
 
     @property
@@ -172,13 +172,22 @@ def execution_row(raw: Raw, market: Market, cl_ord_id: str, fee: Any) -> Row | N
         "side": str(raw.get("side", "")).capitalize(), "lastQty": market.qty(sz),
         "lastPx": price(raw["fillPx"]),
         "lastLiquidityInd": "AddedLiquidity" if raw.get("execType") == "M" else "RemovedLiquidity",
-        "execComm": -market.minor(fee, str(raw.get("feeCcy") or "")),
-        "settlCurrency": market.settle_name, "feeCurrency": str(raw.get("feeCcy") or ""),
-        "transactTime": moment, "timestamp": moment,
+        "execComm": -_fee_in_settlement(decimal(fee), raw, market),
+        "feeQty": _plain(-decimal(fee)), "feeCurrency": str(raw.get("feeCcy") or ""),
+        "settlCurrency": market.settle_name, "transactTime": moment, "timestamp": moment,
     }  # fmt: skip
     if raw.get("accFillSz"):
         row["cumQty"] = market.qty(raw["accFillSz"])
     return row
+
+
+def _fee_in_settlement(fee: Decimal, raw: Raw, market: Market) -> int:
+    """A fee in the settlement's minor units: a buyer on spot pays in what he buys."""
+    currency = raw.get("feeCcy") or market.settle
+    if currency == market.settle:
+        return market.minor(fee)
+    is_base = market.is_spot and currency == market.base
+    return market.minor(fee * decimal(raw["fillPx"])) if is_base else 0  # others have no price
 
 
 def position_row(rows: Iterable[Raw], market: Market, account: str) -> Row:
@@ -209,10 +218,11 @@ def _notionals(qty: float, mark: float | None, market: Market) -> Row:
 def spot_position_row(details: Iterable[Raw], market: Market, inventory: float) -> Row:
     """On spot what is held beyond *inventory* of the base currency counts as the position."""
     held = _detail(details, market.base)
-    qty = _plain(decimal(held.get("cashBal")) - Decimal(str(inventory)))
+    total, free = decimal(held.get("cashBal")), decimal(held.get("availBal"))
+    qty = _plain(total - Decimal(str(inventory)))
     return {
         "symbol": market.symbol, "currency": market.settle_name, "currentQty": qty,
-        "isOpen": bool(qty), "freeQty": _plain(decimal(held.get("availBal"))),
+        "isOpen": bool(qty), "freeQty": _plain(free), "lockedQty": _plain(total - free),
         "homeNotional": qty, "timestamp": iso(held.get("uTime")),
     }  # fmt: skip
 
@@ -227,6 +237,7 @@ def margin_row(details: Iterable[Raw], market: Market, account: str) -> Row:
         "walletBalance": market.minor(wallet), "marginBalance": market.minor(equity),
         "availableMargin": market.minor(free), "excessMargin": market.minor(free),
         "unrealisedPnl": market.minor(held.get("upl")),
+        "initMargin": market.minor(held.get("ordFrozen")),  # what our orders tie up
         "marginUsedPcnt": round(float(1 - free / equity), 4) if equity > 0 else 0.0,
         "marginLeverage": float(decimal(held.get("notionalLever"))),
         "timestamp": iso(held.get("uTime")),

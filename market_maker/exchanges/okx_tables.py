@@ -11,6 +11,7 @@ from typing import Any
 
 from market_maker.exchanges import okx_rows as rows
 from market_maker.exchanges.feed import BookGap, Table
+from market_maker.exchanges.okx_funding import Funding
 from market_maker.exchanges.okx_rows import Market, decimal
 from market_maker.model.rows import Row
 
@@ -43,6 +44,7 @@ class OkxTables:
         self._spot_inventory = spot_inventory
         # ordId -> what was filled by then, and the fees so far
         self._paid: OrderedDict[str, tuple[Decimal, Decimal]] = OrderedDict()
+        self.funding = Funding()
         self._told: OrderedDict[str, None] | None = None  # execIDs; None before the first image
         self._orders: OrderedDict[str, None] = OrderedDict()  # order ids that have a row
         self._book: dict[tuple[str, str], Row] = {}  # (side, price as written) -> row
@@ -78,13 +80,15 @@ class OkxTables:
         positions: Iterable[Mapping[str, Any]] = (),
         details: Iterable[Mapping[str, Any]] = (),
         fills: Iterable[Mapping[str, Any]] = (),
+        bills: Iterable[Mapping[str, Any]] = (),
     ) -> list[Table]:
         """An image of every table, which a stream begins with.
 
-        Of *fills*, the newest first, those that the stream did not tell come after it; the
-        first image tells none, for they were before our time.
+        Of *fills*, the newest first, and of funding *bills* those that the stream did not tell
+        come after it; the first image tells none, for they were before our time.
         """
-        details, orders = list(details), list(orders)
+        details, orders, positions = list(details), list(orders), self._ours(positions)
+        funding = self.funding.begin(positions, self._ours(bills), self.market)
         resting = [self.order_row(raw) for raw in orders]
         for raw in orders:
             self._note_fee(raw)
@@ -99,6 +103,7 @@ class OkxTables:
             self._table("position", "partial", [self.position_row(positions, details)]),
             self._table("margin", "partial", [self.margin_row(details)]),
             *self._missed(fills),
+            *(self._table("execution", "insert", [row]) for row in funding),
         ]
 
     def knows_any(self, fills: Iterable[Mapping[str, Any]]) -> bool:
@@ -184,7 +189,7 @@ class OkxTables:
         return [self._change(columns)]
 
     def _instruments(self, message: Table) -> list[Table]:
-        ours = [raw for raw in message["data"] if raw.get("instId") == self.market.inst_id]
+        ours = self._ours(message["data"])
         if not ours:
             return []
         self.market = Market.read(ours[-1], self.market.symbol)
@@ -192,9 +197,7 @@ class OkxTables:
 
     def _orders_changed(self, message: Table) -> list[Table]:
         tables = []
-        for raw in message["data"]:
-            if raw.get("instId") != self.market.inst_id:
-                continue
+        for raw in self._ours(message["data"]):
             row = self.order_row(raw)
             if raw.get("amendResult") in ("0", "-1"):
                 row["execType"] = "Replaced" if raw["amendResult"] == "0" else "AmendReject"
@@ -234,8 +237,11 @@ class OkxTables:
         return tables
 
     def _positions_changed(self, message: Table) -> list[Table]:
-        ours = [raw for raw in message["data"] if raw.get("instId") == self.market.inst_id]
-        return [self._table("position", "update", [self.position_row(ours, ())])] if ours else []
+        ours = self._ours(message["data"])
+        paid = [row for raw in ours if (row := self.funding.hear(raw, self.market)) is not None]
+        tables = [self._table("execution", "insert", [row]) for row in paid]
+        position = [self.position_row(ours, ())] if ours else []
+        return [*tables, *(self._table("position", "update", [row]) for row in position)]
 
     # -- depth ---------------------------------------------------------------------------------
 
@@ -276,6 +282,9 @@ class OkxTables:
         return changes
 
     # -- within --------------------------------------------------------------------------------
+
+    def _ours(self, raws: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        return [raw for raw in raws if raw.get("instId") == self.market.inst_id]
 
     def _change(self, columns: Row) -> Table:
         return self._table("instrument", "update", [{"symbol": self.market.symbol, **columns}])

@@ -192,6 +192,10 @@ def _market(options: argparse.Namespace) -> tuple[MarketSource, Sequence[Instrum
     from market_maker.simulator.market.synthetic import SyntheticMarket
 
     market = SyntheticMarket(options.seed, PRESETS[options.market])
+    if options.dialect == "okx":
+        from market_maker.simulator.dialects.okx_rows import INSTRUMENTS
+
+        return market, INSTRUMENTS
     if options.dialect == "binance":
         from market_maker.simulator.dialects.binance_rows import BTCUSDT
 

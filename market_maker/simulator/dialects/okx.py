@@ -1,12 +1,13 @@
 """OKX v5's wire language over the engine, on Python objects: no bytes, no sockets.
 
-What is played: swaps (inverse and linear), net mode, cross margin; REST and the two sockets
-with orders over either.
+What is played: swaps (inverse and linear) in net mode at cross margin, and spot; REST and the
+two sockets with orders over either.
 """
 
 import base64
 import hashlib
 import hmac
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -14,15 +15,14 @@ from typing import Any
 from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, Request
 from market_maker.simulator.dialects.okx_desk import MAX_BATCH, OkxError, OrderDesk
-from market_maker.simulator.dialects.okx_rows import CURRENCIES, SWAPS, Swap, balance_row, ms
+from market_maker.simulator.dialects.okx_market import OkxMarket, Params
+from market_maker.simulator.dialects.okx_rows import CURRENCIES, Listing, balance_row, ms
 from market_maker.simulator.exchange import Account, Engine
 
 API = "/api/v5"
 _TIMELY_S = 30.0
 _HEADERS = ("ok-access-key", "ok-access-sign", "ok-access-timestamp", "ok-access-passphrase")
 _PAGE = 100
-
-Params = Mapping[str, Any]
 
 
 def passphrase_of(account: Account) -> str:
@@ -40,26 +40,16 @@ class OkxRest:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.swaps: dict[str, Swap] = {}  # by OKX's name
-        self.by_symbol: dict[str, Swap] = {}  # by the engine's
-        for symbol in SWAPS:
-            if symbol in engine.symbols():
-                self.describe(symbol)
-        self.desk = OrderDesk(engine, self.swaps)
-        public: dict[str, Callable[[Params], list[Any]]] = {
-            "/public/time": lambda _: [{"ts": ms(engine.now())}],
-            "/public/instruments": self._instruments,
-            "/public/mark-price": self._marks,
-            "/public/funding-rate": self._funding,
-            "/market/ticker": lambda p: [self.ticker(self._swap(p))],
-            "/market/tickers": lambda _: [self.ticker(swap) for swap in self.swaps.values()],
-            "/market/books": self._book,
-            "/market/trades": self._trades,
-        }
+        self.market = market = OkxMarket(engine)
+        self.desk = OrderDesk(engine, market.listings)
+        # (account, engine's symbol) -> funding that the open position has paid
+        self.funding_paid: defaultdict[tuple[int, str], int] = defaultdict(int)
         private: dict[str, Callable[[Account, Params], list[Any]]] = {
             "/account/config": self._config,
             "/account/balance": lambda a, _: [self.balance(a)],
             "/account/positions": self._positions,
+            "/account/bills": self._bills,
+            "/account/bills-archive": self._bills,
             "/account/leverage-info": self._leverage,
             "/account/trade-fee": self._fees,
             "/trade/orders-pending": self._pending,
@@ -69,12 +59,7 @@ class OkxRest:
             "/trade/fills": self._fills,
             "/trade/fills-history": self._fills,
         }
-        self._public, self._private = public, private
-
-    def describe(self, symbol: str) -> None:
-        """Describe an instrument of the engine as it is now."""
-        swap = Swap.of(self.engine.instrument(symbol))
-        self.swaps[swap.inst_id] = self.by_symbol[symbol] = swap
+        self._private = private
 
     # -- who asks ------------------------------------------------------------------------------
 
@@ -138,8 +123,8 @@ class OkxRest:
             return refusal(error)
 
     def _get(self, path: str, query: Params, account: Account | None) -> list[Any]:
-        if path in self._public:
-            return self._public[path](query)
+        if path in self.market.calls:
+            return self.market.calls[path](query)
         if path in self._private:
             return self._private[path](_known(account), query)
         raise OkxError("404", "Not Found", 404)
@@ -172,71 +157,6 @@ class OkxRest:
         refused = sum(item["sCode"] != "0" for item in data)
         return data, "0" if not refused else "1" if refused == len(data) else "2"
 
-    # -- public --------------------------------------------------------------------------------
-
-    def _swap(self, params: Params) -> Swap:
-        return self.desk.swap({"instId": params.get("instId")})
-
-    def _chosen(self, params: Params) -> list[Swap]:
-        return [self._swap(params)] if params.get("instId") else list(self.swaps.values())
-
-    def _instruments(self, params: Params) -> list[Row]:
-        if params.get("instType") != "SWAP":
-            return []
-        return [self.instrument(swap) for swap in self._chosen(params)]
-
-    def instrument(self, swap: Swap) -> Row:
-        return swap.instrument_row(self.engine.instrument_row(swap.spec.symbol)["state"])
-
-    def _marks(self, params: Params) -> list[Row]:
-        return [self.mark(swap) for swap in self._chosen(params)]
-
-    def mark(self, swap: Swap) -> Row:
-        row = self.engine.instrument_row(swap.spec.symbol)
-        now = ms(self.engine.now())
-        price = str(row["markPrice"])
-        return {"instType": "SWAP", "instId": swap.inst_id, "markPx": price, "ts": now}
-
-    def _funding(self, params: Params) -> list[Row]:
-        return [self.funding(self._swap(params))]
-
-    def funding(self, swap: Swap) -> Row:
-        row = self.engine.instrument_row(swap.spec.symbol)
-        due = ms(datetime.fromisoformat(row["fundingTimestamp"]).timestamp())
-        return {
-            "instType": "SWAP", "instId": swap.inst_id, "fundingRate": str(row["fundingRate"]),
-            "nextFundingRate": str(row["indicativeFundingRate"]), "fundingTime": due,
-            "nextFundingTime": due, "ts": ms(self.engine.now()),
-        }  # fmt: skip
-
-    def ticker(self, swap: Swap) -> Row:
-        quote = self.engine.quote(swap.spec.symbol)
-        row = self.engine.instrument_row(swap.spec.symbol)
-        return {
-            "instType": "SWAP", "instId": swap.inst_id, "last": str(row["lastPrice"]),
-            "lastSz": "0", "askPx": swap.px(quote.ask_ticks), "askSz": swap.sz(quote.ask_size),
-            "bidPx": swap.px(quote.bid_ticks), "bidSz": swap.sz(quote.bid_size),
-            "open24h": str(row["prevPrice24h"] or ""), "high24h": str(row["highPrice"] or ""),
-            "low24h": str(row["lowPrice"] or ""), "vol24h": swap.sz(row["volume24h"] or 0),
-            "volCcy24h": "0", "ts": ms(self.engine.now()),
-        }  # fmt: skip
-
-    def _book(self, params: Params) -> list[Row]:
-        return [self.book(self._swap(params), int(params.get("sz") or 1))]
-
-    def book(self, swap: Swap, depth: int) -> Row:
-        bids, asks = self.engine.book(swap.spec.symbol, depth)
-        rows = {
-            name: [[swap.px(level.price_ticks), swap.sz(level.size), "0", "1"] for level in levels]
-            for name, levels in (("asks", asks), ("bids", bids))
-        }
-        return {**rows, "ts": ms(self.engine.now())}
-
-    def _trades(self, params: Params) -> list[Row]:
-        swap = self._swap(params)
-        recent = list(self.engine.trades(swap.spec.symbol))[-int(params.get("limit") or _PAGE) :]
-        return [swap.trade_row(trade) for trade in reversed(recent)]
-
     # -- private -------------------------------------------------------------------------------
 
     def _config(self, account: Account, _: Params) -> list[Row]:
@@ -263,23 +183,40 @@ class OkxRest:
         }
 
     def _positions(self, account: Account, params: Params) -> list[Row]:
-        found = [self.position(account.number, swap) for swap in self._chosen(params)]
+        found = [self.position(account.number, listing) for listing in self.market.swaps(params)]
         return [row for row in found if row["pos"] != "0"]
 
-    def position(self, account_no: int, swap: Swap) -> Row:
-        return swap.position_row(self.engine.position_row(account_no, swap.spec.symbol))
+    def position(self, account_no: int, listing: Listing) -> Row:
+        symbol = listing.spec.symbol
+        paid = self.funding_paid[account_no, symbol]
+        return listing.position_row(self.engine.position_row(account_no, symbol), paid)
+
+    def _bills(self, account: Account, params: Params) -> list[Row]:
+        """Of an account's bills those of funding are played."""
+        if params.get("type") not in (None, "", "8"):
+            return []
+        swaps = {listing.spec.symbol: listing for listing in self.market.swaps(params)}
+        rows = [
+            swaps[event.order.symbol].bill_row(event, event.fill)
+            for event in reversed(self.engine.executions(account.number))
+            if event.fill and event.exec_type == "Funding" and event.order.symbol in swaps
+        ]
+        begin = int(params.get("begin") or 0)
+        rows = [row for row in rows if int(row["ts"]) >= begin]
+        return _page(rows, "billId", params)
 
     def _leverage(self, _: Account, params: Params) -> list[Row]:
-        swap = self._swap(params)
-        return [{"instId": swap.inst_id, "mgnMode": "cross", "posSide": "net", "lever": "100"}]
+        listing = self.market.listing(params)
+        return [{"instId": listing.inst_id, "mgnMode": "cross", "posSide": "net", "lever": "100"}]
 
     def _fees(self, account: Account, params: Params) -> list[Row]:
-        swap = self._chosen(params)[0]
-        maker, taker, *_ = self.engine.fees(account.number, swap.spec.symbol)
-        return [{"instType": "SWAP", "level": "Lv1", "maker": str(-maker), "taker": str(-taker)}]
+        listing = self.market.chosen(params)[0]
+        maker, taker, *_ = self.engine.fees(account.number, listing.spec.symbol)
+        rates = {"maker": str(-maker), "taker": str(-taker)}
+        return [{"instType": listing.inst_type, "level": "Lv1", **rates}]
 
     def _pending(self, account: Account, params: Params) -> list[Row]:
-        wanted = {swap.spec.symbol for swap in self._chosen(params)}
+        wanted = {listing.spec.symbol for listing in self.market.chosen(params)}
         resting = [
             self.order(order)
             for order in reversed(self.engine.orders(account.number))
@@ -290,7 +227,7 @@ class OkxRest:
         return resting[: int(params.get("limit") or _PAGE)]
 
     def _history(self, account: Account, params: Params) -> list[Row]:
-        wanted = {swap.spec.symbol for swap in self._chosen(params)}
+        wanted = {listing.spec.symbol for listing in self.market.chosen(params)}
         ended = [
             self.order(order)
             for order in reversed(self.engine.orders(account.number))
@@ -305,10 +242,10 @@ class OkxRest:
         return [self.order(order)]
 
     def order(self, order: Any) -> Row:
-        swap = self.by_symbol[order.symbol]
+        listing = self.market.by_symbol[order.symbol]
         paid = self.paid(order.account, order.order_id)
         tag = self.desk.tags.get(order.order_id, "")
-        return swap.order_row(order, self.desk.order_id(order), paid, tag)
+        return listing.order_row(order, self.desk.order_id(order), paid, tag)
 
     def paid(self, account_no: int, order_id: str) -> int:
         """Fees of an order so far, in minor units."""
@@ -316,16 +253,22 @@ class OkxRest:
         return sum(e.fill.comm_sat for e in events if e.fill and e.order.order_id == order_id)
 
     def _fills(self, account: Account, params: Params) -> list[Row]:
-        wanted = {swap.spec.symbol: swap for swap in self._chosen(params)}
+        wanted = {listing.spec.symbol: listing for listing in self.market.chosen(params)}
         fills = [
             wanted[event.order.symbol].fill_row(event, event.fill, self.desk.order_id(event.order))
             for event in reversed(self.engine.executions(account.number))
             if event.fill and event.exec_type == "Trade" and event.order.symbol in wanted
         ]
-        if params.get("after"):
-            bills = [row["billId"] for row in fills]
-            fills = fills[bills.index(params["after"]) + 1 :] if params["after"] in bills else []
-        return fills[: int(params.get("limit") or _PAGE)]
+        return _page(fills, "billId", params)
+
+
+def _page(rows: list[Row], name: str, params: Params) -> list[Row]:
+    """The rows, newest first, that are older than the one whose *name* is "after"."""
+    names = [row[name] for row in rows]
+    if params.get("after"):
+        after = params["after"]
+        rows = rows[names.index(after) + 1 :] if after in names else []
+    return rows[: int(params.get("limit") or _PAGE)]
 
 
 def refusal(error: OkxError) -> Answer:

@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 
 from market_maker.model.rows import Row
-from market_maker.simulator.dialects.okx_rows import Swap, ms
+from market_maker.simulator.dialects.okx_rows import Listing, ms
 from market_maker.simulator.events import Order
 from market_maker.simulator.exchange import Account, Engine, Refused
 
@@ -45,14 +45,14 @@ class OkxError(Exception):
 class OrderDesk:
     """Orders of all customers in OKX's terms. `tell` hears of amends that came to nothing."""
 
-    def __init__(self, engine: Engine, swaps: Mapping[str, Swap]) -> None:
+    def __init__(self, engine: Engine, listings: Mapping[str, Listing]) -> None:
         self.tags: dict[str, str] = {}  # engine's order id -> the client's tag
         self.amending: set[str] = set()  # engine's order ids with an amend on its way
         self.tell: Callable[[Order, str], None] = lambda *_: None
         self.lag_s = LAG_S
         self._engine = engine
-        self._swaps = swaps
-        self._by_code = {swap.code: inst_id for inst_id, swap in swaps.items()}
+        self._listings = listings
+        self._by_code = {listing.code: inst_id for inst_id, listing in listings.items()}
         self._numbers = count(_FIRST_ORDER)
         self._shown: dict[str, str] = {}  # engine's order id -> ours
         self._meant: dict[str, str] = {}  # ... and back
@@ -66,14 +66,14 @@ class OrderDesk:
             self._meant[shown] = order.order_id
         return shown
 
-    def swap(self, wire: Mapping[str, Any]) -> Swap:
+    def listing(self, wire: Mapping[str, Any]) -> Listing:
         """The instrument a request names, by its name over REST and by its number elsewhere."""
-        swap = self._swaps.get(str(wire.get("instId")))
-        if swap is None and wire.get("instIdCode") is not None:
-            swap = self._swaps.get(self._by_code.get(int(wire["instIdCode"]), ""))
-        if swap is None:
+        listing = self._listings.get(str(wire.get("instId")))
+        if listing is None and wire.get("instIdCode") is not None:
+            listing = self._listings.get(self._by_code.get(int(wire["instIdCode"]), ""))
+        if listing is None:
             raise OkxError("51001", "Instrument ID does not exist")
-        return swap
+        return listing
 
     def find(self, account: Account, wire: Mapping[str, Any]) -> Order | None:
         """The order that "ordId" or "clOrdId" means, finished ones included."""
@@ -143,37 +143,47 @@ class OrderDesk:
     # -- within --------------------------------------------------------------------------------
 
     def _fields(self, wire: Mapping[str, Any]) -> Row:
-        swap, kind = self.swap(wire), str(wire.get("ordType"))
+        listing, kind = self.listing(wire), str(wire.get("ordType"))
         if kind not in _KINDS:
             raise OkxError("51000", "Parameter ordType error")
         if wire.get("side") not in ("buy", "sell"):
             raise OkxError("51000", "Parameter side error")
-        if wire.get("tdMode") not in ("cross", "isolated"):
+        if wire.get("tdMode") not in listing.trade_modes:
             raise OkxError("51000", "Parameter tdMode error")
         fields: Row = {
-            "symbol": swap.spec.symbol,
+            "symbol": listing.spec.symbol,
             "side": str(wire["side"]).capitalize(),
-            "orderQty": _number(lambda: swap.qty(wire.get("sz")), "sz"),
+            "orderQty": _number(lambda: listing.qty(wire.get("sz")), "sz"),
             "clOrdID": wire.get("clOrdId") or "",
             "ordType": "Market" if kind == "market" else "Limit",
             "timeInForce": _LIFETIMES.get(kind, ""),
             "execInst": _EXEC_INST.get(kind, ""),
         }
+        if kind == "market" and listing.spec.is_spot and wire["side"] == "buy":
+            self._read_quote_size(fields, listing, wire)
         if kind != "market":
             fields["price"] = _number(lambda: float(str(wire.get("px"))), "px")
         if str(wire.get("reduceOnly")).lower() == "true":
             fields["execInst"] = ",".join(filter(None, (fields["execInst"], "ReduceOnly")))
         return fields
 
+    def _read_quote_size(self, fields: Row, listing: Listing, wire: Mapping[str, Any]) -> None:
+        """The size of a market buy on spot is money to spend, unless its request says otherwise."""
+        ask = self._engine.quote(listing.spec.symbol).ask_ticks
+        if wire.get("tgtCcy") == "base_ccy" or ask is None:
+            return
+        lot = listing.spec.lot_size
+        fields["orderQty"] = fields["orderQty"] / listing.grid.price(ask) // lot * lot
+
     def _amend_now(self, account: Account, order: Order, wire: Mapping[str, Any]) -> None:
-        swap = self._swaps_of(order)
+        listing = self._listing_of(order)
         fields: Row = {"orderID": order.order_id}
         self.amending.add(order.order_id)
         try:
             if wire.get("newPx"):
                 fields["price"] = float(wire["newPx"])
             if wire.get("newSz"):
-                fields["orderQty"] = swap.qty(wire["newSz"])
+                fields["orderQty"] = listing.qty(wire["newSz"])
             if fields.get("orderQty", order.cum_qty + 1) <= order.cum_qty:
                 # a new size at or below what is filled makes the order filled
                 self._engine.cancel(account.number, [order.order_id])
@@ -184,8 +194,8 @@ class OrderDesk:
         finally:
             self.amending.discard(order.order_id)
 
-    def _swaps_of(self, order: Order) -> Swap:
-        return next(s for s in self._swaps.values() if s.spec.symbol == order.symbol)
+    def _listing_of(self, order: Order) -> Listing:
+        return next(s for s in self._listings.values() if s.spec.symbol == order.symbol)
 
     def _fire(self, account: Account, key: tuple[int, str]) -> None:
         if self._timers.get(key, float("inf")) > self._engine.now():

@@ -3,7 +3,7 @@
 Shapes: the samples of OKX v5's public clients and its API guide.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Self
@@ -11,9 +11,11 @@ from typing import Any, Self
 from market_maker.model.rows import TERMINAL, Row
 from market_maker.model.ticks import PriceGrid
 from market_maker.simulator.events import Fill, Order, OrderEvent, QuoteEvent, TradeEvent
-from market_maker.simulator.instruments import Instrument
+from market_maker.simulator.instruments import DEFAULT_INSTRUMENTS, XBT_USDT, Instrument
 
-SWAPS = {"XBTUSD": "BTC-USD-SWAP", "XBTUSDT": "BTC-USDT-SWAP"}
+LISTED = {"XBTUSD": "BTC-USD-SWAP", "XBTUSDT": "BTC-USDT-SWAP", "XBT_USDT": "BTC-USDT"}
+# what an engine is opened with that speaks this language; on OKX buyers pay in what they buy
+INSTRUMENTS = (*DEFAULT_INSTRUMENTS, replace(XBT_USDT, pays_in_base=True))
 CURRENCIES = {"XBt": ("BTC", 8), "USDt": ("USDT", 6)}
 _CT_VAL = {"XBTUSD": Decimal(100), "XBTUSDT": Decimal("0.01")}
 _STATES = {"New": "live", "PartiallyFilled": "partially_filled", "Filled": "filled"}
@@ -21,7 +23,7 @@ _FIRST_CODE = 10_458
 
 
 @dataclass(frozen=True, slots=True)
-class Swap:
+class Listing:
     """One instrument in both languages. `unit` is how many of the engine's contracts make 1 sz."""
 
     spec: Instrument
@@ -33,13 +35,29 @@ class Swap:
     @classmethod
     def of(cls, spec: Instrument) -> Self:
         # a contract of the engine is 1 USD of the inverse swap and a millionth of a BTC otherwise
-        unit = _CT_VAL[spec.symbol] if spec.is_inverse else _CT_VAL[spec.symbol] * 1_000_000
-        code = _FIRST_CODE + list(SWAPS).index(spec.symbol)
-        return cls(spec, spec.grid(), SWAPS[spec.symbol], code, unit)
+        size = _CT_VAL.get(spec.symbol, Decimal(1))
+        unit = size if spec.is_inverse else size * 1_000_000
+        code = _FIRST_CODE + list(LISTED).index(spec.symbol)
+        return cls(spec, spec.grid(), LISTED[spec.symbol], code, unit)
+
+    @property
+    def inst_type(self) -> str:
+        return "SPOT" if self.spec.is_spot else "SWAP"
 
     @property
     def settle(self) -> str:
         return CURRENCIES[self.spec.settle_currency][0]
+
+    @property
+    def trade_modes(self) -> tuple[str, ...]:
+        return ("cash",) if self.spec.is_spot else ("cross", "isolated")
+
+    def fee(self, paid: int, side: str) -> Row:
+        """The columns of a fee in minor units; a buyer on spot pays in what he buys."""
+        currency = self.spec.settle_currency
+        if self.spec.pays_in_base and side == "Buy":
+            currency = self.spec.base_currency
+        return {"fee": money(-paid, currency), "feeCcy": CURRENCIES[currency][0]}
 
     def sz(self, qty: int) -> str:
         return plain(Decimal(qty) / self.unit)
@@ -55,20 +73,31 @@ class Swap:
         return money(minor, self.spec.settle_currency)
 
     def instrument_row(self, state: str) -> Row:
-        inverse = self.spec.is_inverse
-        base, quote = self.inst_id.split("-")[:2]
         lot = self.sz(self.spec.lot_size)
         return {
-            "instType": "SWAP", "instId": self.inst_id, "instIdCode": self.code,
-            "uly": f"{base}-{quote}", "instFamily": f"{base}-{quote}", "category": "1",
-            "baseCcy": "", "quoteCcy": "", "settleCcy": self.settle,
-            "ctVal": plain(_CT_VAL[self.spec.symbol]), "ctMult": "1",
-            "ctValCcy": quote if inverse else base, "ctType": "inverse" if inverse else "linear",
-            "optType": "", "stk": "", "listTime": "1535424203000", "expTime": "", "lever": "100",
+            "instType": self.inst_type, "instId": self.inst_id, "instIdCode": self.code,
+            **(self._pair_columns() if self.spec.is_spot else self._swap_columns()),
+            "category": "1", "optType": "", "stk": "", "listTime": "1535424203000", "expTime": "",
             "tickSz": self.grid.format(self.spec.tick_size), "lotSz": lot, "minSz": lot,
             "alias": "", "state": "live" if state == "Open" else "suspend",
             "maxLmtSz": self.sz(self.spec.max_order_qty), "maxMktSz": "30000",
             "maxLmtAmt": "20000000", "maxMktAmt": "", "ruleType": "normal",
+        }  # fmt: skip
+
+    def _pair_columns(self) -> Row:
+        base, quote = self.inst_id.split("-")
+        empty = ("uly", "instFamily", "settleCcy", "ctVal", "ctMult", "ctValCcy", "ctType")
+        return {"baseCcy": base, "quoteCcy": quote, "lever": "10"} | dict.fromkeys(empty, "")
+
+    def _swap_columns(self) -> Row:
+        inverse = self.spec.is_inverse
+        base, quote, _ = self.inst_id.split("-")
+        family = f"{base}-{quote}"
+        return {
+            "uly": family, "instFamily": family, "baseCcy": "", "quoteCcy": "",
+            "settleCcy": self.settle, "ctVal": plain(_CT_VAL[self.spec.symbol]), "ctMult": "1",
+            "ctValCcy": quote if inverse else base, "ctType": "inverse" if inverse else "linear",
+            "lever": "100",
         }  # fmt: skip
 
     def quote_row(self, quote: QuoteEvent) -> Row:
@@ -95,9 +124,10 @@ class Swap:
         bounced = order.ord_status == "Canceled" and "ParticipateDoNotInitiate" in order.text
         kind = "post_only" if post_only else _KINDS.get(order.time_in_force, "limit")
         return {
-            "instType": "SWAP", "instId": self.inst_id, "ordId": order_id,
-            "clOrdId": order.cl_ord_id, "tag": tag, "side": order.side.lower(), "posSide": "net",
-            "tdMode": "cross", "ordType": "market" if order.ord_type == "Market" else kind,
+            "instType": self.inst_type, "instId": self.inst_id, "ordId": order_id,
+            "clOrdId": order.cl_ord_id, "tag": tag, "side": order.side.lower(),
+            "posSide": "net", "tdMode": self.trade_modes[0],
+            "ordType": "market" if order.ord_type == "Market" else kind,
             "px": self.px(order.price_ticks), "sz": self.sz(order.order_qty),
             "accFillSz": self.sz(order.cum_qty), "avgPx": str(order.avg_px or ""),
             "state": _STATES.get(order.ord_status, "canceled"),
@@ -105,7 +135,7 @@ class Swap:
             and order.ord_status != "Filled" else "",
             "cancelSourceReason": "", "category": "normal", "lever": "100", "ccy": "",
             "reduceOnly": str("ReduceOnly" in order.exec_inst).lower(), "pnl": "0", "source": "",
-            "fee": self.money(-fee_paid), "feeCcy": self.settle, "rebate": "0",
+            **self.fee(fee_paid, order.side), "rebate": "0",
             "rebateCcy": self.settle, "fillPx": "", "fillSz": "0", "fillTime": "", "tradeId": "",
             "execType": "", "amendResult": "", "reqId": "", "code": "0", "msg": "",
             "tgtCcy": "", "stpMode": "cancel_maker", "uTime": ms(order.timestamp),
@@ -123,15 +153,27 @@ class Swap:
     def fill_row(self, event: OrderEvent, fill: Fill, order_id: str) -> Row:
         """A row of /trade/fills, whose fee is the fill's own."""
         return {
-            "instType": "SWAP", "instId": self.inst_id, "ordId": order_id,
+            "instType": self.inst_type, "instId": self.inst_id, "ordId": order_id,
             "clOrdId": event.order.cl_ord_id, "side": event.order.side.lower(),
-            "posSide": "net", "fee": self.money(-fill.comm_sat), "feeCcy": self.settle,
+            "posSide": "net",
+            **self.fee(fill.comm_sat, event.order.side),
             "billId": trade_id(fill.exec_id), "ts": ms(event.time_s), "tag": "",
             **self.fill_columns(event, fill),
         }  # fmt: skip
 
-    def position_row(self, row: Row) -> Row:
-        """A position by BitMEX's row of it."""
+    def bill_row(self, event: OrderEvent, fill: Fill) -> Row:
+        """A payment of funding as a row of /account/bills."""
+        amount = self.money(-fill.comm_sat)
+        return {
+            "instType": self.inst_type, "instId": self.inst_id, "mgnMode": "cross",
+            "billId": trade_id(fill.exec_id), "type": "8",
+            "subType": "173" if fill.comm_sat > 0 else "174", "ccy": self.settle,
+            "balChg": amount, "pnl": amount, "bal": "", "sz": self.sz(fill.qty), "fee": "0",
+            "posBal": "0", "posBalChg": "0", "ordId": "", "notes": "", "ts": ms(event.time_s),
+        }  # fmt: skip
+
+    def position_row(self, row: Row, funding_paid: int) -> Row:
+        """A position by BitMEX's row of it; funding in minor units, since it was opened."""
         qty = row["currentQty"]
         return {
             "instType": "SWAP", "instId": self.inst_id, "mgnMode": "cross", "posSide": "net",
@@ -139,7 +181,8 @@ class Swap:
             "avgPx": str(row["avgEntryPrice"] or ""), "markPx": str(row["markPrice"] or ""),
             "liqPx": str(row["liquidationPrice"] or ""), "lever": str(row["leverage"]),
             "upl": self.money(row["unrealisedPnl"]), "realizedPnl": self.money(row["realisedPnl"]),
-            "fee": self.money(-row["currentComm"]), "bePx": str(row["breakEvenPrice"] or ""),
+            "fee": self.money(-row["currentComm"]), "fundingFee": self.money(-funding_paid),
+            "bePx": str(row["breakEvenPrice"] or ""),
             "uTime": ms_of_iso(row["timestamp"]), "adl": "1", "last": "", "availPos": "",
         }  # fmt: skip
 

@@ -46,7 +46,7 @@ class OkxSession:
         self.ending = ""
         self._dialect, self._kind, self._charge = dialect, kind, charge
         self._say: Callable[[Message], None] = lambda _: None
-        self._follows: set[tuple[str, str | None]] = set()
+        self._follows: set[tuple[str, str | None]] = set()  # channel and what of: _what(arg)
 
     def begin(self, topics: list[str], say: Callable[[Message], None]) -> list[Message]:
         """OKX says nothing before it is asked; *say* sends answers to orders."""
@@ -59,8 +59,9 @@ class OkxSession:
 
     def wants(self, scope: Scope) -> bool:
         """Whether a push of *scope* is for this client."""
-        follows = self._follows
-        if (scope.table, scope.symbol) not in follows and (scope.table, None) not in follows:
+        listing = self._dialect.rest.market.listings.get(str(scope.symbol))
+        kinds = (None, scope.symbol, listing.inst_type if listing else None)
+        if not any((scope.table, kind) in self._follows for kind in kinds):
             return False
         return scope.account is None or (
             self.account is not None and self.account.number == scope.account
@@ -107,16 +108,17 @@ class OkxSession:
             return [_error("60018", f"Wrong URL or channel:{channel} doesn't exist.")]
         if channel in PRIVATE and self.account is None:
             return [_error("60011", "Please log in")]
-        swap = self._dialect.rest.swaps.get(str(inst_id)) if inst_id else None
-        if inst_id and swap is None:
+        try:
+            listings = self._dialect.rest.market.chosen(arg)
+        except OkxError:
             return [_error("60018", f"Wrong URL or instId:{inst_id} doesn't exist.")]
-        self._follows.add((channel, str(inst_id) if inst_id else None))
+        self._follows.add((channel, _what(arg)))
         feed = self._dialect.feed
         feed.asked.add(channel)
         answers: list[Message] = [
             {"event": "subscribe", "arg": dict(arg), "connId": _CONNECTION},
         ]
-        data = feed.image(channel, swap, self.account)
+        data = feed.image(channel, listings, self.account)
         if data:
             image: Message = {"arg": dict(arg), "data": data}
             if channel == "books":
@@ -125,8 +127,7 @@ class OkxSession:
         return answers
 
     def _unsubscribe(self, arg: Mapping[str, Any]) -> Message:
-        inst_id = arg.get("instId")
-        self._follows.discard((str(arg.get("channel")), str(inst_id) if inst_id else None))
+        self._follows.discard((str(arg.get("channel")), _what(arg)))
         return {"event": "unsubscribe", "arg": dict(arg), "connId": _CONNECTION}
 
     def _order(self, message: Mapping[str, Any], op: str, args: Any) -> None:
@@ -155,6 +156,13 @@ class OkxSession:
             reply(refused)
         else:
             self._dialect.ask(request, self.account, reply)
+
+
+def _what(arg: Mapping[str, Any]) -> str | None:
+    """An instrument, all of a type, or (None) everything."""
+    kind = arg.get("instType")
+    found = arg.get("instId") or (None if kind == "ANY" else kind)
+    return str(found) if found else None
 
 
 def _error(code: str, text: str) -> Message:

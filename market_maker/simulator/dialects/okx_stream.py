@@ -5,7 +5,7 @@ from collections.abc import Callable
 from market_maker.model.rows import Row
 from market_maker.simulator.dialects.bitmex_feed import Message, Scope, Scoped
 from market_maker.simulator.dialects.okx import OkxRest
-from market_maker.simulator.dialects.okx_rows import Swap
+from market_maker.simulator.dialects.okx_rows import Listing
 from market_maker.simulator.events import (
     BookEvent,
     Event,
@@ -23,6 +23,7 @@ PUBLIC = (
     "bbo-tbt", "books5", "books", "trades", "tickers", "mark-price", "funding-rate", "instruments",
 )  # fmt: skip
 PRIVATE = ("orders", "account", "positions")
+_OF_SWAPS = ("positions", "mark-price", "funding-rate")
 _TOLD = frozenset({"New", "Trade", "Canceled", "Replaced", "TriggeredOrActivatedBySystem"})
 
 
@@ -41,102 +42,113 @@ class OkxFeed:
         """The pushes that tell of *event*, in order."""
         match event:
             case QuoteEvent() | TradeEvent() | BookEvent() | InstrumentEvent():
-                swap = self.rest.by_symbol.get(event.symbol)
-                return [] if swap is None else self._market(event, swap)
+                listing = self.rest.market.by_symbol.get(event.symbol)
+                return [] if listing is None else self._market(event, listing)
             case OrderEvent():
+                self._note_funding(event)
                 return self._order(event)
-            case PositionEvent() if event.symbol in self.rest.by_symbol:
-                swap = self.rest.by_symbol[event.symbol]
-                row = self.rest.position(event.account, swap)
-                return self._push("positions", swap, [row], event.account)
+            case PositionEvent() if event.symbol in self.rest.market.by_symbol:
+                listing = self.rest.market.by_symbol[event.symbol]
+                if listing.spec.is_spot:
+                    return self._account(event.account)  # what is bought is a balance
+                row = self.rest.position(event.account, listing)
+                if row["pos"] == "0":  # what is opened next has paid nothing
+                    self.rest.funding_paid.pop((event.account, event.symbol), None)
+                return self._push("positions", listing, [row], event.account)
             case MarginEvent():
                 return self._account(event.account)
         return []
 
-    def image(self, channel: str, swap: Swap | None, account: Account | None) -> list[Row]:
+    def image(self, channel: str, listings: list[Listing], account: Account | None) -> list[Row]:
         """What a subscription begins with, if with anything."""
         if channel == "account" and account is not None:
             return [self.rest.balance(account)]
-        swaps = [swap] if swap else list(self.rest.swaps.values())
         rows: list[Row] = []
-        for one in swaps:
+        for one in listings:
+            if one.spec.is_spot and channel in _OF_SWAPS:
+                continue
             if channel == "positions" and account is not None:
                 row = self.rest.position(account.number, one)
                 rows += [row] if row["pos"] != "0" else []
             elif channel == "bbo-tbt":
                 rows.append(one.quote_row(self.rest.engine.quote(one.spec.symbol)))
             elif channel == "tickers":
-                rows.append(self.rest.ticker(one))
+                rows.append(self.rest.market.ticker(one))
             elif channel == "books5":
-                rows.append(self.rest.book(one, 5))
+                rows.append(self.rest.market.book(one, 5))
             elif channel == "books":
                 seq = self._book_seq.setdefault(one.inst_id, 1)
-                rows.append({**self.rest.book(one, 400), "seqId": seq, "prevSeqId": -1})
+                rows.append({**self.rest.market.book(one, 400), "seqId": seq, "prevSeqId": -1})
             elif channel == "mark-price":
-                rows.append(self.rest.mark(one))
+                rows.append(self.rest.market.mark(one))
             elif channel == "funding-rate":
-                rows.append(self.rest.funding(one))
+                rows.append(self.rest.market.funding(one))
             elif channel == "instruments":
-                rows.append(self.rest.instrument(one))
+                rows.append(self.rest.market.instrument(one))
         return rows
 
     # -- within --------------------------------------------------------------------------------
 
     def _market(
-        self, event: QuoteEvent | TradeEvent | BookEvent | InstrumentEvent, swap: Swap
+        self, event: QuoteEvent | TradeEvent | BookEvent | InstrumentEvent, listing: Listing
     ) -> list[Scoped]:
         match event:
             case QuoteEvent():
-                pushes = self._push("bbo-tbt", swap, [swap.quote_row(event)])
+                pushes = self._push("bbo-tbt", listing, [listing.quote_row(event)])
                 if "tickers" in self.asked:
-                    pushes += self._push("tickers", swap, [self.rest.ticker(swap)])
+                    pushes += self._push("tickers", listing, [self.rest.market.ticker(listing)])
                 if "books5" in self.asked:
-                    pushes += self._push("books5", swap, [self.rest.book(swap, 5)])
+                    pushes += self._push("books5", listing, [self.rest.market.book(listing, 5)])
                 return pushes
             case TradeEvent():
-                return self._push("trades", swap, [swap.trade_row(event)])
+                return self._push("trades", listing, [listing.trade_row(event)])
             case BookEvent():
-                return self._level(event, swap)
-        return self._instrument(event, swap)
+                return self._level(event, listing)
+        return self._instrument(event, listing)
 
-    def _instrument(self, event: InstrumentEvent, swap: Swap) -> list[Scoped]:
+    def _instrument(self, event: InstrumentEvent, listing: Listing) -> list[Scoped]:
         pushes: list[Scoped] = []
-        if "markPrice" in event.changes:
-            pushes += self._push("mark-price", swap, [self.rest.mark(swap)])
-        if "fundingRate" in event.changes:
-            pushes += self._push("funding-rate", swap, [self.rest.funding(swap)])
+        if "markPrice" in event.changes and not listing.spec.is_spot:
+            pushes += self._push("mark-price", listing, [self.rest.market.mark(listing)])
+        if "fundingRate" in event.changes and not listing.spec.is_spot:
+            pushes += self._push("funding-rate", listing, [self.rest.market.funding(listing)])
         if event.changes.keys() & {"tickSize", "lotSize"}:
-            self.rest.describe(event.symbol)
-            swap = self.rest.by_symbol[event.symbol]
+            self.rest.market.describe(event.symbol)
+            listing = self.rest.market.by_symbol[event.symbol]
         if event.changes.keys() & {"tickSize", "lotSize", "state"}:
-            pushes += self._push("instruments", swap, [self.rest.instrument(swap)])
+            pushes += self._push("instruments", listing, [self.rest.market.instrument(listing)])
         return pushes
 
-    def _level(self, event: BookEvent, swap: Swap) -> list[Scoped]:
+    def _level(self, event: BookEvent, listing: Listing) -> list[Scoped]:
         if "books" not in self.asked:
             return []
-        before = self._book_seq.get(swap.inst_id, 1)
-        self._book_seq[swap.inst_id] = before + 1
-        level = [[swap.px(event.price_ticks), swap.sz(event.size), "0", "1"]]
+        before = self._book_seq.get(listing.inst_id, 1)
+        self._book_seq[listing.inst_id] = before + 1
+        level = [[listing.px(event.price_ticks), listing.sz(event.size), "0", "1"]]
         sides = {"asks": level if event.side == "Sell" else [], "bids": []}
         if event.side == "Buy":
             sides["bids"] = level
         row = {**sides, "ts": str(round(event.time_s * 1000)), "checksum": 0}
         row |= {"seqId": before + 1, "prevSeqId": before}
-        return self._push("books", swap, [row], action="update")
+        return self._push("books", listing, [row], action="update")
+
+    def _note_funding(self, event: OrderEvent) -> None:
+        if event.exec_type == "Funding" and event.fill is not None:
+            owner = event.order.account, event.order.symbol
+            self.rest.funding_paid[owner] += event.fill.comm_sat
 
     def _order(self, event: OrderEvent) -> list[Scoped]:
-        order, swap = event.order, self.rest.by_symbol.get(event.order.symbol)
-        if swap is None or event.exec_type not in _TOLD:
+        order, listing = event.order, self.rest.market.by_symbol.get(event.order.symbol)
+        if listing is None or event.exec_type not in _TOLD:
             return []
         if event.exec_type == "New" and not event.is_first:
             return []  # it died at entry: the push of its end is its only one
-        row = self._order_row(order, swap, event)
+        row = self._order_row(order, listing, event)
         if event.exec_type == "Replaced" and order.order_id in self.rest.desk.amending:
             row["amendResult"] = "0"
-        return self._push("orders", swap, [row], order.account)
+        return self._push("orders", listing, [row], order.account)
 
-    def _order_row(self, order: Order, swap: Swap, event: OrderEvent | None) -> Row:
+    def _order_row(self, order: Order, listing: Listing, event: OrderEvent | None) -> Row:
         paid = self._paid.pop(order.order_id, 0)
         fill = event.fill if event else None
         if fill is not None:
@@ -145,16 +157,16 @@ class OkxFeed:
             self._paid[order.order_id] = paid
         desk = self.rest.desk
         tag = desk.tags.get(order.order_id, "")
-        row = swap.order_row(order, desk.order_id(order), paid, tag)
+        row = listing.order_row(order, desk.order_id(order), paid, tag)
         if event is not None and fill is not None:
-            row |= swap.fill_columns(event, fill)
+            row |= listing.fill_columns(event, fill)
         return row
 
     def _refused_amend(self, order: Order, result: str) -> None:
         """An amend that was promised came to nothing."""
-        swap = self.rest.by_symbol[order.symbol]
-        row = self._order_row(order, swap, None) | {"amendResult": result}
-        self.deliver(self._push("orders", swap, [row], order.account))
+        listing = self.rest.market.by_symbol[order.symbol]
+        row = self._order_row(order, listing, None) | {"amendResult": result}
+        self.deliver(self._push("orders", listing, [row], order.account))
 
     def _account(self, account_no: int) -> list[Scoped]:
         if "account" not in self.asked:
@@ -167,15 +179,15 @@ class OkxFeed:
         return [(Scope("account", None, account_no), message)]
 
     def _push(
-        self, channel: str, swap: Swap, data: list[Row], account: int | None = None,
+        self, channel: str, listing: Listing, data: list[Row], account: int | None = None,
         action: str = "",
     ) -> list[Scoped]:  # fmt: skip
         if channel not in self.asked:
             return []
-        arg: Row = {"channel": channel, "instId": swap.inst_id}
+        arg: Row = {"channel": channel, "instId": listing.inst_id}
         if channel in ("orders", "positions", "instruments"):
-            arg["instType"] = "SWAP"
+            arg["instType"] = listing.inst_type
         message: Message = {"arg": arg, "data": data}
         if action:
             message["action"] = action
-        return [(Scope(channel, swap.inst_id, account), message)]
+        return [(Scope(channel, listing.inst_id, account), message)]
