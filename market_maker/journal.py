@@ -25,6 +25,10 @@ _STATES = frozenset(get_args(State))
 _KEPT_S = 7 * 86_400.0  # how long settled amends and cancels stay; creates stay for good
 _PURGE_EVERY = 1_000  # rows written
 _LOCK_TRIES = 3  # another bot that counts who is at work touches the lock for a moment
+_TIDY_EVERY = 50  # batches settled between two times that the log is folded into the file
+_LONGEST_LOG = 10_000  # pages of the log that SQLite itself leaves
+_OUTBOX_VALUES = "(NULL, ?, ?, ?, ?, ?, ?, ?, ?)"
+_AT_ONCE = 100  # rows of one statement: any SQLite takes so many parameters
 _VERSION = 1
 _SCHEMA = """
 CREATE TABLE outbox (
@@ -87,6 +91,7 @@ class Journal:
         self._clock = clock
         self._lock = threading.Lock()
         self._file_lock: FileLock | None = None
+        self._settled = 0  # batches
         # What must be written with a new fill or not at all; called within its transaction.
         self.with_fill: Callable[[sqlite3.Connection, Row], None] = _nothing_more
         with self._guard():
@@ -103,22 +108,19 @@ class Journal:
     def record(self, action: str, rows: Sequence[Row], expires_at: float) -> list[int]:
         """Write down what is about to be sent, all or nothing; an id for each row."""
         now = self._clock.now()
-        values = [
-            (
-                row.get("clOrdID") or "",
-                row.get("orderID") or "",
-                row.get("symbol") or "",
-                action,
-                jsonx.dumps(row),
-                now,
-                expires_at,
-                "NEW",
-            )
-            for row in rows
-        ]
-        insert = "INSERT INTO outbox VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)"
+        ids: list[int] = []
         with self._lock, self._guard(), self._db as db:
-            ids = [int(db.execute(insert, value).lastrowid or 0) for value in values]
+            for first in range(0, len(rows), _AT_ONCE):
+                values: list[object] = []
+                some = rows[first : first + _AT_ONCE]
+                for row in some:
+                    names = row.get("clOrdID") or "", row.get("orderID") or ""
+                    values += (*names, row.get("symbol") or "", action, jsonx.dumps(row))
+                    values += (now, expires_at, "NEW")
+                # One statement, since the orders wait for it; its rows get ids in a row.
+                insert = "INSERT INTO outbox VALUES " + ", ".join([_OUTBOX_VALUES] * len(some))
+                last = int(db.execute(insert, values).lastrowid or 0)
+                ids += range(last - len(some) + 1, last + 1)
             if ids and ids[-1] // _PURGE_EVERY != (ids[0] - 1) // _PURGE_EVERY:
                 self._purge()
             return ids
@@ -130,8 +132,12 @@ class Journal:
         update = (
             "UPDATE outbox SET state = ?, order_id = coalesce(nullif(?, ''), order_id) WHERE id = ?"
         )
-        with self._lock, self._guard(), self._db as db:
-            db.executemany(update, zip(states, order_ids, ids, strict=True))
+        with self._lock, self._guard():
+            with self._db as db:
+                db.executemany(update, zip(states, order_ids, ids, strict=True))
+            self._settled += 1
+            if self._settled % _TIDY_EVERY == 0:  # now, when no order waits for the disk
+                self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def close_unsettled(self) -> None:
         """Nothing of ours is on the exchange or under way to it: no question is open any more."""
@@ -254,6 +260,7 @@ class Journal:
         db = self._db
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")  # survives our end, and loses no more than power
+        db.execute(f"PRAGMA wal_autocheckpoint = {_LONGEST_LOG}")  # `settle` comes first
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if version == 0:
             db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")

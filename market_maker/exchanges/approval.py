@@ -39,13 +39,18 @@ def approve_creates(
     orders: Sequence[Row], state: LiveState, limits: Limits, halt: str
 ) -> list[Verdict]:
     """Judge new orders, each on top of those approved before it."""
-    judge = _Judge(state, limits)
+    judge = _Judge(state, limits, halt)
+    with state.lock:
+        held, ours = state.orders.unproven(), state.orders.resting()
     verdicts: list[Verdict] = []
     for order in orders:
         side = side_of(order)
         wire = {name: value for name, value in order.items() if name not in _REPORTED}
-        reason = _objection(order, state, halt) or judge.object_to_one_more(order)
-        reason = reason or _size_objection(order) or _level_objection(order, side, state)
+        with state.lock:
+            is_known = state.orders.get(str(order.get("clOrdID"))) is not None
+        reason = judge.object_to_any(order) or judge.object_to_one_more(order)
+        reason = reason or _size_objection(order) or ("Duplicate clOrdID" if is_known else "")
+        reason = reason or _level_objection(order, side, held, ours)
         qty = abs(order.get("orderQty") or 0)
         reason = reason or _meets(side, order.get("price"), judge.approved)
         reason = reason or judge.object_to(order, qty)
@@ -61,7 +66,7 @@ def approve_amends(
     changes: Sequence[Row], state: LiveState, limits: Limits, halt: str
 ) -> list[Verdict]:
     """Judge changes of our orders; one that is gone reads `Invalid ordStatus` on every venue."""
-    judge = _Judge(state, limits)
+    judge = _Judge(state, limits, halt)
     verdicts: list[Verdict] = []
     for change in changes:
         with state.lock:
@@ -78,7 +83,8 @@ def approve_amends(
             wire.setdefault("orderQty", filled + wire.pop("leavesQty"))
             wire.pop("leavesQty", None)
         total: float = wire.get("orderQty", row.get("orderQty")) or 0
-        reason = _objection({**row, **wire, "orderQty": total}, state, halt)
+        becomes = {name: wire.get(name, row.get(name)) for name in ("price", "stopPx")}
+        reason = judge.object_to_any({**becomes, "orderQty": total})
         changed = {**wire, "execInst": row.get("execInst")}
         reason = reason or judge.object_to(changed, total - filled)
         added = 0.0 if reason else increase(row, total - filled, tracked.exposed_qty)
@@ -87,18 +93,37 @@ def approve_amends(
 
 
 class _Judge:
-    """Rules on one order after the other, each on top of those approved before it."""
+    """Rules on one order after the other, each on top of those approved before it; the market
+    and our orders are read once."""
 
-    def __init__(self, state: LiveState, limits: Limits) -> None:
+    def __init__(self, state: LiveState, limits: Limits, halt: str) -> None:
         self._limits = limits
         with state.lock:
             state.drain()
             low, high = state.position_range()
             buys, sells = state.orders.exposed("Buy"), state.orders.exposed("Sell")
             self.open_orders = len(state.orders)
+            instrument = state.instrument() or {}
+            self._halt = halt or ("" if state.ready else "the market data is not complete")
         self.approved: list[Row] = []  # new orders of this batch
         self._exposure = Exposure(high, low, buys, sells)
-        self._mark_price = (state.instrument() or {}).get("markPrice")
+        self._mark_price = instrument.get("markPrice")
+        tick_size, lot_size = instrument.get("tickSize"), instrument.get("lotSize")
+        self._grid = None if tick_size is None else PriceGrid.of(tick_size)
+        self._lots = None if lot_size is None else LotGrid.of(lot_size)
+
+    def object_to_any(self, order: Row) -> str:
+        """What speaks against any order: no sane price or size, or a market we cannot see."""
+        if self._halt:
+            return self._halt
+        for name in ("price", "stopPx"):
+            price = order.get(name)
+            if price is not None and not _is_on_grid(price, self._grid):
+                return f"{name} {price} is no multiple of the tick size"
+        qty = order.get("orderQty")
+        if qty is not None and not _is_on_lot(qty, self._lots):
+            return f"orderQty {qty} is no multiple of the lot size"
+        return ""
 
     def object_to(self, order: Row, open_qty: float) -> str:
         """What speaks against the size or the price of *order*."""
@@ -126,34 +151,14 @@ def side_of(order: Row) -> str:
     return str(order.get("side") or ("Sell" if (order.get("orderQty") or 0) < 0 else "Buy"))
 
 
-def _objection(order: Row, state: LiveState, halt: str) -> str:
-    """What speaks against any order: no sane price or size, or a market we cannot see."""
-    if halt:
-        return halt
-    if not state.ready:
-        return "the market data is not complete"
-    instrument = state.instrument() or {}
-    for name in ("price", "stopPx"):
-        price = order.get(name)
-        if price is not None and not _is_on_grid(price, instrument.get("tickSize")):
-            return f"{name} {price} is no multiple of the tick size"
-    qty = order.get("orderQty")
-    if qty is not None and not _is_on_lot(qty, instrument.get("lotSize")):
-        return f"orderQty {qty} is no multiple of the lot size"
-    return ""
-
-
-def _level_objection(order: Row, side: str, state: LiveState) -> str:
+def _level_objection(
+    order: Row, side: str, held: Sequence[Row], resting: Sequence[Row]
+) -> str:
     """What speaks against a new order where it would stand."""
-    with state.lock:
-        held, ours = state.orders.unproven(), state.orders.open_orders()
-        is_known = state.orders.get(str(order.get("clOrdID"))) is not None
-    if is_known:
-        return "Duplicate clOrdID"
     price = order.get("price")
     if any(row.get("side") == side and row.get("price") == price for row in held):
         return "an order at this price may be live already"
-    return _meets(side, price, ours)
+    return _meets(side, price, resting)
 
 
 def _meets(side: str, price: float | None, others: Sequence[Row]) -> str:
@@ -176,13 +181,13 @@ def _size_objection(order: Row) -> str:
     return ""
 
 
-def _is_on_grid(price: object, tick_size: float | None) -> bool:
+def _is_on_grid(price: object, grid: PriceGrid | None) -> bool:
     if not isinstance(price, int | float) or not math.isfinite(price) or price <= 0:
         return False
-    return tick_size is None or PriceGrid.of(tick_size).contains(price)
+    return grid is None or grid.contains(price)
 
 
-def _is_on_lot(qty: object, lot_size: float | None) -> bool:
+def _is_on_lot(qty: object, lots: LotGrid | None) -> bool:
     if not isinstance(qty, int | float) or not math.isfinite(qty) or qty == 0:
         return False
-    return lot_size is None or LotGrid.of(lot_size).contains(abs(qty))
+    return lots is None or lots.contains(abs(qty))

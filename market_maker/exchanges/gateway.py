@@ -110,7 +110,7 @@ class Gateway:
         with self._lock:
             verdicts = approve_amends(changes, self.state, self._rules().limits, self._halt)
             with self.state.lock:
-                resting = self.state.orders.open_orders()
+                resting = self.state.orders.resting()
             if self.connector.caps.amend == "none":
                 return replace_orders(self, verdicts)
             atomic = self.connector.caps.atomic_batch
@@ -170,7 +170,7 @@ class Gateway:
             failure, listed = ExchangeError(0, "orders of ours are still open"), None
             try:
                 with self.state.lock:
-                    known = {row["orderID"]: row for row in self.state.orders.open_orders()}
+                    known = {row["orderID"]: row for row in self.state.orders.resting()}
                 self.cancel(list(known))
                 listed = {row["orderID"]: row for row in self.own_open_orders()}
                 found = {**known, **listed, **found}
@@ -196,7 +196,7 @@ class Gateway:
                 self._pulled_for = kind
             self.pulled = reason
             with self.state.lock:
-                ids = [row["orderID"] for row in self.state.orders.open_orders()]
+                ids = [row["orderID"] for row in self.state.orders.resting()]
             if ids:
                 self.cancel(ids)
 

@@ -230,12 +230,14 @@ class OrderStore:
 
     def open_orders(self, side: str = "") -> list[Row]:
         """Orders the exchange is known to hold, as copies, in order of their arrival."""
+        return [dict(row) for row in self.resting(side)]
+
+    def resting(self, side: str = "") -> list[Row]:
+        """The same rows themselves: they are replaced when something happens, never edited."""
         return [
-            dict(tracked.row)
-            for tracked in list(self._live.values())
-            if tracked.row.get("orderID")
-            and is_live(tracked.row)
-            and side in ("", tracked.row.get("side"))
+            row
+            for row in [tracked.row for tracked in list(self._live.values())]
+            if row.get("orderID") and is_live(row) and side in ("", row.get("side"))
         ]
 
     def unproven(self) -> list[Row]:

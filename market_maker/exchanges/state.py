@@ -330,7 +330,7 @@ class LiveState:
 
     def own_best(self, side: str) -> float | None:
         """The best price of our orders that rest on *side*."""
-        prices = [row["price"] for row in self.orders.open_orders(side) if row.get("price")]
+        prices = [row["price"] for row in self.orders.resting(side) if row.get("price")]
         if not prices:
             return None
         return float(max(prices) if side == "Buy" else min(prices))
