@@ -342,7 +342,7 @@ class OrderManager:
         orders = ladder.fit(orders, self._room(side), lambda o: float(abs(o["orderQty"])))
         margin, held = self.exchange.get_margin(), self.exchange.get_position()
         room = limits.margin_room(side, margin, held, self.instrument)
-        funded = ladder.fit(orders, room, lambda o: limits.order_margin(o, self.instrument))
+        funded = ladder.fit(orders, room, limits.margin_of(self.instrument))
         if self._is_news(f"{side} funds", len(funded) < len(orders)):
             logger.warning("Funds allow %d of %d %s levels.", len(funded), len(orders), side)
         return funded

@@ -102,13 +102,15 @@ class Gateway:
                 if not order.get("clOrdID") or self._is_generated(str(order["clOrdID"])):
                     order["clOrdID"] = self.new_client_id()
                 order["symbol"] = self.connector.symbol
-            verdicts = approve_creates(orders, self.state, self._rules().limits, self._halt)
-            return self._carry_out(verdicts, self.outbox.create)
+            rules = self._rules()
+            verdicts = approve_creates(orders, self.state, rules.limits, self._halt)
+            return self._carry_out(verdicts, self.outbox.create, rules)
 
     def amend(self, changes: Sequence[Row]) -> list[Result]:
         """Change orders: each row has `orderID` and a new total `orderQty` and/or `price`."""
         with self._lock:
-            verdicts = approve_amends(changes, self.state, self._rules().limits, self._halt)
+            rules = self._rules()
+            verdicts = approve_amends(changes, self.state, rules.limits, self._halt)
             with self.state.lock:
                 resting = self.state.orders.resting()
             if self.connector.caps.amend == "none":
@@ -117,7 +119,7 @@ class Gateway:
             phases = [list(range(len(changes)))] if atomic else amend_phases(changes, resting)
             results: dict[int, Result] = {}
             for phase in phases:
-                answers = self._carry_out([verdicts[i] for i in phase], self.outbox.amend)
+                answers = self._carry_out([verdicts[i] for i in phase], self.outbox.amend, rules)
                 results.update(zip(phase, answers, strict=True))
                 if any(a.status is not Status.OK and a.text != LATE_AMEND for a in answers):
                     break  # the other side may still stand where this one would go
@@ -250,6 +252,7 @@ class Gateway:
         self,
         verdicts: Sequence[Approved | Refused],
         send: Callable[[Sequence[Row]], list[Result]],
+        rules: GatewayRules,
     ) -> list[Result]:
         """Send what is approved; one result for each verdict, in order."""
         results: dict[int, Result] = {}
@@ -270,7 +273,7 @@ class Gateway:
         if self.state.orders.cancelled_unasked != self._cancelled_unasked:
             self._cancelled_unasked = self.state.orders.cancelled_unasked
             self.switch.doubt()
-        if sendable and not self.switch.arm(self._rules().deadman_timeout_s):
+        if sendable and not self.switch.arm(rules.deadman_timeout_s):
             unarmed = "the dead man's switch is not armed; DEADMAN_TIMEOUT = 0 trades without"
             results.update((i, Result(Status.NOT_SENT, {}, unarmed)) for i in sendable)
         elif sendable:

@@ -80,16 +80,20 @@ def read_chunks(data: bytes) -> tuple[bytes, int] | None:
         pos = start + size + 2
 
 
-def head_of(call: Rendered, host: str, headers: Iterable[tuple[str, str]]) -> bytes:
-    """A request as bytes; raises ValueError for a header that would be more than one."""
-    lines = [f"{call.verb} {call.target} HTTP/1.1", f"host: {host}"]
+def header_lines(headers: Iterable[tuple[str, str]]) -> str:
+    """Headers as lines; raises ValueError for one that would be more than one."""
+    lines = []
     for name, value in headers:
         if "\r" in value or "\n" in value:
             raise ValueError("a header of several lines")
-        lines.append(f"{name}: {value}")
+        lines.append(f"{name}: {value}\r\n")
+    return "".join(lines)
+
+
+def request_bytes(call: Rendered, lines: str) -> bytes:
+    """A request as bytes, with these header lines and those that its body needs."""
     body = call.body.encode()
-    if body:
-        lines.append("content-type: application/json")
+    kind = "content-type: application/json\r\n" if body else ""
     if body or call.verb in ("POST", "PUT"):
-        lines.append(f"content-length: {len(body)}")
-    return "\r\n".join([*lines, "\r\n"]).encode("latin-1") + body
+        kind += f"content-length: {len(body)}\r\n"
+    return f"{call.verb} {call.target} HTTP/1.1\r\n{lines}{kind}\r\n".encode("latin-1") + body

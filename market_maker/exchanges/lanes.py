@@ -28,6 +28,10 @@ from market_maker.exchanges.http_bytes import (
 
 _READ_BYTES = 65_536
 _MOST_HEAD = 65_536
+# For a dozen sockets it needs one call of the system, where epoll needs one for each of them.
+_Selector: type[selectors.BaseSelector] = getattr(
+    selectors, "PollSelector", selectors.DefaultSelector
+)
 
 
 class Lane:
@@ -150,7 +154,7 @@ class Lanes:
             return [self._one(calls[0], render)]
         replies: dict[int, Reply] = {}
         waiting = deque(enumerate(calls))
-        with selectors.DefaultSelector() as selector:
+        with _Selector() as selector:
             under_way: dict[Lane, tuple[int, float]] = {}  # lane -> call, when it is given up
             try:
                 while waiting or under_way:

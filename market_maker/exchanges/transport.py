@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from ipaddress import ip_address
 from os import environ
 from typing import Any
@@ -26,7 +27,7 @@ from urllib3.exceptions import HTTPError, NewConnectionError
 
 from market_maker import jsonx
 from market_maker.clock import Clock
-from market_maker.exchanges.http_bytes import Rendered, Reply, head_of
+from market_maker.exchanges.http_bytes import Rendered, Reply, header_lines, request_bytes
 from market_maker.exchanges.lanes import Lanes
 from market_maker.model.wire import Answer, Request
 from market_maker.utils.constants import VERSION
@@ -163,7 +164,13 @@ class HttpTransport:
 
     def _exchange_hot(self, lanes: Lanes, calls: list[Rendered]) -> list[Answer]:
         sent_at = self._server_clock.local()
-        return [self._hot_answer(reply, sent_at) for reply in lanes.exchange(calls, self._bytes)]
+        try:
+            lines = self._common_lines()
+        except ValueError as error:
+            replies = [Reply(sent=False, error=error)] * len(calls)
+        else:
+            replies = lanes.exchange(calls, lambda call: self._signed(call, lines))
+        return [self._hot_answer(reply, sent_at) for reply in replies]
 
     def _hot_answer(self, reply: Reply, sent_at: float) -> Answer:
         if reply.error is not None:
@@ -172,12 +179,16 @@ class HttpTransport:
         self._server_clock.learn(reply.headers.get("date"), body, sent_at)
         return Answer(reply.status, body, reply.headers)
 
-    def _bytes(self, call: Rendered) -> bytes:
-        headers = {name.lower(): str(value) for name, value in self.session.headers.items()}
-        headers["accept-encoding"] = "identity"
+    def _common_lines(self) -> str:
+        """The headers that all calls of a batch share."""
+        own = {name.lower(): str(value) for name, value in self.session.headers.items()}
+        return header_lines([("host", self._host), *{**own, "accept-encoding": "identity"}.items()])
+
+    def _signed(self, call: Rendered, lines: str) -> bytes:
+        """A call as bytes, signed just before they leave, so that waiting does not expire it."""
         if self.signer is not None:
-            headers.update(self.signer(call.verb, call.target, call.body))
-        return head_of(call, self._host, headers.items())
+            lines += header_lines(self.signer(call.verb, call.target, call.body).items())
+        return request_bytes(call, lines)
 
     def _send(self, call: Rendered) -> Answer:
         answer = self._exchange(call)
@@ -273,17 +284,23 @@ def _set_up(session: requests.Session, base_url: str, pool: int, user_agent: str
 
 def _target(request: Request) -> str:
     """Path and query exactly as they will be sent, which is how they are signed."""
-    path = quote(request.path, safe=_PATH_SAFE)
-    if path and not path.startswith("/"):
-        path = f"/{path}"
+    path = _quoted(request.path)
+    if not request.query:
+        return path
     query = {
         name: value if isinstance(value, str) else jsonx.dumps(value)
-        for name, value in (request.query or {}).items()
+        for name, value in request.query.items()
         if value is not None
     }
     if not query:
         return path
     return f"{path}{'&' if '?' in path else '?'}{urlencode(query)}"
+
+
+@lru_cache(maxsize=256)
+def _quoted(path: str) -> str:
+    path = quote(path, safe=_PATH_SAFE)
+    return f"/{path}" if path and not path.startswith("/") else path
 
 
 def _decode(content: bytes) -> Any:

@@ -7,7 +7,6 @@ per lot and then multiplied, as its captured executions show (400 XBTUSD at 4377
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
@@ -59,14 +58,14 @@ def _value_per_lot(multiplier: int, is_inverse: bool, lot_size: int, price: floa
 
 def _value_of_part(multiplier: int, is_inverse: bool, qty: float, price: float) -> int:
     """The value of *qty* contracts, which need not be whole, as they are written."""
-    unit = abs(multiplier) * Fraction(Decimal(repr(qty)))
-    exact = Fraction(Decimal(repr(price)))
-    value = unit / exact if is_inverse else unit * exact
-    return round_half_up(value)
+    size, parts = Decimal(repr(qty)).as_integer_ratio()
+    above, below = Decimal(repr(price)).as_integer_ratio()
+    if is_inverse:
+        above, below = below, above
+    return _half_up(abs(multiplier) * size * above, parts * below)
 
 
-def round_half_up(value: Fraction) -> int:
-    """Nearest integer; halves away from zero."""
-    doubled = 2 * abs(value)
-    nearest = (doubled.numerator + doubled.denominator) // (2 * doubled.denominator)
-    return -nearest if value < 0 else nearest
+def _half_up(above: int, below: int) -> int:
+    """*above* / *below* to the nearest integer; halves away from zero."""
+    nearest = (2 * abs(above) + abs(below)) // (2 * abs(below))
+    return -nearest if (above < 0) != (below < 0) else nearest

@@ -30,17 +30,14 @@ def converge(working: Sequence[Row], desired: Sequence[Row], rules: Rules) -> Pl
     plan = Plan([], [], [])
     missing: list[list[Row]] = []
     for side in ("Buy", "Sell"):
-        ours = [row for row in working if row.get("side") == side]
-        wants = [row for row in desired if row["side"] == side]
-        for kind in dict.fromkeys(map(_kind, [*ours, *wants])):
-            missing.append(
-                _converge_side(
-                    _from_touch([row for row in ours if _kind(row) == kind], side),
-                    _from_touch([row for row in wants if _kind(row) == kind], side),
-                    rules,
-                    plan,
-                )
-            )
+        kinds: dict[str, tuple[list[Row], list[Row]]] = {}
+        for i, rows in enumerate((working, desired)):
+            for row in rows:
+                if row.get("side") == side:
+                    kinds.setdefault(_kind(row), ([], []))[i].append(row)
+        for ours, wants in kinds.values():
+            pair = _from_touch(ours, side), _from_touch(wants, side)
+            missing.append(_converge_side(*pair, rules, plan))
     # The touch of both sides first: where the rate budget ends early, far levels wait.
     for level in zip_longest(*missing):
         plan.create.extend(order for order in level if order is not None)
@@ -86,12 +83,17 @@ def _pair_as_they_are(
     working: list[Row], desired: list[Row], rules: Rules, pairs: list[tuple[Row, Row]]
 ) -> None:
     """Pair what is close enough to stay: a filled touch must not set the whole side in motion."""
+    levels = [(row, _level(row)) for row in working if row.get("orderID")]
     for want in list(desired):
-        for have in working:
-            if have.get("orderID") and _amendment(have, want, rules) is None:
+        wanted = _level(want)
+        for position, (have, level) in enumerate(levels):
+            if level > 0 and abs(wanted / level - 1) > rules.relist_interval:
+                continue  # it must move, since what stands at the same price is paired already
+            if _amendment(have, want, rules) is None:
                 pairs.append((have, want))
                 _drop(working, have)
                 _drop(desired, want)
+                del levels[position]
                 break
 
 
@@ -123,9 +125,10 @@ def _amendment(have: Row, want: Row, rules: Rules) -> Row | None:
 
 def _has_moved(have: Row, want: Row, name: str, rules: Rules) -> bool:
     old, new = have.get(name), want.get(name)
-    if old is None or new is None or rules.grid.nearest(old) == rules.grid.nearest(new):
+    if old is None or new is None:
         return False
-    return bool(old <= 0 or abs(new / old - 1) > rules.relist_interval)
+    is_far = bool(old <= 0 or abs(new / old - 1) > rules.relist_interval)
+    return is_far and rules.grid.nearest(old) != rules.grid.nearest(new)
 
 
 def _kind(row: Row) -> str:

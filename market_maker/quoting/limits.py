@@ -1,5 +1,6 @@
 """Which orders may go out: the worst case of every approved order stays within the limits."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -100,19 +101,26 @@ def order_margin(order: Row, instrument: Row) -> float:
     The way out is reckoned at the bankruptcy price; the premium is what a trade at the order's
     price would lose at once against the mark (captured margin rows of 2018-08-16).
     """
+    return margin_of(instrument)(order)
+
+
+def margin_of(instrument: Row) -> Callable[[Row], float]:
+    """`order_margin` for many orders of one instrument."""
     initial, fee = instrument.get("initMargin") or 0, instrument.get("takerFee") or 0
-    contract, qty, price = (
-        Contract.from_instrument(instrument),
-        order["orderQty"],
-        order["price"],
-    )
-    if is_spot(instrument):
-        return float(qty) if order.get("side") == "Sell" else contract.value(qty, price) * (1 + fee)
-    value, mark = contract.value(qty, price), instrument.get("markPrice")
-    needed = (initial + fee + fee * (1 + initial)) * value
-    if mark and order.get("side") in ("Buy", "Sell") and (price > mark) == (order["side"] == "Buy"):
-        needed += abs(value - contract.value(qty, mark))
-    return float(needed)
+    contract, mark = Contract.from_instrument(instrument), instrument.get("markPrice")
+    has_no_margin = is_spot(instrument)
+
+    def needed(order: Row) -> float:
+        qty, price, side = order["orderQty"], order["price"], order.get("side")
+        if has_no_margin:
+            return float(qty) if side == "Sell" else contract.value(qty, price) * (1 + fee)
+        value = contract.value(qty, price)
+        margin = (initial + fee + fee * (1 + initial)) * value
+        if mark and side in ("Buy", "Sell") and (price > mark) == (side == "Buy"):
+            margin += abs(value - contract.value(qty, mark))
+        return float(margin)
+
+    return needed
 
 
 def is_spot(instrument: Row) -> bool:

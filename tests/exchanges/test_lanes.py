@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_maker.exchanges.http_bytes import NotHttp, Rendered, head_of, read_chunks, read_head
+from market_maker.exchanges.http_bytes import NotHttp, Rendered, header_lines, read_chunks, read_head
 from market_maker.exchanges.transport import HttpTransport
 from market_maker.model.wire import Answer, Request
 
@@ -118,7 +118,7 @@ def until(condition: Any) -> None:
 
 def test_a_header_of_several_lines_is_not_sent() -> None:
     with pytest.raises(ValueError, match="several lines"):
-        head_of(Rendered("POST", "/", "{}"), "host", [("api-key", "a\r\nx: y")])
+        header_lines([("api-key", "a\r\nx: y")])
 
 
 @given(st.lists(st.binary(min_size=1, max_size=30), max_size=6), st.binary(max_size=5))
