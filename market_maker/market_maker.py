@@ -87,6 +87,7 @@ class OrderManager:
         self._pace = runner.Pace(self.clock)
         self._fills = 0
         self._said: dict[str, object] = {}
+        self._lines = status.Lines()
         self._crossed_s = math.inf  # since when the book has been crossed
         self._refused_amends: Counter[str] = Counter()
 
@@ -133,6 +134,7 @@ class OrderManager:
         desk = self.exchange.desk
         desk.state.drain()
         desk.state.take_relevance()
+        self._lines.hold()
         try:
             self._call_hooks()
             if not self.check_connection():
@@ -154,6 +156,8 @@ class OrderManager:
                 logger.warning("This round is skipped: %s", error)
         except Exception as error:  # noqa: BLE001 - whatever a strategy raises
             self._contain(error)
+        finally:
+            self._lines.let_go()
 
     def _contain(self, error: Exception) -> None:
         """A strategy has failed: end the run, or pull the quotes and look again."""
@@ -220,7 +224,7 @@ class OrderManager:
         )
         self.start_position_buy, self.start_position_sell, self.start_position_mid = starts
         if self._is_news("ticker", (ticker["buy"], ticker["sell"])):
-            status.log_ticker(self.instrument, ticker, starts)
+            self._lines.say(status.log_ticker, self.instrument, ticker, starts)
         return ticker
 
     def get_price_offset(self, index: int) -> float:
@@ -273,13 +277,13 @@ class OrderManager:
         )
         plan = converge(working, wanted, rules)
         if plan.cancel:
-            status.log_orders("Canceling %d orders:", plan.cancel, digits)
+            self._lines.say(status.log_orders, "Canceling %d orders:", plan.cancel, digits)
             self.exchange.cancel_bulk_orders(plan.cancel)
         if plan.amend:
+            self._lines.say(status.log_amends, plan.amend, working, digits)
             self._amend(plan.amend)
-            status.log_amends(plan.amend, working, digits)  # the market does not wait for a log
         if plan.create:
-            status.log_orders("Creating %d orders:", plan.create, digits)
+            self._lines.say(status.log_orders, "Creating %d orders:", plan.create, digits)
             self.exchange.create_bulk_orders(plan.create)
 
     def _checked(self, orders: list[Row]) -> list[Row]:
@@ -327,15 +331,13 @@ class OrderManager:
 
     def short_position_limit_exceeded(self) -> bool:
         """Whether nothing more may be sold."""
-        if not self.settings.CHECK_POSITION_LIMITS:
-            return False
-        return bool(self.exchange.get_delta() <= self.settings.MIN_POSITION)
+        checks, least = self.settings.CHECK_POSITION_LIMITS, self.settings.MIN_POSITION
+        return bool(checks and self.exchange.get_delta() <= least)
 
     def long_position_limit_exceeded(self) -> bool:
         """Whether nothing more may be bought."""
-        if not self.settings.CHECK_POSITION_LIMITS:
-            return False
-        return bool(self.exchange.get_delta() >= self.settings.MAX_POSITION)
+        checks, most = self.settings.CHECK_POSITION_LIMITS, self.settings.MAX_POSITION
+        return bool(checks and self.exchange.get_delta() >= most)
 
     def _fit(self, side: str, orders: list[Row]) -> list[Row]:
         """The levels that one sweep may fill within the limits and the funds allow."""
@@ -351,9 +353,8 @@ class OrderManager:
         if not self.settings.CHECK_POSITION_LIMITS:
             return None
         low, high = self.exchange.desk.state.position_range()
-        if side == "Buy":
-            return float(self.settings.MAX_POSITION - high)
-        return float(low - self.settings.MIN_POSITION)
+        s = self.settings
+        return float(s.MAX_POSITION - high if side == "Buy" else low - s.MIN_POSITION)
 
     # -- checks and ends ----------------------------------------------------------------
 

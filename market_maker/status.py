@@ -1,7 +1,7 @@
 """What the bot tells its user: the status block, the plan of a dry run, the last words."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from market_maker.model.contracts import Contract
@@ -12,6 +12,28 @@ from market_maker.quoting.loss import COINS
 from market_maker.utils.constants import XBt_TO_XBT
 
 logger = logging.getLogger("root")
+
+
+class Lines:
+    """What a round has to say, told when its orders are out: the market does not wait for a log.
+    Outside a round it is told at once."""
+
+    def __init__(self) -> None:
+        self._held: list[tuple[Callable[..., None], tuple[Any, ...]]] | None = None
+
+    def hold(self) -> None:
+        self._held = []
+
+    def say(self, tell: Callable[..., None], *what: Any) -> None:
+        if self._held is None:
+            tell(*what)
+        else:
+            self._held.append((tell, what))
+
+    def let_go(self) -> None:
+        held, self._held = self._held, None
+        for tell, what in held or ():
+            tell(*what)
 
 
 def mark_of(exchange: Any) -> str:

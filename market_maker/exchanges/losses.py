@@ -28,6 +28,7 @@ class LossWatch:
         self._odd_since_s = math.inf
         self._has_begun = False
         self._saved = ""
+        self._known: tuple[object, ...] = ()  # what it was made of
 
     @property
     def result(self) -> int | None:
@@ -91,6 +92,10 @@ class LossWatch:
 
     def _save(self) -> None:
         book, marks = self._book, self._marks
+        known = book.qty, book.cost, book.fees, marks.day, marks.day_start, marks.peak
+        if known == self._known:
+            return
+        self._known = known
         text = jsonx.dumps(
             {
                 "book": [book.qty, book.cost, book.fees],
