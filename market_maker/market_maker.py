@@ -85,9 +85,8 @@ class OrderManager:
         self.start_position_buy = self.start_position_sell = self.start_position_mid = 0.0
         self._snapshot: Snapshot | None = None
         self._pace = runner.Pace(self.clock)
-        self._fills = 0
+        self._fills, self._lines = 0, status.Lines()
         self._said: dict[str, object] = {}
-        self._lines = status.Lines()
         self._crossed_s = math.inf  # since when the book has been crossed
         self._refused_amends: Counter[str] = Counter()
 

@@ -151,9 +151,7 @@ def side_of(order: Row) -> str:
     return str(order.get("side") or ("Sell" if (order.get("orderQty") or 0) < 0 else "Buy"))
 
 
-def _level_objection(
-    order: Row, side: str, held: Sequence[Row], resting: Sequence[Row]
-) -> str:
+def _level_objection(order: Row, side: str, held: Sequence[Row], resting: Sequence[Row]) -> str:
     """What speaks against a new order where it would stand."""
     price = order.get("price")
     if any(row.get("side") == side and row.get("price") == price for row in held):

@@ -9,7 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_maker.exchanges.http_bytes import NotHttp, Rendered, header_lines, read_chunks, read_head
+from market_maker.exchanges.http_bytes import (
+    NotHttp,
+    header_lines,
+    read_chunks,
+    read_head,
+)
 from market_maker.exchanges.transport import HttpTransport
 from market_maker.model.wire import Answer, Request
 
