@@ -4,15 +4,11 @@ This is the one place where a request's headers exist, and nothing here logs the
 them into a text: errors are told in our own words, never in those of an exception.
 """
 
-import re
 import socket
 import ssl
-import statistics
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from ipaddress import ip_address
 from os import environ
@@ -29,12 +25,12 @@ from market_maker import jsonx
 from market_maker.clock import Clock
 from market_maker.exchanges.http_bytes import Rendered, Reply, header_lines, request_bytes
 from market_maker.exchanges.lanes import Lanes
+from market_maker.exchanges.server_clock import ServerClock
 from market_maker.model.wire import Answer, Request
 from market_maker.utils.constants import VERSION
 
 Signer = Callable[[str, str, str], Mapping[str, str]]  # (verb, path?query, body) -> headers
 
-_SERVER_TIME = re.compile(r"`?expires`? is in the past\. Current time: (\d{9,11})\b")
 _REPEATABLE = frozenset({"GET", "DELETE"})  # asking twice does no more than asking once
 _WARM_EVERY_S = 5.0
 _PATH_SAFE = "/%?&=:@!$'()*+,;~"
@@ -229,45 +225,6 @@ class HttpTransport:
         if self.signer is not None:  # as late as this, so that waiting does not make it expire
             prepared.headers.update(self.signer(call.verb, call.target, call.body))
         return prepared
-
-
-class ServerClock:
-    """What time the exchange has, from the `Date` of its answers and from its complaints."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.offset_s = 0.0
-        self.clock = clock
-        self._samples: deque[float] = deque(maxlen=7)
-        self._last_date = ""
-        self._lock = threading.Lock()
-
-    def local(self) -> float:
-        return self.clock.now()
-
-    def learn(self, date: str | None, body: Any, sent_at: float) -> None:
-        """Measure by an answer to what was sent at *sent_at* (our clock)."""
-        if isinstance(body, dict) and "error" in body:
-            complaint = _SERVER_TIME.search(str(body["error"]))
-            if complaint:
-                self._add(int(complaint[1]), sent_at, certain=True)
-                return
-        if date and date != self._last_date:  # the same second again would teach nothing
-            self._last_date = date
-            try:
-                server_s = parsedate_to_datetime(date).timestamp()
-            except (TypeError, ValueError):
-                return
-            self._add(server_s, sent_at)
-
-    def _add(self, server_s: float, sent_at: float, *, certain: bool = False) -> None:
-        # The second is cut off, not rounded; the exchange looked at its clock on our half way.
-        offset_s = server_s + 0.5 - (sent_at + self.clock.now()) / 2
-        with self._lock:
-            if certain:  # it refused us for our clock: older measurements were wrong
-                self._samples.clear()
-            self._samples.append(offset_s)
-            # The median, since one slow answer must not turn the clock.
-            self.offset_s = statistics.median(self._samples)
 
 
 def _set_up(session: requests.Session, base_url: str, pool: int, user_agent: str) -> None:
