@@ -11,7 +11,7 @@ import pytest
 from market_maker.exchanges.base import ExchangeError
 from market_maker.market_maker import OrderManager
 from market_maker.model.rows import Row
-from market_maker.model.wire import Answer, Disconnected, Request
+from market_maker.model.wire import Answer, Disconnected, Message, Request
 from market_maker.runner import Interrupts
 from market_maker.utils.errors import NotSupported
 from tests.doubles import StillMarket, Wire, refusal
@@ -227,6 +227,56 @@ def test_nothing_is_decided_on_a_crossed_frame_and_one_that_lasts_pulls_the_quot
     world.clock.sleep(0.6)
     bot.run_once()
     assert [r.verb for r in wire.requests[sent:] if r.verb != "GET"] == ["DELETE"]
+    assert world.open_orders() == []
+
+
+def freeze_market_data(bot: OrderManager) -> None:
+    """From now on the stream tells of the account alone, as where prices have a line of their own
+    that hangs."""
+    stream: Any = bot.exchange.desk.connector.stream
+    sink = stream._sink
+
+    def pass_on(event: Any) -> None:
+        table = event.data.get("table") if isinstance(event, Message) else None
+        if table is None or table in ("order", "execution", "position", "margin"):
+            sink(event)
+
+    stream._sink = pass_on
+
+
+def test_news_of_the_account_does_not_pass_for_news_of_the_market() -> None:
+    market = StillMarket()
+    world = World(market)
+    bot = world.bot(ORDER_PAIRS=2, STALE_AFTER=10)
+    world.run(bot, 3)
+    freeze_market_data(bot)
+    market.show(60_500.0, 60_500.5)
+    for _ in range(14):
+        world.run(bot, 1)
+        row = dict(bot.exchange.desk.state.tables.rows("margin")[0])
+        bot.exchange.desk.state.put(
+            Message(0, {"table": "margin", "action": "update", "data": [row]})
+        )
+    assert world.open_orders() == [], "it quotes on prices of 14 s ago"
+
+
+@pytest.mark.parametrize("interval_s", [0.05, 5.0])
+def test_a_line_that_is_stale_costs_few_requests_however_short_the_rounds(
+    interval_s: float,
+) -> None:
+    market = StillMarket()
+    world, wire = World(market), Wire()
+    bot = world.bot(wrap=wire, ORDER_PAIRS=2, STALE_AFTER=10, LOOP_INTERVAL=interval_s,
+                    EVENT_DRIVEN=False, MIN_REQUOTE_INTERVAL=0)  # fmt: skip
+    world.run(bot, 3)
+    freeze_market_data(bot)
+    bot.exchange.desk.connector.reconnect = lambda: None  # type: ignore[method-assign]
+    market.show(60_500.0, 60_500.5)
+    world.run(bot, 12)
+    assert world.open_orders() == []
+    sent = len(wire.requests)
+    world.run(bot, 60)
+    assert len(wire.requests) - sent <= 60 / 4 + 60 / 5 + 5, "lists of orders, quotes, the switch"
     assert world.open_orders() == []
 
 

@@ -141,8 +141,13 @@ class Desk:
                 self._reconnect(f"no image of {', '.join(state.missing_images())}")
             raise StaleData("the data connection is down")
         silence_s = now_s - state.last_recv_s
-        if silence_s > stale_after_s and not self.is_market_quiet():
-            self._reconnect(f"no data for {silence_s:.0f} s while the market has moved")
+        if silence_s > stale_after_s:
+            reason = f"no data for {silence_s:.0f} s while the market has moved"
+            # A stream that did not tell is not asked about again before it can be made anew.
+            if now_s < self._reconnect_due_s:
+                raise StaleData(reason)
+            if not self.is_market_quiet():
+                self._reconnect(reason)
         if self.has_account and not self.gateway.dry_run:
             self.audit.step()
 

@@ -63,7 +63,7 @@ class LiveState:
         self.fatal = ""  # the exchange refused the stream for good: the reason
         self.refused = ""  # the exchange refused a subscription: the reason
         self.version = 0  # grows whenever a drain folded something
-        self.last_recv_s = clock.monotonic()
+        self.last_recv_s = clock.monotonic()  # when we last heard of the market
         # Best prices by the latest message, quote or instrument; None where a side is empty.
         self.touch: dict[str, float | None] = {"bidPrice": None, "askPrice": None}
         self.book: OrderBook | None = None  # once somebody follows it
@@ -175,7 +175,6 @@ class LiveState:
 
     def _fold(self, event: StreamEvent) -> None:
         if isinstance(event, Message):
-            self.last_recv_s = self.clock.monotonic()
             self._fold_message(event.data)
         elif isinstance(event, Connected):
             self.connected, self._overflowed, self.refused = True, False, ""
@@ -198,6 +197,8 @@ class LiveState:
             change = self.tables.apply(data)
             if change is None:
                 return
+            if change.table not in _PRIVATE:  # news of the account tells nothing of the market
+                self.last_recv_s = self.clock.monotonic()
             try:
                 self._fold_change(change, [row for row in data["data"] if isinstance(row, dict)])
             except (TypeError, ValueError, KeyError, AttributeError) as error:
