@@ -8,7 +8,7 @@ ours, and which fills are booked already.
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
@@ -94,6 +94,8 @@ class Journal:
         self._settled = 0  # batches
         # What must be written with a new fill or not at all; called within its transaction.
         self.with_fill: Callable[[sqlite3.Connection, Row], None] = _nothing_more
+        # The same, once for all the new fills of a batch.
+        self.after_fills: Callable[[sqlite3.Connection, list[Row]], None] = _nothing_more
         with self._guard():
             if self._path != ":memory:":
                 _create_private(Path(self._path))
@@ -203,6 +205,8 @@ class Journal:
                 if db.execute(insert, values).rowcount == 1:
                     self.with_fill(db, row)
                     new.append(row)
+            if new:
+                self.after_fills(db, new)
         return new
 
     @contextmanager
@@ -220,8 +224,12 @@ class Journal:
 
     def put(self, name: str, value: str) -> None:
         """Keep a note under *name*."""
+        self.put_all({name: value})
+
+    def put_all(self, notes: Mapping[str, str]) -> None:
+        """Keep notes under their names, all or none."""
         with self._lock, self._guard(), self._db as db:
-            db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (name, value))
+            write_notes(db, notes)
 
     def leave(self, family: str) -> bool:
         """Say that we are about to end. True if we are the last at work on the journals beside
@@ -288,7 +296,12 @@ class Journal:
             raise StopTrading(f"the journal {self._path} cannot be used: {error}") from error
 
 
-def _nothing_more(_: sqlite3.Connection, __: Row) -> None:
+def write_notes(db: sqlite3.Connection, notes: Mapping[str, str]) -> None:
+    """Keep notes as a part of the transaction that *db* is in."""
+    db.executemany("INSERT OR REPLACE INTO cursors VALUES (?, ?)", notes.items())
+
+
+def _nothing_more(_: sqlite3.Connection, __: object) -> None:
     """A fill stands for itself."""
 
 

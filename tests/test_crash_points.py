@@ -111,7 +111,9 @@ class Life:
         rules = SimpleNamespace(settings=self.world.settings(**SETTINGS))  # not what a bot changes
         self.positions = watch(self.world, rules)
         store = self.bot.exchange.desk.state.orders
-        self.points.guard(self.journal, "record", "settle", "book_fills", "put", "close_unsettled")
+        self.points.guard(
+            self.journal, "record", "settle", "book_fills", "put_all", "close_unsettled"
+        )
         self.points.guard(store, "settle", "intend_create", "intend_amend", "intend_cancel")
 
     def live(self) -> bool:

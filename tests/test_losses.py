@@ -224,6 +224,36 @@ def test_a_loss_counts_across_a_restart_and_while_no_bot_runs(tmp_path: Path) ->
     assert losses.stop_of(journal) == ""
 
 
+def test_a_fill_just_before_a_crash_counts_at_its_own_price_and_once(tmp_path: Path) -> None:
+    market = StillMarket()
+    world = World(market)
+    journal = Journal(tmp_path / "j", world.clock)
+    bot = world.bot(ORDER_PAIRS=1, ORDER_START_SIZE=1_000, journal=journal)
+    world.run(bot, 2)
+    market.show(None, 60_000.5, size=0)
+    market.take("Sell", 1_000, 59_000.0)
+    world.clock.sleep(0.01)
+    assert world.position()["currentQty"] == 1_000
+    bot.exchange.desk.state.drain()  # it hears of the fill, books it, and dies
+    price = world.engine.executions(world.account.number)[-1].fill.price_ticks / 2
+    journal._db.close()
+    journal._release()
+    market.show(58_999.5, 59_000.0)
+    world.clock.sleep(90)
+    for start in range(3):  # each restart reckons with it, and none twice
+        journal = Journal(tmp_path / "j", world.clock)
+        again = world.bot(ORDER_PAIRS=1, journal=journal)
+        set_mark(again, 59_000.0)
+        watch = again.exchange.desk.losses
+        again.exchange.desk.state.drain()
+        watch.check(LossLimits())
+        lost = XBTUSD.cost(1_000, price) - XBTUSD.cost(1_000, 59_000.0)
+        assert -watch._book.result(59_000.0, XBTUSD) == pytest.approx(lost, abs=800), start
+        assert watch._book.qty == 1_000
+        journal._db.close()
+        journal._release()
+
+
 # -- stopped until somebody resumes -----------------------------------------------------
 
 

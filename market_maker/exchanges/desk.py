@@ -60,6 +60,8 @@ class Desk:
             connector.symbol, self._is_ours, clock, has_account, self._book_fills
         )
         self.losses = LossWatch(self.state, journal, clock)
+        if has_account and not dry_run:
+            journal.after_fills = self.losses.note
         self.gateway = Gateway(
             connector,
             self.state,
@@ -83,13 +85,10 @@ class Desk:
 
     def _book_fills(self, rows: list[Row]) -> list[Row]:
         try:
-            new = self.journal.book_fills(rows)
+            return self.journal.book_fills(rows)
         except StopTrading as error:
             self.gateway.outbox.fatal = self.gateway.outbox.fatal or str(error)
             return rows
-        for row in new:
-            self.losses.add(row)
-        return new
 
     def _is_ours(self, cl_ord_id: str) -> bool:
         return self.gateway.is_ours(cl_ord_id)

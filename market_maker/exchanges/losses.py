@@ -1,18 +1,19 @@
 """Watches what this bot's instrument has lost, across restarts, and remembers a stop."""
 
 import math
+import sqlite3
 from datetime import UTC, datetime
 
 from market_maker import jsonx
 from market_maker.clock import Clock
 from market_maker.exchanges.state import LiveState
-from market_maker.journal import Journal
+from market_maker.journal import Journal, write_notes
 from market_maker.model.contracts import Contract
 from market_maker.model.rows import Row
 from market_maker.quoting.loss import Book, LossLimits, Marks, check_losses
 
 _ODD_FOR_S = 5.0  # a position that the fills do not explain for so long was moved by others
-_BOOK, _STOP = "losses", "stop"
+_BOOK, _PENDING, _STOP = "losses", "losses pending", "stop"
 
 
 class LossWatch:
@@ -24,7 +25,8 @@ class LossWatch:
         self._journal = journal
         self._clock = clock
         self._book, self._marks = Book(), Marks()
-        self._pending: list[Row] = []  # executions heard of before the instrument
+        # Executions that are not in the saved book yet, those of an earlier run too.
+        self._pending: list[Row] = jsonx.loads(journal.get(_PENDING) or "[]")
         self._odd_since_s = math.inf
         self._has_begun = False
         self._saved = ""
@@ -36,9 +38,12 @@ class LossWatch:
         known = self._market() if self._has_begun else None
         return self._book.result(*known) - self._marks.run_start if known else None
 
-    def add(self, execution: Row) -> None:
-        """An execution that was not booked before."""
-        self._pending.append(execution)
+    def note(self, db: sqlite3.Connection, executions: list[Row]) -> None:
+        """Executions that were not booked before, in the transaction that books them: whatever
+        ends the run before the next `check`, they count."""
+        pending = [*self._pending, *executions]
+        write_notes(db, {_PENDING: jsonx.dumps(pending)})
+        self._pending = pending
 
     def check(self, limits: LossLimits) -> str:
         """Why trading must stop, or nothing. A stop is remembered until `resume`."""
@@ -49,18 +54,18 @@ class LossWatch:
         with self._state.lock:
             if not self._has_begun:
                 self._load()
-            for row in self._pending:
+            reckoned, self._pending = self._pending, []
+            for row in reckoned:
                 self._book.add(row, contract)
-            self._pending.clear()
             self._agree(mark_price, contract)
             result = self._book.result(mark_price, contract)
             if not self._has_begun:
                 self._has_begun, self._marks.run_start = True, result
                 if not self._saved:  # nothing before counts
                     self._marks.peak = result
-        day = datetime.fromtimestamp(self._clock.now(), UTC).date().isoformat()
-        self._marks.note(result, day)
-        self._save()
+            day = datetime.fromtimestamp(self._clock.now(), UTC).date().isoformat()
+            self._marks.note(result, day)
+            self._save(is_due=bool(reckoned))
         reason = check_losses(result, self._marks, limits, contract.settle_currency)
         if reason:
             remember_stop(self._journal, reason)
@@ -90,7 +95,7 @@ class LossWatch:
             self._book = Book(*saved["book"])
             self._marks = Marks(0, saved["day"], saved["day_start"], saved["peak"])
 
-    def _save(self) -> None:
+    def _save(self, *, is_due: bool) -> None:
         book, marks = self._book, self._marks
         known = book.qty, book.cost, book.fees, marks.day, marks.day_start, marks.peak
         if known == self._known:
@@ -104,8 +109,8 @@ class LossWatch:
                 "peak": marks.peak,
             }
         )
-        if text != self._saved:
-            self._journal.put(_BOOK, text)
+        if is_due or text != self._saved:
+            self._journal.put_all({_BOOK: text, _PENDING: jsonx.dumps(self._pending)})
             self._saved = text
 
 
@@ -122,5 +127,4 @@ def stop_of(journal: Journal) -> str:
 
 def resume(journal: Journal) -> None:
     """Let it start again, and measure losses from there."""
-    journal.put(_BOOK, "")
-    journal.put(_STOP, "")
+    journal.put_all({_BOOK: "", _PENDING: "", _STOP: ""})
