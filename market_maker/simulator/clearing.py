@@ -60,7 +60,7 @@ class Clearing:
         if hour in _FUNDING_HOURS:
             for desk in self._desks.values():
                 if desk.spec.has_funding:
-                    self._fund(desk, now_s)
+                    self.fund(desk)
         if hour == _REBALANCE_HOUR:
             self._wallets.rebalance()
             for currency in ("XBt", "USDt"):
@@ -76,7 +76,7 @@ class Clearing:
             if desk.spec.expiry_s is not None and desk.display.state != "Settled"
         ]
 
-    def _fund(self, desk: Desk, now_s: float) -> None:
+    def fund(self, desk: Desk) -> None:
         """Longs pay shorts the rate of their value at the mark, or get it if it is negative."""
         symbol = desk.spec.symbol
         rate = desk.display.start_funding()
@@ -85,7 +85,7 @@ class Clearing:
             amount = share(rate_e8, abs(position.mark_value))
             amount = amount if position.qty > 0 else -amount
             funding(self._ledger, self._tape, account_no, position, rate_e8, amount)
-        event = FundingEvent(now_s, symbol, rate, FUNDING_INTERVAL_S)
+        event = FundingEvent(self._tape.now(), symbol, rate, FUNDING_INTERVAL_S)
         self.fundings.append(event)
         self._tape.emit(event)
 

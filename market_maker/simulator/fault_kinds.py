@@ -67,6 +67,7 @@ _KINDS = (
     Kind("hand-trade", DEED, "another hand of the account trades", {"qty": 100.0}),
     Kind("liquidation", DEED, "the position is liquidated"),
     Kind("deleveraging", DEED, "so much of the position is deleveraged", {"qty": 100.0}),
+    Kind("funding", DEED, "longs pay shorts the funding rate, or get it"),
     Kind("deadman", DEED, "the dead man's switch fires: all orders are cancelled"),
     Kind("tick-size", DEED, "the tick size changes; 0: to twice what it was", {"size": 0.0}),
     Kind("lot-size", DEED, "the lot size changes; 0: to twice what it was", {"size": 0.0}),

@@ -150,6 +150,8 @@ class Faults:
             case "deleveraging":
                 for account_no in self._accounts(fault):
                     engine.deleverage(account_no, symbol, int(fault.number("qty")))
+            case "funding":
+                engine.fund(symbol)
             case "tick-size":
                 spec = engine.instrument(symbol)
                 tick_size = fault.number("size") or 2 * spec.tick_size

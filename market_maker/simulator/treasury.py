@@ -229,6 +229,13 @@ class Treasury:
         self._liquidator.deleverage(account_no, desk.spec.symbol, abs(qty), desk.display.mark_price)
         self._flush()
 
+    def fund(self, symbol: str) -> None:
+        """Exchange funding now, beside its own times."""
+        desk = self._desk(symbol)
+        if desk.spec.has_funding:
+            self._clearing.fund(desk)
+        self._flush()
+
     def imbalance_sat(self, currency: str = "XBt") -> int:
         """The sum of all postings of all accounts, market and house included: always 0."""
         return self._ledger.total(currency)

@@ -332,6 +332,16 @@ def test_the_exchange_may_take_a_position_away(fault: str, left: int) -> None:
     assert bot.engine.imbalance_sat() == 0
 
 
+def test_funding_may_come_beside_its_times() -> None:
+    bot = Bot("funding:start=5,every=5,count=2", market=True)
+    bot.send("POST", "/order", symbol="XBTUSD", side="Buy", orderQty=500)
+    bot.clock.sleep(12)
+    paid = [e for e in bot.engine.executions(bot.account.number) if e.exec_type == "Funding"]
+    assert [bool(event.fill and event.fill.comm_sat) for event in paid] == [True, True]
+    assert len(bot.engine.fundings("XBTUSD")) == 2
+    assert bot.engine.imbalance_sat() == 0
+
+
 def test_the_tick_and_the_lot_size_may_change() -> None:
     bot = Bot("tick-size:size=2.5", "lot-size:start=1", market=True)
     lot_size = bot.engine.instrument("XBTUSD").lot_size
