@@ -3,6 +3,9 @@
 import contextlib
 import json
 import os
+import re
+import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -15,31 +18,14 @@ import pytest
 from market_maker.auth.okx import OkxSigner
 from market_maker.exchanges.transport import HttpTransport
 from market_maker.model.contracts import Contract
+from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, Request
 
 ROOT = Path(__file__).resolve().parent.parent
-CONTRACT = Contract("XBTUSD", -100_000_000, True, lot_size=100)
-STRATEGY = """
-import json, sys
-from market_maker.market_maker import OrderManager
-
-
-class Bookkeeper(OrderManager):
-    def on_start(self):
-        self.book = open("fills.jsonl", "w")
-        self.end_s = self.clock.monotonic() + self.settings.MY_SECONDS
-
-    def on_fill(self, fill):
-        print(json.dumps(fill), file=self.book, flush=True)
-
-    def place_orders(self):
-        if self.clock.monotonic() > self.end_s:
-            raise KeyboardInterrupt
-        super().place_orders()
-
-
-Bookkeeper().run_loop()
-"""
+INVERSE = Contract("XBTUSD", -100_000_000, True, lot_size=100)
+LINEAR = Contract("XBTUSDT", 1_000_000, False, lot_size=0.0001, settle_currency="USDt")
+SMALL = "ORDER_START_SIZE = ORDER_STEP_SIZE = 0.001\n"
+START = {"BTC": 10**8, "USDT": 10**11}
 
 
 class Exchange(NamedTuple):
@@ -98,48 +84,96 @@ def exchange() -> Iterator[Exchange]:
         yield running
 
 
-def trade(exchange: Exchange, folder: Path, seconds: float, settings: str = "") -> str:
-    """Run the default strategy for so long, then compare its books with the exchange's."""
-    (folder / "strategy.py").write_text(STRATEGY)
+class Books(NamedTuple):
+    """What the bot itself has booked in its journal."""
+
+    fills: list[Row]
+    fundings: list[Row]
+
+    @classmethod
+    def of(cls, folder: Path) -> "Books":
+        (path,) = folder.glob("okx-demo-*.sqlite3")
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            rows = [json.loads(wire) for (wire,) in db.execute("SELECT wire FROM fills")]
+        by_kind = ([r for r in rows if r["execType"] == kind] for kind in ("Trade", "Funding"))
+        return cls(*by_kind)
+
+    @property
+    def qty(self) -> float:
+        sides = {"Buy": 1, "Sell": -1}
+        return round(sum(sides[fill["side"]] * fill["lastQty"] for fill in self.fills), 8)
+
+    def cost(self, contract: Contract) -> int:
+        """What all was bought for less what it was sold for, in minor units."""
+        sides = {"Buy": 1, "Sell": -1}
+        return sum(contract.cost(sides[f["side"]] * f["lastQty"], f["lastPx"]) for f in self.fills)
+
+    def fees(self, currency: str, decimals: int) -> int:
+        paid = (fill["feeQty"] for fill in self.fills if fill["feeCurrency"] == currency)
+        return sum(round(fee * 10**decimals) for fee in paid)
+
+    def funding(self) -> int:
+        return sum(row["execComm"] for row in self.fundings)
+
+
+def trade(
+    exchange: Exchange, folder: Path, seconds: float, settings: str = "", symbol: str = "XBTUSD"
+) -> tuple[str, Books]:
+    """Run `marketmaker` for so long: what it said, and what it booked."""
     (folder / "settings.py").write_text(
-        f'MY_SECONDS = {seconds}\nON_STOP = "flatten"\nWATCHED_FILES = []\n'
-        f"STATE_DIR = {str(folder)!r}\n{settings}"
+        f"WATCHED_FILES = []\nSTATE_DIR = {str(folder)!r}\n{settings}"
     )
-    command = [sys.executable, "strategy.py", "XBTUSD"]
-    ended = subprocess.run(
-        command,
+    process = subprocess.Popen(
+        [sys.executable, "-m", "market_maker", symbol],
         cwd=folder,
         env=exchange.environ(),
-        capture_output=True,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=seconds + 60,
     )
-    assert ended.returncode == 0, ended.stderr[-3000:]
-    fills = [json.loads(line) for line in (folder / "fills.jsonl").read_text().splitlines()]
-    assert fills
-    signed = [f["lastQty"] if f["side"] == "Buy" else -f["lastQty"] for f in fills]
-    costs = [CONTRACT.cost(q, f["lastPx"]) for q, f in zip(signed, fills, strict=True)]
-    fees = sum(f["execComm"] for f in fills)
-    positions = exchange.get("/account/positions", instId="BTC-USD-SWAP")
-    assert sum(signed) == 100 * sum(float(row["pos"]) for row in positions)
-    assert len({f["execID"] for f in fills}) == len(fills)
+    try:
+        _, said = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said[-3000:]
     assert exchange.get("/trade/orders-pending") == []
+    books = Books.of(folder)
+    assert len(books.fills) > 1
+    assert len({fill["execID"] for fill in books.fills}) == len(books.fills)
+    return said, books
+
+
+def compare_swap(
+    exchange: Exchange, books: Books, contract: Contract, inst_id: str, currency: str, unit: float
+) -> None:
+    """Position and balance, recomputed from the bot's own executions, are the exchange's."""
+    decimals = {"BTC": 8, "USDT": 6}[currency]
+    held = exchange.get("/account/positions", instId=inst_id)
+    assert books.qty == round(unit * sum(float(row["pos"]) for row in held), 8)
+    inside = contract.cost(books.qty, float(held[0]["avgPx"])) if books.qty else 0
+    fees, funding = books.fees(currency, decimals), books.funding()
+    booked = START[currency] - books.cost(contract) + inside - fees - funding
+    told = cash(exchange, currency, decimals)
+    print(
+        f"{inst_id}: {len(books.fills)} fills, fees {fees}, {len(books.fundings)} fundings "
+        f"{funding}, position {books.qty:g}; {currency} in minor units: {booked} booked, "
+        f"{told} at the exchange"
+    )
+    assert abs(told - booked) <= len(books.fills) + 1  # a minor unit of rounding each
+
+
+def cash(exchange: Exchange, currency: str, decimals: int) -> int:
     (balance,) = exchange.get("/account/balance")
-    (detail,) = [row for row in balance["details"] if row["ccy"] == "BTC"]
-    cash = round(float(detail["cashBal"]) * 1e8)
-    booked = 100_000_000 - sum(costs) - fees
-    print(f"fills {len(fills)}, contracts {sum(map(abs, signed))}, fees {fees} sat")
-    print(f"position {sum(signed)} and {positions}; balance {booked} booked, {cash} at OKX")
-    assert sum(signed) == 0
-    assert abs(cash - booked) <= len(fills)  # a satoshi of rounding each
-    return ended.stderr
+    (detail,) = [row for row in balance["details"] if row["ccy"] == currency]
+    return round(float(detail["cashBal"]) * 10**decimals)
 
 
 @pytest.mark.parametrize("entry", ["ws", "rest"])
 def test_the_bot_trades_over_sockets_and_its_books_are_the_exchanges(
     exchange: Exchange, tmp_path: Path, entry: str
 ) -> None:
-    said = trade(exchange, tmp_path, 12, f'OKX_ORDER_ENTRY = "{entry}"\n')
+    said, books = trade(exchange, tmp_path, 12, f'OKX_ORDER_ENTRY = "{entry}"\n')
+    compare_swap(exchange, books, INVERSE, "BTC-USD-SWAP", "BTC", 100)
     assert "(demo)" in said
     assert "429" not in said
     assert "Too Many" not in said
@@ -159,15 +193,33 @@ def test_on_a_wire_that_breaks_the_books_agree_too(tmp_path: Path, entry: str) -
     ]
     options = [word for fault in trouble for word in ("--fault", fault)]
     with simulate("--market", "busy", *options) as exchange:
-        said = trade(exchange, tmp_path, 15, f'OKX_ORDER_ENTRY = "{entry}"\nTIMEOUT = 2\n')
+        entry_by = f'OKX_ORDER_ENTRY = "{entry}"\nTIMEOUT = 2\n'
+        said, books = trade(exchange, tmp_path, 15, entry_by)
+        compare_swap(exchange, books, INVERSE, "BTC-USD-SWAP", "BTC", 100)
     assert "Traceback" not in said
 
 
+def test_it_trades_the_linear_swap_over_sockets(exchange: Exchange, tmp_path: Path) -> None:
+    _, books = trade(exchange, tmp_path, 8, SMALL, "BTC-USDT-SWAP")
+    compare_swap(exchange, books, LINEAR, "BTC-USDT-SWAP", "USDT", 0.01)
+
+
+def test_it_trades_spot_over_sockets(exchange: Exchange, tmp_path: Path) -> None:
+    _, books = trade(exchange, tmp_path, 8, f"{SMALL}SPOT_BASE_INVENTORY = 1\n", "BTC-USDT")
+    bought = round(books.qty * 10**8)
+    assert cash(exchange, "BTC", 8) == START["BTC"] + bought - books.fees("BTC", 8)
+    assert cash(exchange, "USDT", 6) == START["USDT"] - books.cost(LINEAR) - books.fees("USDT", 6)
+
+
 @pytest.mark.slow
-def test_for_ten_minutes_of_a_busy_market_the_books_agree(
-    exchange: Exchange, tmp_path: Path
-) -> None:
-    said = trade(exchange, tmp_path, 600)
+def test_for_ten_minutes_of_a_busy_market_the_books_agree(tmp_path: Path) -> None:
+    """`pytest -m slow tests/test_okx_sockets.py -k ten_minutes -s` prints the figures."""
+    with simulate("--market", "busy", "--fault", "funding:start=100,every=200,count=3") as exchange:
+        said, books = trade(exchange, tmp_path, 600)
+        compare_swap(exchange, books, INVERSE, "BTC-USD-SWAP", "BTC", 100)
+    (quotes,) = re.findall(r"Quotes This Run.*", said)[-1:]
+    print(quotes)
+    assert books.funding() != 0
     assert "Too Many" not in said
     assert "Traceback" not in said
 
