@@ -62,6 +62,17 @@ CONTRACTS = ["XBTUSD"]
 # yours, such as "my_strategy.py:MyStrategy".
 STRATEGY = "layered"
 
+# --- Several bots -----------------------------------------------------------------------------
+
+# "marketmaker" without a symbol runs all of these, one process each, on the exchange and the
+# account of this file. A bot has a "symbol", a "strategy" if it likes, and any setting that differs
+# for it; a "name" tells bots of one symbol apart, which need an ORDERID_PREFIX each as well:
+# BOTS = [
+#     {"symbol": "XBTUSD", "strategy": "layered"},
+#     {"symbol": "ETHUSD", "strategy": "grid", "GRID_SPACE": 0.1},
+# ]
+BOTS = None
+
 # --- How many orders, how large ---------------------------------------------------------------
 
 ORDER_PAIRS = 6  # quotes on each side of the book

@@ -59,6 +59,7 @@ RULES: dict[str, Rule] = {
     "HITBTC_REPLAY": YES_NO,
     "WS_PER_BOT": YES_NO,
     "SPOT_BASE_INVENTORY": Rule("an amount of the base currency, 0 or more", number(0, 1e15)),
+    "BOTS": or_none(Rule("a list of dicts", lambda v: isinstance(v, list | tuple))),
     "SYMBOL": Rule("a symbol in capitals such as 'XBTUSD'", is_symbol),
     "CONTRACTS": NAMES,
     "STRATEGY": Rule(
@@ -224,7 +225,7 @@ def one_letter_apart(a: str, b: str) -> bool:
 
 def _fault(name: str, values: Mapping[str, Any], where: Where) -> str:
     value = values.get(name)
-    shown = "(not shown)" if name in SECRETS else _short(value)
+    shown = "(not shown)" if name in SECRETS or name == "BOTS" else _short(value)
     line = f"{name} = {shown} ({where(name)}): must be {_rule(name, values).allowed}"
     if name == "EXCHANGE" and isinstance(value, str):
         nearest = difflib.get_close_matches(value.lower(), EXCHANGES, 1)

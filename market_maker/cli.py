@@ -4,66 +4,30 @@ so that `--help` answers at once."""
 import argparse
 import contextlib
 import difflib
+import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from market_maker.arguments import Parser
 from market_maker.utils.constants import VERSION
 from market_maker.utils.errors import BotError, SettingsError
 
+if TYPE_CHECKING:
+    from market_maker._settings_bots import Entry
+    from market_maker.settings import Settings
+
+    Bots = list[tuple[Entry, Settings]]
+
 OK, FAILED = 0, 1
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DEPENDENCIES = frozenset({"requests", "websocket", "dotenv", "wsproto", "certifi", "urllib3"})
 
-HELP = """\
-usage: marketmaker [SYMBOL] [options]
-       marketmaker COMMAND [options]
-
-Quotes layered bids and asks for SYMBOL (or the SYMBOL of settings.py) and
-cancels its orders when it ends. Without settings it trades play money on the
-built-in exchange.
-
-commands (each has its own --help):
-  setup                     write settings.py, .env, my_strategy.py and a copy
-                            of the program here; overwrites nothing
-  check [SYMBOL]            settings, key, clock, symbol, funds; places nothing
-  simulate                  the built-in exchange alone, for any client
-  drill [SYMBOL]            your settings and strategy against every fault, on
-                            the built-in exchange; places nothing elsewhere
-  strategies                what STRATEGY may name, one line each
-  cancel-all [SYMBOL]       cancel every open order of the symbol, whoever
-                            placed it
-  resume [SYMBOL]           let a bot that MAX_LOSS or MAX_DRAWDOWN has stopped
-                            trade again
-  guard [SYMBOL]            a second process that cancels the bot's orders when
-                            the bot falls silent
-  unlock [SYMBOL]           let a bot that its guard has stopped trade again
-  withdraw AMOUNT ADDRESS   send XBT to an address
-
-options:
-  --dry-run                 show the orders it would place; send nothing
-  --settings FILE           use FILE in place of ./settings.py
-  --log-level LEVEL         debug, info, warning or error
-  --yes                     answer every question with yes
-  --version                 print the version
-  -h, --help                print this
-
-examples:
-  marketmaker XBTUSD            trade play money on the built-in exchange
-  marketmaker setup             write the files to change
-  marketmaker XBTUSD --dry-run  see the orders before they cost anything
-
-exit codes: 0 ended as asked, 1 ended by an error, 2 wrong usage, settings or
-key, or another bot runs here, 3 stopped by MAX_LOSS, MAX_DRAWDOWN or
-the guard
-
-Risk: market making can lose all the money you give it. No warranty, no advice.
-"""
-
 
 class _Help(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from market_maker.commands.help import HELP
+
         print(HELP, end="")
         parser.exit(OK)
 
@@ -72,6 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code: 0 clean, 1 an error, 2 usage or settings."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
+        if "MARKETMAKER_BOT" in os.environ:  # one of several
+            from market_maker import supervised
+
+            supervised.name_lines()
         return _dispatch(words)
     except BotError as error:
         return _complain(error, getattr(error, "exit_code", FAILED))
@@ -115,7 +83,7 @@ def _first_word(argv: list[str]) -> int | None:
     for index, word in enumerate(argv):
         if skip:
             skip = False
-        elif word in ("--settings", "--log-level"):
+        elif word in ("--settings", "--log-level", "--bot"):
             skip = True
         elif not word.startswith("-"):
             return index
@@ -132,7 +100,15 @@ def _run(argv: list[str]) -> int:
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("symbol", nargs="?")
     args = parser.parse_args(argv)
-    _load(args, {"DRY_RUN": True} if args.dry_run else {})
+    bots = _load_bots(args, {"DRY_RUN": True} if args.dry_run else {})
+    if bots:
+        from market_maker.commands.bots import run_all
+
+        return run_all(bots, argv)
+    from market_maker import supervised
+    from market_maker.clock import Clock
+
+    supervised.end_with_supervisor(Clock())
     with contextlib.suppress(KeyboardInterrupt):  # the way to end it; it has cleaned up by now
         from market_maker import market_maker
         from market_maker.settings import first_words, settings
@@ -159,10 +135,10 @@ def _setup(argv: list[str]) -> int:
 def _check(argv: list[str]) -> int:
     parser = _parser("check", "Try settings, key, clock, symbol and funds; places nothing.")
     parser.add_argument("symbol", nargs="?")
-    _load(parser.parse_args(argv))
+    bots = _load_bots(parser.parse_args(argv))
     from market_maker.commands.check import check
 
-    return _at_exchange(check)
+    return _each(bots, check)
 
 
 def _drill(argv: list[str]) -> int:
@@ -192,10 +168,12 @@ def _positive(text: str) -> int:
 def _cancel_all(argv: list[str]) -> int:
     parser = _parser("cancel-all", "Cancel every open order of the symbol, whoever placed it.")
     parser.add_argument("symbol", nargs="?")
-    _load(parser.parse_args(argv))
-    from market_maker.commands.account import cancel_all
+    parser.add_argument("--own", action="store_true", help="only those of the bot itself")
+    args = parser.parse_args(argv)
+    bots = _load_bots(args)
+    from market_maker.commands.account import cancel_all, cancel_own
 
-    return _at_exchange(cancel_all)
+    return _each(bots, cancel_own if args.own else cancel_all)
 
 
 def _resume(argv: list[str]) -> int:
@@ -245,8 +223,7 @@ def _withdraw(argv: list[str]) -> int:
 
 def _strategies(argv: list[str]) -> int:
     parser = _parser("strategies", "List what the setting STRATEGY may name.")
-    args = parser.parse_args(argv)
-    _load(args)
+    _load_bots(parser.parse_args(argv))
     from market_maker import strategy_loader
     from market_maker.settings import settings
 
@@ -295,12 +272,24 @@ def _parser(command: str, description: str = "", *, add_help: bool = True) -> Pa
         choices=LOG_LEVELS,
         help=", ".join(LOG_LEVELS),
     )
+    parser.add_argument("--bot", metavar="NAME", help="one of BOTS, by its name or symbol")
     parser.add_argument("--yes", action="store_true", help="answer every question with yes")
     return parser
 
 
 def _load(args: argparse.Namespace, overrides: dict[str, Any] | None = None) -> None:
-    """Put the final settings into the global object, checked, and start the log."""
+    """Put the final settings into the global object, checked, and start the log.
+
+    Where they are of several bots, one of them must be chosen.
+    """
+    bots = _load_bots(args, overrides)
+    if bots:
+        names = ", ".join(entry.name for entry, _ in bots)
+        raise SettingsError([f"BOTS has several bots: choose one with --bot, of {names}"])
+
+
+def _load_bots(args: argparse.Namespace, overrides: dict[str, Any] | None = None) -> "Bots":
+    """The same; all bots of BOTS where no symbol and no bot is chosen."""
     symbol = getattr(args, "symbol", None)
     _refuse_odd_symbol(symbol)
     import logging
@@ -311,9 +300,15 @@ def _load(args: argparse.Namespace, overrides: dict[str, Any] | None = None) -> 
     given = dict(overrides or {})
     if args.log_level:
         given["LOG_LEVEL"] = logging.getLevelNamesMapping()[args.log_level.upper()]
-    final = settings.reload(symbol=symbol, path=args.settings, overrides=given)
-    settings.check(final)
+    final = settings.reload(symbol=symbol, path=args.settings, overrides=given, bot=args.bot)
+    bots = []
+    if final.BOTS and not symbol and not args.bot:
+        bots = settings.load_all(args.settings, given)
+        settings.check_all(bots)
+    else:
+        settings.check(final)
     log.setup_custom_logger("root", final.LOG_LEVEL)
+    return bots
 
 
 def _refuse_odd_symbol(word: str | None) -> None:
@@ -334,14 +329,28 @@ def symbol_fault(word: str) -> str | None:
     return None
 
 
-def _at_exchange(step: Callable[[Any], int]) -> int:
-    """Do *step* with the global settings; what the exchange says no to is one line."""
+def _each(bots: "Bots", step: Callable[[Any], int]) -> int:
+    """Do *step* for each of the *bots*, or for the only one; the worst exit code."""
+    if not bots:
+        return _at_exchange(step)
+    codes = []
+    for entry, settings in bots:
+        print(f"{entry.label}, {entry.symbol}", flush=True)
+        try:
+            codes.append(_at_exchange(step, settings))
+        except BotError as error:  # the others are asked all the same
+            codes.append(_complain(error, getattr(error, "exit_code", FAILED)))
+    return max(codes)
+
+
+def _at_exchange(step: Callable[[Any], int], settings: Any = None) -> int:
+    """Do *step* with *settings*, or the global ones; what the exchange refuses is one line."""
     from requests.exceptions import RequestException
 
-    from market_maker.settings import settings
+    from market_maker.settings import settings as global_settings
 
     try:
-        return step(settings)
+        return step(global_settings if settings is None else settings)
     except RequestException as error:
         who = "The exchange says" if getattr(error, "status", 0) else "No answer of the exchange"
         return _complain(f"{who}: {getattr(error, 'message', error)}", FAILED)

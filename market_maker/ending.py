@@ -5,7 +5,7 @@ from typing import Any
 
 from requests.exceptions import HTTPError
 
-from market_maker import runner
+from market_maker import runner, status, supervised
 from market_maker.exchanges.flatten import flatten
 from market_maker.model.ticks import plain
 from market_maker.utils.errors import AuthenticationError, BotError
@@ -32,6 +32,12 @@ def shut_down(manager: Any) -> None:
     else:
         _clear(manager)
     desk.state.drain()
+
+
+def say_last_words(manager: Any, fills: int) -> None:
+    """Say what the run came to, to the user and to the supervisor if there is one."""
+    status.log_last_words(manager, fills, manager.start_XBt)
+    supervised.report(fills, manager.exchange.get_delta())
 
 
 def _keep(manager: Any) -> None:
@@ -96,5 +102,6 @@ def restart(manager: Any) -> None:
         gateway.go_on()
         return
     manager._call_hooks()  # the next process takes these fills for history
+    supervised.report(manager.fills_this_run, manager.exchange.get_delta())
     manager.exchange.desk.before_exec()
     runner.re_exec()

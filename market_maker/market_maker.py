@@ -85,7 +85,7 @@ class OrderManager:
         self.start_position_buy = self.start_position_sell = self.start_position_mid = 0.0
         self._snapshot: Snapshot | None = None
         self._pace = runner.Pace(self.clock)
-        self._fills, self._lines = 0, status.Lines()
+        self.fills_this_run, self._lines = 0, status.Lines()
         self._said: dict[str, object] = {}
         self._crossed_s = math.inf  # since when the book has been crossed
         self._refused_amends: Counter[str] = Counter()
@@ -190,7 +190,7 @@ class OrderManager:
 
     def _call_hook(self, kind: str, row: Row) -> None:
         if kind == "fill":
-            self._fills += 1
+            self.fills_this_run += 1
             status.log_fill(row, self.instrument["tickLog"])
             self.on_fill(row)
         elif kind == "trade":
@@ -417,7 +417,7 @@ class OrderManager:
         self.is_running = False
         ending.shut_down(self)
         self._call_hooks()
-        status.log_last_words(self, self._fills, self.start_XBt)
+        ending.say_last_words(self, self.fills_this_run)
         self.exchange.desk.close()
 
     def _hurry(self) -> bool:

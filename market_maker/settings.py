@@ -1,8 +1,8 @@
 """The settings: defaults, files, environment and command line in one dict with attributes.
 
 Layers, last wins: `_settings_base.py`, `settings.py`, `settings-SYMBOL.py` (here, else in the
-parent folder), `.env`, the environment, the command line. Nothing is read by importing: the one
-global object loads at its first use, and `check` is called once at the start.
+parent folder), the bot's entry in BOTS, `.env`, the environment, the command line. Nothing is read
+by importing: the one global object loads at its first use, and `check` is called once at the start.
 """
 
 import copy
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from market_maker import _settings_base
+from market_maker._settings_bots import Entry, choose, find_conflicts, read_entries
 from market_maker._settings_files import Layer, read_dotenv, read_python, read_secret
 from market_maker._settings_rules import MAX_PREFIX, RULES, SIZES, find_faults, misspelt
 from market_maker._settings_venues import SECRET_NAMES
@@ -26,8 +27,10 @@ __all__ = [
     "MAX_PREFIX",
     "Settings",
     "check",
+    "check_all",
     "first_words",
     "load",
+    "load_all",
     "or_exit",
     "reload",
     "settings",
@@ -80,10 +83,12 @@ def load(
     environ: Mapping[str, str] | None = None,
     overrides: Mapping[str, Any] | None = None,
     cwd: str | Path | None = None,
+    bot: str | None = None,
+    say: Callable[[str], None] = print,
 ) -> Settings:
-    """Read every layer into fresh settings; nothing is checked yet.
+    """Read every layer into fresh settings; nothing is checked yet but BOTS.
 
-    *symbol* and *overrides* are the command line's, *path* stands in for `settings.py`.
+    *symbol*, *bot* and *overrides* are the command line's, *path* stands in for `settings.py`.
     Raises SettingsError with one line if a file cannot be read or run.
     """
     here = Path(cwd) if cwd is not None else Path.cwd()
@@ -93,12 +98,37 @@ def load(
         result._apply(read_python(here / path, str(path)), here / path)
     elif (here / "settings.py").is_file():
         result._apply(read_python(here / "settings.py", "settings.py"), here / "settings.py")
-    _apply_symbol_file(result, symbol or result.SYMBOL, here)
+    entry = choose(read_entries(result.BOTS), bot, symbol)
+    if entry or symbol or not result.BOTS:
+        _apply_symbol_file(result, entry.symbol if entry else symbol or result.SYMBOL, here, say)
+    if entry:
+        origin = f"{entry.label}, {result.where('BOTS')}"
+        result._apply(Layer(dict(entry.values), dict.fromkeys(entry.values, origin)))
     _apply_environment(result, os.environ if environ is None else environ, here)
     given = dict(overrides or {}) | ({"SYMBOL": symbol} if symbol else {})
     result._apply(Layer(given, dict.fromkeys(given, "command line")))
     _finish(result)
     return result
+
+
+def load_all(
+    path: str | Path | None = None, overrides: Mapping[str, Any] | None = None
+) -> list[tuple[Entry, Settings]]:
+    """Each of BOTS with its settings, as `load` reads them."""
+    entries = read_entries(load(path=path, overrides=overrides).BOTS)
+    return [(e, load(None, path, None, overrides, None, e.name, _say_nothing)) for e in entries]
+
+
+def check_all(bots: list[tuple[Entry, Settings]]) -> None:
+    """Raise SettingsError with one line for each fault of any, or between two of them."""
+    found = [fault for _, settings in bots for fault in find_faults(settings, settings.where)]
+    faults = [*dict.fromkeys(found), *find_conflicts(list(bots))]
+    if faults:
+        raise SettingsError(faults)
+
+
+def _say_nothing(_: str) -> None:
+    """The bot itself will say it."""
 
 
 def check(settings: Mapping[str, Any]) -> None:
@@ -127,13 +157,15 @@ def or_exit(step: Callable[[], Any]) -> None:
         raise SystemExit(2) from error
 
 
-def _apply_symbol_file(result: Settings, symbol: Any, here: Path) -> None:
+def _apply_symbol_file(
+    result: Settings, symbol: Any, here: Path, say: Callable[[str], None]
+) -> None:
     if not isinstance(symbol, str) or not _SYMBOL.fullmatch(symbol):
         return
     name = f"settings-{symbol}.py"
     for path, label in ((here / name, name), (here.parent / name, f"../{name}")):
         if path.is_file():
-            print(f"Importing symbol settings for {symbol}...")
+            say(f"Importing symbol settings for {symbol}...")
             result._apply(read_python(path, label), path)
             return
 
@@ -288,7 +320,8 @@ def reload(
     environ: Mapping[str, str] | None = None,
     overrides: Mapping[str, Any] | None = None,
     cwd: str | Path | None = None,
+    bot: str | None = None,
 ) -> Settings:
     """Load anew, as `load` does, into the one global object."""
-    settings._take(load(symbol, path, environ, overrides, cwd))
+    settings._take(load(symbol, path, environ, overrides, cwd, bot))
     return settings

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from market_maker import live
+from market_maker import live, supervised
 from market_maker._settings_venues import KEYS
 from market_maker.clock import Clock
 from market_maker.exchanges.approval import Limits
@@ -173,7 +173,7 @@ def _open(
     on_stop = before_exec = _nothing
     if is_play_money(settings):
         child = SimulatorChild.adopt(os.environ) or SimulatorChild.start(
-            _child_args(settings, symbol), clock
+            child_args(settings, symbol), clock
         )
         base_url, key, secret = child.base_url, child.key, child.secret
         log.hide(key, secret)
@@ -268,7 +268,7 @@ def _open_ccxt(settings: Any, symbol: str, clock: Clock) -> _Opened:
     return _Opened(connector, all(key), _nothing)
 
 
-def _child_args(settings: Any, symbol: str) -> list[str]:
+def child_args(settings: Any, symbol: str) -> list[str]:
     args = ["--profile", settings.SIM_PROFILE, "--balance", str(settings.SIM_BALANCE)]
     flags = {"SIM_MARKET": "--market", "SIM_SPEED": "--speed", "SIM_SEED": "--seed"}
     for name, flag in flags.items():
@@ -325,7 +325,8 @@ def journal_path(settings: Any, connector: Connector, dry_run: bool = False) -> 
 def _account_path(settings: Any, connector: Connector) -> Path | None:
     """How the files of an account are called, without their endings; None: it leaves none."""
     if is_play_money(settings):
-        return None
+        folder = supervised.play_folder()
+        return folder and folder / _family(settings, connector).removesuffix("-")
     folder = Path(settings.STATE_DIR or _default_state_dir())
     return folder / _family(settings, connector).removesuffix("-")
 

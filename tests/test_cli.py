@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from market_maker import cli
+from market_maker.commands.help import HELP
 from market_maker.exchanges.base import Capabilities, ExchangeError, Result, Status
 from market_maker.model.wire import Answer
 from market_maker.settings import settings
@@ -161,8 +162,16 @@ def test_each_command_has_its_help(command: str, capsys: pytest.CaptureFixture[s
 
 
 def test_every_option_stands_in_the_help() -> None:
-    for option in ("--dry-run", "--settings", "--log-level", "--yes", "--version", "--help"):
-        assert option in cli.HELP
+    for option in (
+        "--dry-run",
+        "--settings",
+        "--bot",
+        "--log-level",
+        "--yes",
+        "--version",
+        "--help",
+    ):
+        assert option in HELP
 
 
 def test_help_loads_nothing_slow() -> None:

@@ -306,7 +306,7 @@ def test_a_hook_whose_request_fails_does_not_end_the_run() -> None:
     world.run(bot, 2)
     market.take("Sell", 200_000, 59_900)
     world.run(bot, 5)
-    assert bot._fills > 0
+    assert bot.fills_this_run > 0
     assert bot.is_running
 
 

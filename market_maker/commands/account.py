@@ -5,9 +5,10 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from market_maker import venue
+from market_maker import supervised, venue
 from market_maker.clock import Clock
 from market_maker.commands.check import is_ours
+from market_maker.exchange_interface import ExchangeInterface
 from market_maker.exchanges import losses
 from market_maker.exchanges.base import Connector, Status, error_message
 from market_maker.journal import Journal
@@ -25,6 +26,21 @@ def cancel_all(settings: Settings) -> int:
         return _cancel_open(settings, connector)
     finally:
         connector.stop()
+
+
+def cancel_own(settings: Settings) -> int:
+    """Cancel the orders that a bot which has died has left, and verify that none is left."""
+    if settings.DRY_RUN or (venue.is_play_money(settings) and not supervised.play_folder()):
+        print("Nothing of a bot that has ended rests here.")
+        return 0
+    exchange = ExchangeInterface(settings=settings)
+    try:
+        found = exchange.desk.gateway.cancel_own()
+        print(f"{len(found)} orders cancelled, none is left.")
+        supervised.report(None, exchange.get_delta())
+    finally:
+        exchange.desk.close()
+    return 0
 
 
 def _cancel_open(settings: Settings, connector: Connector) -> int:

@@ -40,6 +40,8 @@ class SimulatorChild:
         pipe_fd: int,
         clock: Clock,
         process: subprocess.Popen[bytes] | None = None,
+        *,
+        is_shared: bool = False,
     ) -> None:
         account = greeting["accounts"][0]
         self.base_url = str(greeting["base_url"])
@@ -47,6 +49,7 @@ class SimulatorChild:
         self.key = str(account["key"])
         self.secret = str(account["secret"])
         self.pid = pid
+        self.is_shared = is_shared  # others trade here too: it ends with the last of us
         self._greeting = greeting
         self._pipe_fd = pipe_fd  # the child lives as long as this end is open
         self._process = process  # None after a re-exec: then the pid is all we have
@@ -84,7 +87,8 @@ class SimulatorChild:
             return None
         try:
             left = json.loads(text)
-            child = cls(left["greeting"], int(left["pid"]), int(left["fd"]), clock or Clock())
+            pid, fd, is_shared = int(left["pid"]), int(left["fd"]), bool(left["is_shared"])
+            child = cls(left["greeting"], pid, fd, clock or Clock(), is_shared=is_shared)
             os.set_inheritable(child._pipe_fd, False)
         except (ValueError, TypeError, LookupError, OSError):
             return None
@@ -96,17 +100,27 @@ class SimulatorChild:
     def export_env(self) -> None:
         """Let the process that replaces us by exec adopt this child."""
         os.set_inheritable(self._pipe_fd, True)
+        os.environ[VARIABLE] = self._legacy(self.is_shared)
+
+    def share(self) -> tuple[str, int]:
+        """What a process needs in its environment, as VARIABLE, and the file descriptor it must
+        inherit, to trade here beside others."""
+        return self._legacy(is_shared=True), self._pipe_fd
+
+    def _legacy(self, is_shared: bool) -> str:
         left = {"pid": self.pid, "fd": self._pipe_fd, "greeting": self._greeting}
-        os.environ[VARIABLE] = json.dumps(left)
+        return json.dumps({**left, "is_shared": is_shared})
 
     def is_alive(self) -> bool:
         """Whether the process runs and its port answers."""
         return not self._has_ended() and self._answers()
 
     def close(self) -> None:
-        """End the exchange and wait until it is gone."""
+        """End the exchange and wait until it is gone; one that is shared, only let go of it."""
         with contextlib.suppress(OSError):
             os.close(self._pipe_fd)
+        if self.is_shared:
+            return
         for number in (None, signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):
             if number is not None:
                 with contextlib.suppress(OSError):

@@ -1,0 +1,217 @@
+"""`marketmaker` with BOTS and no symbol: all bots at once, each in a process of its own.
+
+The supervisor starts them, passes signals on, says how each has ended, and ends with the last one.
+It starts none again: a bot that has failed needs its owner, and the others do not need it.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+
+from market_maker import venue
+from market_maker._settings_bots import Entry
+from market_maker.clock import Clock
+from market_maker.model.ticks import plain
+from market_maker.settings import Settings
+from market_maker.simulator.child import VARIABLE as EXCHANGE_VARIABLE
+from market_maker.simulator.child import SimulatorChild
+from market_maker.supervised import VARIABLE, Place
+from market_maker.utils.errors import SettingsError
+
+logger = logging.getLogger("root")
+
+_LOOK_S = 0.05
+_SIGNALS = [
+    number
+    for name in ("SIGINT", "SIGTERM", "SIGHUP")
+    if (number := getattr(signal, name, None)) is not None
+]
+
+
+def run_all(bots: Sequence[tuple[Entry, Settings]], words: list[str]) -> int:
+    """Run every bot until the last has ended; the exit code is the worst of theirs.
+
+    *words* is the command line, which each of them gets as well.
+    """
+    if os.name == "nt":
+        raise SettingsError(
+            ["BOTS runs on Linux and macOS only: start one bot for each --bot here"]
+        )
+    asked: deque[int] = deque()
+    before = {number: signal.signal(number, lambda n, _: asked.append(n)) for number in _SIGNALS}
+    with tempfile.TemporaryDirectory(prefix="marketmaker-") as folder:
+        company = _Company(words, Path(folder), Clock())
+        try:
+            company.start(bots)
+            company.watch(asked)
+        finally:
+            company.close()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+    print("\n".join(company.table()), flush=True)
+    return max(member.code for member in company.members)
+
+
+class _Member:
+    """One bot, its process, and what it has told."""
+
+    def __init__(self, entry: Entry, settings: Settings) -> None:
+        self.entry = entry
+        self.settings = settings
+        self.process: subprocess.Popen[bytes] | None = None  # none: it has ended
+        self.ending = ""  # how, once it has
+        self.code = 0
+        self.fills: int | None = 0
+        self.position: float | None = None
+        self._reports = -1
+
+    def start(self, command: list[str], place: Place, env: dict[str, str], fds: list[int]) -> int:
+        """Start *command* for this bot; *fds* are inherited, the first as standard input.
+
+        Answers the number of the process.
+        """
+        self._reports, theirs = os.pipe()
+        os.set_blocking(self._reports, False)
+        self.process = subprocess.Popen(
+            command,
+            stdin=fds[0],
+            env={**os.environ, **env, VARIABLE: place._replace(report_fd=theirs).write()},
+            pass_fds=[theirs, *fds[1:]],
+            start_new_session=True,  # Ctrl-C reaches it through the supervisor only
+        )
+        os.close(theirs)
+        return self.process.pid
+
+    def look(self) -> int | None:
+        """The return code if it has ended; what it has told is read then."""
+        code = self.process.poll() if self.process else None
+        if code is not None:
+            self.process = None
+            self._read_reports()
+        return code
+
+    def _read_reports(self) -> None:
+        told = b""
+        with contextlib.suppress(BlockingIOError):  # a process it has left behind has the pipe
+            while data := os.read(self._reports, 4096):
+                told += data
+        os.close(self._reports)
+        for line in told.splitlines():
+            report = json.loads(line)
+            is_known = self.fills is not None and report["fills"] is not None
+            self.fills = self.fills + report["fills"] if is_known else None
+            self.position = report["position"]
+
+
+class _Company:
+    """All bots, what they share, and the sweep of what one that was killed has left."""
+
+    def __init__(self, words: list[str], folder: Path, clock: Clock) -> None:
+        self.members: list[_Member] = []
+        self._words = words
+        self._folder = folder
+        self._clock = clock
+        self._exchange: SimulatorChild | None = None
+        self._lifeline, self._kept_end = os.pipe()  # the other end closes with us
+        self._is_ending = False
+
+    def start(self, bots: Sequence[tuple[Entry, Settings]]) -> None:
+        """Start the exchange, if any bot trades play money, then the bots."""
+        play = [settings for _, settings in bots if venue.is_play_money(settings)]
+        if play:
+            self._exchange = SimulatorChild.start(
+                venue.child_args(play[0], str(play[0].SYMBOL)), self._clock
+            )
+        for entry, settings in bots:
+            self.members.append(_Member(entry, settings))
+        for member in self.members:
+            pid = self._start(member, self._words)
+            logger.info("%s runs as process %d.", member.entry.name, pid)
+
+    def watch(self, asked: deque[int]) -> None:
+        """Until the last has ended, pass on what is *asked* and say who ends."""
+        while any(member.process for member in self.members):
+            self._clock.sleep(_LOOK_S)
+            while asked:
+                self._end_all(asked.popleft())
+            for member in self.members:
+                code = member.look()
+                if code is not None:
+                    self._note_end(member, code)
+
+    def close(self) -> None:
+        """Let go of the exchange. Bots that still run, after an error here, end with us."""
+        os.close(self._kept_end)
+        os.close(self._lifeline)
+        for member in self.members:
+            if member.process is not None:
+                member.process.wait()
+        if self._exchange is not None:
+            self._exchange.close()
+
+    def table(self) -> list[str]:
+        """How each has ended, in 80 columns."""
+        lines = [
+            "",
+            f"{'Bot':<21}{'Symbol':<14}{'Strategy':<16}{'Exit':>7}{'Fills':>8}{'Position':>13}",
+        ]
+        for member in self.members:
+            strategy = str(member.settings.STRATEGY).rpartition(":")[2]
+            position = "unknown" if member.position is None else plain(member.position)
+            fills = "unknown" if member.fills is None else str(member.fills)
+            lines.append(
+                f"{member.entry.name:<21}{member.entry.symbol[:13]:<14}{strategy[:15]:<16}"
+                f"{member.ending:>7}{fills:>8}{position:>13}"
+            )
+        return lines
+
+    def _start(self, member: _Member, words: list[str]) -> int:
+        width = max(len(other.entry.name) for other in self.members)
+        env, fds, folder = {}, [self._lifeline], ""
+        if self._exchange is not None and venue.is_play_money(member.settings):
+            env[EXCHANGE_VARIABLE], pipe_fd = self._exchange.share()
+            fds.append(pipe_fd)
+            folder = str(self._folder)
+        place = Place(f"{member.entry.name:<{width}} | ", -1, folder)
+        launcher = sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv) + 1]
+        command = [sys.executable, *launcher, *words, "--bot", member.entry.name]
+        return member.start(command, place, env, fds)
+
+    def _end_all(self, number: int) -> None:
+        """Have every bot end as asked. Asked again, they hurry."""
+        running = [m.process for m in self.members if m.process is not None and not m.ending]
+        if not self._is_ending:
+            logger.info("%s: ending %d bots.", signal.Signals(number).name, len(running))
+        self._is_ending = True
+        for process in running:
+            process.send_signal(signal.SIGTERM)
+
+    def _note_end(self, member: _Member, code: int) -> None:
+        name, is_sweep = member.entry.name, bool(member.ending)
+        if is_sweep:
+            if code:
+                logger.error("%s: its orders may still rest. Look at the account.", name)
+            return
+        # Before it could take signals over, and so before its first order.
+        is_asked = self._is_ending and -code == signal.SIGTERM
+        member.ending = str(code) if code >= 0 else "0" if is_asked else signal.Signals(-code).name
+        member.code = code if code >= 0 else 0 if is_asked else 1
+        others = sum(other.process is not None for other in self.members)
+        if not member.code:
+            return
+        if code > 0:
+            logger.error("%s has ended with exit code %d. Still running: %d.", name, code, others)
+            return
+        logger.error("%s was killed by %s. Still running: %d.", name, member.ending, others)
+        if not member.settings.DRY_RUN:
+            member.fills = None
+            logger.info("%s: cancelling what it has left in the book.", name)
+            self._start(member, ["cancel-all", "--own", *self._words])
