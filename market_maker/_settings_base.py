@@ -200,6 +200,48 @@ WATCHED_FILES = None
 # Folder of what must survive a restart. None: the usual one, such as ~/.local/state/marketmaker
 STATE_DIR = None
 
+# --- Options of every strategy ----------------------------------------------------------------
+
+# What a contract is worth, which moves all quotes by its distance from the strategy's own centre:
+# "mid", "weighted" (nearer to the larger side) or "micro" (nearer to the smaller side) of the touch
+# without our orders, or "external": the mid of FAIR_PRICE_SOURCE, such as "XBTM26" here or
+# "okx:BTC-USD-SWAP", with the average of what it has been away from ours over FAIR_PRICE_BASIS
+# seconds (0: as it is). Where it is older than FAIR_PRICE_MAX_AGE seconds the quotes are pulled.
+# None: the strategy's own.
+FAIR_PRICE = None
+FAIR_PRICE_SOURCE = None
+FAIR_PRICE_BASIS = 300
+FAIR_PRICE_MAX_AGE = 5
+
+# Lean against the position: in full where it is SKEW_RANGE contracts away from SKEW_TARGET (or half
+# of what the account is worth, if that is less). There SKEW_PRICE moves both sides by this ratio,
+# and SKEW_SIZE = True has one side twice as large and the other side gone.
+SKEW_PRICE = 0
+SKEW_SIZE = False
+SKEW_TARGET = 0
+SKEW_RANGE = 10000
+
+# Lean away from the side that will pay: in the last SKEW_FUNDING_WINDOW seconds before funding both
+# sides move, more and more, up to this part of the funding rate. 1: what it will cost. 0: never.
+SKEW_FUNDING = 0
+SKEW_FUNDING_WINDOW = 600
+
+# Both sides move out by so many times what the mid moves in a second (standard deviation of the
+# last minutes). 0: never.
+VOLATILITY_SPREAD = 0
+
+# An order stays where it is while moving it gains less than its place in the queue is worth: for
+# the very front so many ticks, for the very back nothing. 0: no place is worth anything.
+QUEUE_WORTH = 0
+
+# Seconds an order rests before it is moved. It is cancelled at once where it must go.
+MIN_REST = 0
+
+# No more orders of one side may trade in TRADE_BRAKE_SECONDS than these; one of the other side at a
+# better price gives one back. 0: no brake.
+TRADE_BRAKE = 0
+TRADE_BRAKE_SECONDS = 60
+
 # --- Strategy "grid" --------------------------------------------------------------------------
 
 # Where the first levels lie: "lastTicker" around the last trade of the market, "lastOwn" around

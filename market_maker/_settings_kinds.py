@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from market_maker._settings_venues import EXCHANGES
+
 
 class Rule(NamedTuple):
     """One setting: the words for what it may be, and the test of a value."""
@@ -55,6 +57,15 @@ def is_address(value: Any) -> bool:
 
 def is_symbol(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip()) and value == value.upper()
+
+
+def is_source(value: Any) -> bool:
+    """A symbol of this exchange, or one of another venue that needs no address."""
+    if not isinstance(value, str):
+        return False
+    name, _, symbol = value.rpartition(":")
+    is_known = not name or (name in EXCHANGES and name not in ("simulator", "bitmex"))
+    return is_known and is_symbol(symbol)
 
 
 def is_log_level(value: Any) -> bool:

@@ -29,6 +29,7 @@ from market_maker._settings_kinds import (
     is_log_level,
     is_names,
     is_path,
+    is_source,
     is_symbol,
     number,
     one_of,
@@ -119,6 +120,23 @@ RULES: dict[str, Rule] = {
     "LOG_LEVEL": Rule("a level such as logging.INFO", is_log_level),
     "WATCHED_FILES": or_none(NAMES),
     "STATE_DIR": or_none(PATH),
+    "FAIR_PRICE": or_none(one_of("mid", "weighted", "micro", "external")),
+    "FAIR_PRICE_SOURCE": or_none(
+        Rule("a symbol such as 'XBTM26', or venue and symbol such as 'okx:BTC-USDT'", is_source)
+    ),
+    "FAIR_PRICE_BASIS": SECONDS,
+    "FAIR_PRICE_MAX_AGE": WAIT,
+    "SKEW_PRICE": RATIO,
+    "SKEW_SIZE": YES_NO,
+    "SKEW_TARGET": POSITION,
+    "SKEW_RANGE": SIZE,
+    "SKEW_FUNDING": Rule("a number from 0 to 10", number(0, 10)),
+    "SKEW_FUNDING_WINDOW": WAIT,
+    "VOLATILITY_SPREAD": Rule("a number from 0 to 1000", number(0, 1000)),
+    "QUEUE_WORTH": Rule("a number of ticks from 0 to 1000", number(0, 1000)),
+    "MIN_REST": SECONDS,
+    "TRADE_BRAKE": Rule("a number of orders from 0 to 10000", number(0, 10_000)),
+    "TRADE_BRAKE_SECONDS": WAIT,
     "GRID_SEED": Rule(
         "'lastTicker', 'lastOwn', 'cont' or a price",
         lambda v: v in ("lastTicker", "lastOwn", "cont") or number(0, 1e12, above=True)(v),
@@ -269,6 +287,8 @@ def _exchange_faults(values: Mapping[str, Any], where: Where) -> Iterator[str]:
 
 
 def _pair_faults(values: Mapping[str, Any], where: Where, wrong: list[str]) -> Iterator[str]:
+    if values.get("FAIR_PRICE") == "external" and values.get("FAIR_PRICE_SOURCE") is None:
+        yield f"FAIR_PRICE = 'external' ({where('FAIR_PRICE')}) needs FAIR_PRICE_SOURCE"
     pairs = [("MIN_POSITION", "MAX_POSITION", True)]
     if values.get("RANDOM_ORDER_SIZE") is True:
         pairs.append(("MIN_ORDER_SIZE", "MAX_ORDER_SIZE", False))

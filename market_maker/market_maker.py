@@ -4,15 +4,17 @@ import math
 import random
 import sys
 from collections import Counter
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import requests
 
-from market_maker import ending, runner, status
+from market_maker import ending, options, runner, status
 from market_maker.clock import Clock
 from market_maker.exchange_interface import ExchangeInterface
 from market_maker.exchanges.base import ExchangeError
+from market_maker.model.contracts import XBt_to_XBT, cost, margin
 from market_maker.model.rows import LATE_AMEND, Row, Ticker
 from market_maker.model.ticks import LotGrid, PriceGrid
 from market_maker.quoting import ladder, limits
@@ -23,24 +25,10 @@ from market_maker.settings import settings as global_settings
 from market_maker.strategy_loader import load_strategy
 from market_maker.utils import constants, errors, log
 
+__all__ = ["ExchangeInterface", "OrderManager", "XBt_to_XBT", "cost", "margin", "run"]
 logger = log.setup_custom_logger("root")
 _CROSSED_AT_MOST_S = 0.5
 watched_files_mtimes: list[tuple[str, float]] = []
-
-
-def XBt_to_XBT(XBt: float) -> float:
-    return float(XBt) / constants.XBt_TO_XBT
-
-
-def cost(instrument: Row, quantity: float, price: float) -> float:
-    """Signed value of *quantity* contracts at *price*, in satoshi."""
-    mult: float = instrument["multiplier"]
-    return quantity * (mult * price if mult >= 0 else mult / price)
-
-
-def margin(instrument: Row, quantity: float, price: float) -> float:
-    """Initial margin for *quantity* contracts at *price*, in satoshi."""
-    return cost(instrument, quantity, price) * float(instrument["initMargin"])
 
 
 class Snapshot(NamedTuple):
@@ -53,6 +41,8 @@ class Snapshot(NamedTuple):
 
 class OrderManager:
     """Quotes a ladder of orders. Override `place_orders()`, or any other method."""
+
+    options_used: Collection[str] = options.ALL  # which options its orders can follow
 
     def __init__(
         self,
@@ -84,6 +74,7 @@ class OrderManager:
         self.start_XBt = self.exchange.get_margin().get("marginBalance")
         self.start_position_buy = self.start_position_sell = self.start_position_mid = 0.0
         self._snapshot: Snapshot | None = None
+        self.quote_options = options.Options(self)
         self._pace = runner.Pace(self.clock)
         self.fills_this_run, self._lines = 0, status.Lines()
         self._said: dict[str, object] = {}
@@ -140,6 +131,7 @@ class OrderManager:
                 reason = desk.gateway.outbox.fatal or desk.state.fatal
                 raise errors.StopTrading(reason or "the stream has ended")
             self.exchange.check()
+            self.quote_options.check()
             self.sanity_check()
             self._crossed_s = math.inf
             desk.gateway.release()
@@ -180,6 +172,7 @@ class OrderManager:
             logger.debug("Orders in doubt are not settled yet: %s", error)
 
     def _call_hooks(self) -> None:
+        self.quote_options.listen()
         for kind, row in self.exchange.desk.state.take_notices():
             try:
                 self._call_hook(kind, row)
@@ -192,6 +185,7 @@ class OrderManager:
         if kind == "fill":
             self.fills_this_run += 1
             status.log_fill(row, self.instrument["tickLog"])
+            self.quote_options.note_fill(row)
             self.on_fill(row)
         elif kind == "trade":
             self.on_trade(row)
@@ -205,6 +199,7 @@ class OrderManager:
         self.running_qty = self.exchange.get_delta()
         self._pace.note_status()
         status.log_status(self)
+        self.quote_options.log_status()
 
     def get_ticker(self) -> Ticker:
         """Read the market once for this round, and set where the ladder starts."""
@@ -228,11 +223,19 @@ class OrderManager:
 
     def get_price_offset(self, index: int) -> float:
         """The price of level *index*: negative numbers buy, positive ones sell."""
-        ticker = self._snapshot.ticker if self._snapshot else self.get_ticker()
+        ticker = self._ticker()
         starts = ladder.Starts(
             self.start_position_buy, self.start_position_sell, self.start_position_mid
         )
         return ladder.level_price(index, starts, ticker, self._grid(), self._shape())
+
+    def reference_price(self) -> float:
+        """The price that the wanted orders lie around: FAIR_PRICE moves them from there."""
+        ticker = self._ticker()
+        return (ticker["buy"] + ticker["sell"]) / 2  # `mid` is rounded to the tick
+
+    def _ticker(self) -> Ticker:
+        return self._snapshot.ticker if self._snapshot else self.get_ticker()
 
     # -- orders -------------------------------------------------------------------------
 
@@ -263,9 +266,10 @@ class OrderManager:
 
     def converge_orders(self, buy_orders: list[Row], sell_orders: list[Row]) -> None:
         """Turn the orders we have into those we want, with as few changes as possible."""
-        wanted = self._checked([*buy_orders, *sell_orders])
+        wanted = self._checked(self.quote_options.apply([*buy_orders, *sell_orders]))
         if self.exchange.dry_run:
-            self._show_plan(wanted)
+            fees = status.fees(self.settings, self.exchange, self.instrument)
+            status.show_plan(wanted, self._ticker(), self.instrument, fees)
             return
         working, digits = self._working_orders(), self.instrument["tickLog"]
         rules = Rules(
@@ -319,12 +323,6 @@ class OrderManager:
         if self._snapshot is None or self._snapshot.version != state.version:
             return [*self.exchange.get_orders(), *state.orders.unproven()]
         return [*self._snapshot.orders, *state.orders.unproven()]
-
-    def _show_plan(self, orders: list[Row]) -> None:
-        ticker = self._snapshot.ticker if self._snapshot else self.get_ticker()
-        fees = status.fees(self.settings, self.exchange, self.instrument)
-        for line in status.plan_lines(orders, ticker, self.instrument, fees):
-            print(line, flush=True)
 
     # -- limits -------------------------------------------------------------------------
 
@@ -392,6 +390,7 @@ class OrderManager:
         self.is_running = True
         watched_files_mtimes[:] = runner.modified_times(runner.files_in_use(self.settings))
         status.warn_of_odd_sizes(self.settings, self.instrument.get("lotSize") or 1)
+        self.quote_options.warn_of_unused()
         self.on_start()
         try:
             self.reset()
@@ -415,6 +414,7 @@ class OrderManager:
         if not self.exchange.desk.is_open:
             return
         self.is_running = False
+        self.quote_options.close()
         ending.shut_down(self)
         self._call_hooks()
         ending.say_last_words(self, self.fills_this_run)

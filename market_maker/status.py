@@ -179,6 +179,14 @@ def fees(settings: Any, exchange: Any, instrument: Row) -> dict[str, Any]:
     return {**found, "balance_xbt": balance / XBt_TO_XBT, "assumed": assumed}
 
 
+def show_plan(
+    orders: Sequence[Row], ticker: Ticker, instrument: Row, fees: Mapping[str, Any]
+) -> None:
+    """Print the table of a dry run."""
+    for line in plan_lines(orders, ticker, instrument, fees):
+        print(line, flush=True)
+
+
 def plan_lines(
     orders: Sequence[Row], ticker: Ticker, instrument: Row, fees: Mapping[str, Any]
 ) -> list[str]:

@@ -53,6 +53,8 @@ ROOMS = {
     "market_maker.runner": Room(4, "bot"),
     "market_maker.ending": Room(4, "bot"),
     "market_maker.status": Room(4, "bot"),
+    "market_maker.reference": Room(4, "bot"),
+    "market_maker.options": Room(4, "bot"),
     "market_maker.strategy_loader": Room(4, "bot"),
     "market_maker.exchange_interface": Room(4, "bot"),
     "market_maker.market_maker": Room(4, "bot"),

@@ -70,7 +70,11 @@ class BitMEXConnector:
     @property
     def caps(self) -> Capabilities:
         # While it is unknown whether bulk calls exist, a batch may come down to single calls.
-        return Capabilities(atomic_batch=self._bulk is True, max_batch=100 if self._bulk else 1)
+        return Capabilities(
+            atomic_batch=self._bulk is True,
+            max_batch=100 if self._bulk else 1,
+            other_symbols=True,
+        )
 
     def start(self, sink: Sink) -> None:
         logger.info("Connecting to %s", self.endpoint or "the exchange in this process")

@@ -10,6 +10,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
+from market_maker.utils.constants import XBt_TO_XBT
+
 
 @dataclass(frozen=True, slots=True)
 class Contract:
@@ -69,3 +71,21 @@ def _half_up(above: int, below: int) -> int:
     """*above* / *below* to the nearest integer; halves away from zero."""
     nearest = (2 * abs(above) + abs(below)) // (2 * abs(below))
     return -nearest if (above < 0) != (below < 0) else nearest
+
+
+# -- by the names of sample-market-maker ----------------------------------------------------
+
+
+def XBt_to_XBT(XBt: float) -> float:
+    return float(XBt) / XBt_TO_XBT
+
+
+def cost(instrument: Mapping[str, Any], quantity: float, price: float) -> float:
+    """Signed value of *quantity* contracts at *price*, in satoshi."""
+    mult: float = instrument["multiplier"]
+    return quantity * (mult * price if mult >= 0 else mult / price)
+
+
+def margin(instrument: Mapping[str, Any], quantity: float, price: float) -> float:
+    """Initial margin for *quantity* contracts at *price*, in satoshi."""
+    return cost(instrument, quantity, price) * float(instrument["initMargin"])

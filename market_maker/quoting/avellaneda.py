@@ -47,33 +47,6 @@ def stationary(q: float, gamma: float, market: Market) -> Terms:
     return Terms(-q * c2, c1 + c2 / 2, c1 + c2 / 2, c2, c1)
 
 
-class Volatility:
-    """sigma from the mid, sampled once in *every_s*; a gap in the samples counts for nothing."""
-
-    def __init__(self, every_s: float, window: int) -> None:
-        self._every_s = max(1.0, every_s)
-        self._last: tuple[float, float] | None = None  # time and mid
-        self._rates: deque[float] = deque(maxlen=window)  # squared ticks per second
-
-    def sample(self, now_s: float, mid_ticks: float) -> None:
-        """The mid at this moment."""
-        if self._last is not None:
-            elapsed_s, moved = now_s - self._last[0], mid_ticks - self._last[1]
-            if elapsed_s < self._every_s * (1 - 1e-9):
-                return
-            if elapsed_s <= 5 * self._every_s:
-                self._rates.append(moved**2 / elapsed_s)
-        self._last = (now_s, mid_ticks)
-
-    def __len__(self) -> int:
-        return len(self._rates)
-
-    @property
-    def sigma(self) -> float:
-        """Ticks per square root of a second."""
-        return math.sqrt(sum(self._rates) / len(self._rates)) if self._rates else 0.0
-
-
 @dataclass(slots=True)
 class _Sweep:
     """Prints of one time and side: one taker."""
@@ -91,11 +64,24 @@ class Arrivals:
 
     def __init__(self, window: int) -> None:
         self._sweeps: deque[_Sweep] = deque(maxlen=window)
+        self._paused_s: float | None = None
+        self._fitted: tuple[float, float] | None = None
+        self._is_fitted = False  # to the sweeps as they are
+
+    def pause(self, now_s: float) -> None:
+        """The feed is in doubt: until the next print no time goes by."""
+        if self._paused_s is None:
+            self._paused_s = now_s
 
     def add(
         self, now_s: float, stamp: str, side: str, price_ticks: float, mid_ticks: float
     ) -> None:
         """One print; *mid_ticks* is the mid before the first print of its sweep."""
+        if self._paused_s is not None:
+            for sweep in self._sweeps:
+                sweep.time_s += now_s - self._paused_s
+            self._paused_s = None
+        self._is_fitted = False
         last = self._sweeps[-1] if self._sweeps else None
         if last is not None and (last.stamp, last.side) == (stamp, side):
             last.depth = max(last.depth, _depth(side, price_ticks, last.mid_ticks))
@@ -108,16 +94,20 @@ class Arrivals:
 
     def fit(self) -> tuple[float, float] | None:
         """A and k, or None where the depths do not tell them."""
+        if not self._is_fitted:
+            self._fitted, self._is_fitted = self._fit(), True
+        return self._fitted
+
+    def _fit(self) -> tuple[float, float] | None:
         if len(self._sweeps) < 2:
             return None
         span_s = self._sweeps[-1].time_s - self._sweeps[0].time_s
-        depths = sorted({s.depth for s in self._sweeps if s.depth > 0})
-        if span_s <= 0 or len(depths) < 2:
+        deepest_first = sorted((s.depth for s in self._sweeps if s.depth > 0), reverse=True)
+        reached = {depth: count for count, depth in enumerate(deepest_first, 1)}
+        if span_s <= 0 or len(reached) < 2:
             return None
         # Both sides arrive; a quote stands on one of them.
-        points = [
-            (d, math.log(sum(s.depth >= d for s in self._sweeps) / span_s / 2)) for d in depths
-        ]
+        points = [(depth, math.log(count / span_s / 2)) for depth, count in reached.items()]
         mean_d = sum(d for d, _ in points) / len(points)
         mean_l = sum(rate for _, rate in points) / len(points)
         spread = sum((d - mean_d) ** 2 for d, _ in points)

@@ -31,6 +31,16 @@ def touch_of_others(levels: Iterable[Row], own: Iterable[Row]) -> Touch:
     Several rows of one price count together. For the moment in which the book does not show an
     order of ours yet, the others at its price seem to be fewer than they are.
     """
+    sizes = sizes_of_others(levels, own)
+    bids = [(price, size) for (side, price), size in sizes.items() if side == "Buy" and size > 0]
+    asks = [(price, size) for (side, price), size in sizes.items() if side == "Sell" and size > 0]
+    bid, bid_size = max(bids, default=(None, 0.0))
+    ask, ask_size = min(asks, default=(None, 0.0))
+    return Touch(bid, bid_size, ask, ask_size)
+
+
+def sizes_of_others(levels: Iterable[Row], own: Iterable[Row]) -> dict[tuple[str, float], float]:
+    """What others show at each side and price of *levels*."""
     sizes: dict[tuple[str, float], float] = {}
     for level in levels:
         key = (str(level.get("side")), float(level.get("price") or 0))
@@ -39,11 +49,7 @@ def touch_of_others(levels: Iterable[Row], own: Iterable[Row]) -> Touch:
         key = (str(order.get("side")), float(order.get("price") or 0))
         if key in sizes:
             sizes[key] -= _shown(order)
-    bids = [(price, size) for (side, price), size in sizes.items() if side == "Buy" and size > 0]
-    asks = [(price, size) for (side, price), size in sizes.items() if side == "Sell" and size > 0]
-    bid, bid_size = max(bids, default=(None, 0.0))
-    ask, ask_size = min(asks, default=(None, 0.0))
-    return Touch(bid, bid_size, ask, ask_size)
+    return sizes
 
 
 def _shown(order: Row) -> float:

@@ -12,11 +12,11 @@ from market_maker.quoting.avellaneda import (
     Arrivals,
     Market,
     Terms,
-    Volatility,
     rolling,
     stationary,
     within,
 )
+from market_maker.quoting.volatility import Volatility
 from market_maker.utils.errors import MarketEmptyError
 
 
@@ -30,21 +30,36 @@ class Avellaneda(OrderManager):
         self.arrivals = Arrivals(window)
         self._mids: deque[tuple[str, float]] = deque(maxlen=200)  # exchange time, mid in ticks
         self._terms: tuple[float, float, Market, Terms] | None = None  # with mid and q
+        self._connected_s = self.exchange.desk.state.connected_s
 
     def on_book(self, row: Row) -> None:
         """Remember the mid of each quote, for the trades that follow it."""
+        if self._is_doubtful():
+            return
         bid, ask, grid = row.get("bidPrice"), row.get("askPrice"), self._grid()
         if bid and ask and bid < ask and row.get("timestamp"):
             self._mids.append((row["timestamp"], (grid.nearest(bid) + grid.nearest(ask)) / 2))
 
     def on_trade(self, trade: Row) -> None:
-        """Count the takers; nothing is learnt from a feed in doubt."""
+        """Count the takers."""
         stamp = trade.get("timestamp") or ""
         prior = next((mid for time, mid in reversed(self._mids) if time < stamp), None)
-        if prior is None or self.exchange.desk.gateway.pulled or trade.get("price") is None:
+        if self._is_doubtful() or prior is None or trade.get("price") is None:
             return
         price = self._grid().nearest(trade["price"])
-        self.arrivals.add(self.clock.now(), stamp, trade["side"], price, prior)
+        self.arrivals.add(self.clock.monotonic(), stamp, trade["side"], price, prior)
+
+    def _is_doubtful(self) -> bool:
+        """Whether the feed is in doubt, or was a moment ago; nothing is learnt from that time."""
+        desk = self.exchange.desk
+        is_new = desk.state.connected_s != self._connected_s
+        self._connected_s = desk.state.connected_s
+        if is_new or desk.gateway.pulled:
+            self.volatility.forget_last()
+            self.arrivals.pause(self.clock.monotonic())
+            self._mids.clear()
+            return True
+        return False
 
     def market(self) -> Market:
         """What is believed: the estimates within their bounds, or the careful bound itself."""
@@ -64,6 +79,7 @@ class Avellaneda(OrderManager):
             raise MarketEmptyError("The order book has no orders of others, cannot quote")
         bid, ask = grid.nearest(touch.bid), grid.nearest(touch.ask)
         mid = (bid + ask) / 2
+        self._is_doubtful()
         self.volatility.sample(self.clock.monotonic(), mid)
         q = (self.exchange.get_delta() - s.AVELLANEDA_TARGET) / s.ORDER_START_SIZE
         market = self.market()
@@ -87,6 +103,10 @@ class Avellaneda(OrderManager):
             sells.append({"price": price, "orderQty": qty, "side": "Sell"})
         self.converge_orders(self._fit("Buy", buys), self._fit("Sell", sells))
 
+    def reference_price(self) -> float:
+        """s of the model: the mid of the others."""
+        return self._terms[0] * self._grid().price(1) if self._terms else super().reference_price()
+
     def print_status(self) -> None:
         """The status block, and every term of the model."""
         super().print_status()
@@ -99,7 +119,10 @@ class Avellaneda(OrderManager):
             *(grid.format(mid * tick), grid.format((mid + terms.reservation) * tick)),
             *(terms.bid_depth, terms.ask_depth),
         )
-        logger.info("Avellaneda: q %.2f, risk %.3f, arrival %.3f", q, terms.risk, terms.arrival)
+        logger.info(
+            "Avellaneda: q %.2f, risk %.3f, arrival %.3f, spread %.2f",
+            *(q, terms.risk, terms.arrival, terms.bid_depth + terms.ask_depth),
+        )
         logger.info(
             "Avellaneda: sigma %.3f (%d samples), A %.4f, k %.4f (%d arrivals)",
             *(market.sigma, len(self.volatility), market.a, market.k, len(self.arrivals)),

@@ -7,6 +7,7 @@ is in `market_maker/quoting/grid.py`.
 
 from decimal import Decimal
 
+from market_maker import options
 from market_maker.exchanges.base import ExchangeError
 from market_maker.levels import Level, LevelBook
 from market_maker.market_maker import OrderManager, logger
@@ -21,6 +22,8 @@ _REST_S = 2.0  # after an order was refused, before its level is tried again
 
 class Grid(OrderManager):
     """Levels of buys below and of sells above, GRID_SPACE apart."""
+
+    options_used = options.BRAKE  # prices and sizes are the grid's own
 
     def on_start(self) -> None:
         """Read the settings against the instrument: refuses a grid that would not be itself."""
@@ -194,6 +197,7 @@ class Grid(OrderManager):
         ours.sort(key=lambda level: level.price, reverse=side == "Buy")
         if self.settings.STRICT_LEVELS:
             ours = ours[: self.plan.levels(side)]
+        ours = self.quote_options.within_brake(side, ours[::-1])[::-1]  # the others wait their turn
         rows = {level.id: _row(level) for level in reversed(ours)}
         kept = [id(row) for row in self._fit(side, list(rows.values()))]
         return [level for level in ours if level.cl_ord_id or id(rows[level.id]) in kept]

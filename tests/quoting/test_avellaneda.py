@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_maker.quoting.avellaneda import Arrivals, Market, Volatility, rolling, stationary
+from market_maker.quoting.avellaneda import Arrivals, Market, rolling, stationary
+from market_maker.quoting.volatility import Volatility
 
 MARKET = Market(sigma=2.0, a=1.5, k=0.3)
 
