@@ -76,7 +76,10 @@ class Process:
 
     def end(self) -> int:
         """The exit code, when it comes."""
-        code = self._process.wait(PATIENCE_S)
+        try:
+            code = self._process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"it did not end:\n{self.text}") from None
         self._reader.join(PATIENCE_S)
         return code
 
