@@ -13,6 +13,7 @@ from market_maker.exchanges.desk import Desk
 from market_maker.model.order_book import OrderBook
 from market_maker.model.rows import NO_BUY, NO_SELL, Row, Ticker
 from market_maker.quoting.loss import LossLimits
+from market_maker.quoting.queue_estimate import MODELS, QueueEstimate
 from market_maker.quoting.touch import Touch, touch_of_others
 from market_maker.settings import settings as global_settings
 from market_maker.utils import constants, errors
@@ -194,6 +195,17 @@ class ExchangeInterface:
         book = self.desk.follow_book()
         self.desk.state.drain()
         return book
+
+    def get_queue_estimate(
+        self, model: str = MODELS[0], shown_within_s: float = 0.5
+    ) -> QueueEstimate:
+        """Where our orders stand in the queues at their prices, followed from the first call on.
+
+        *model*: "pessimistic", never better than the truth, or "proportional". Raises NotSupported
+        where the venue's book cannot be followed.
+        """
+        self.desk.state.drain()
+        return self.desk.follow_queue(model, shown_within_s)
 
     def get_touch(self) -> Touch:
         """The best prices of the others: the order book with our own orders taken out.

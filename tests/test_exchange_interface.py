@@ -62,4 +62,6 @@ def test_where_no_book_can_be_followed_one_line_says_so() -> None:
     exchange = PlainWorld().bot().exchange
     with pytest.raises(NotSupported, match="has no order book for this bot"):
         exchange.get_order_book()
+    with pytest.raises(NotSupported, match="has no order book for this bot"):
+        exchange.get_queue_estimate()
     assert exchange.get_touch().bid == exchange.get_ticker()["buy"]

@@ -17,6 +17,7 @@ from market_maker.journal import Journal
 from market_maker.model.order_book import OrderBook
 from market_maker.model.rows import Row
 from market_maker.quoting.loss import LossLimits
+from market_maker.quoting.queue_estimate import QueueEstimate
 from market_maker.utils.errors import (
     AuthenticationError,
     LossLimitReached,
@@ -114,9 +115,16 @@ class Desk:
         book cannot be followed."""
         if self.connector.caps.events == "poll":
             raise NotSupported(f"{self.connector.name} has no order book for this bot")
-        book = self.state.keep_book()
+        with self.state.lock:
+            book = self.state.depth.keep_book()
         self.follow(f"orderBookL2:{self.state.symbol}")
         return book
+
+    def follow_queue(self, model: str, shown_within_s: float) -> QueueEstimate:
+        """An estimate of where our orders stand, live. Raises NotSupported as the book does."""
+        self.follow_book()
+        with self.state.lock:
+            return self.state.depth.keep_queue(model, shown_within_s)
 
     def is_market_quiet(self) -> bool:
         """Ask for one quote: True when the silence means that nothing has happened."""

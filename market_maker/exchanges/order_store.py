@@ -66,6 +66,7 @@ class OrderStore:
         self.is_ours = is_ours
         self.filled_qty = 0.0  # signed contracts filled by any order we saw; never reset
         self.image_time = ""  # the exchange's time of the last image of the position
+        self.changes = 0  # grows whenever an order of ours may look different
         self.filled_orders = 0  # orders of ours that were filled, in part at least
         self.cancelled_unasked = 0  # resting orders that the exchange took out of its own accord
         self._live: dict[str, Tracked] = {}  # orderID -> order; clOrdID while that is unknown
@@ -89,6 +90,7 @@ class OrderStore:
             "cumQty": 0,
         }
         self._live[row["clOrdID"]] = Tracked(born, Phase.CREATING, qty)
+        self.changes += 1
 
     def intend_amend(self, order_id: str, change: Row) -> bool:
         """Claim the order for an amend; False if it is gone or something is in flight."""
@@ -125,6 +127,7 @@ class OrderStore:
             self._doubt(tracked, settle_after_s)
         elif was is Phase.CREATING and result.status is not Status.OK:
             self._live.pop(key, None)
+            self.changes += 1
         elif was is Phase.CANCELLING and tracked.is_in_doubt and result.status is not Status.OK:
             tracked.phase = Phase.UNKNOWN  # nothing has happened: it is as unknown as before
         else:
@@ -277,6 +280,7 @@ class OrderStore:
     def _take(self, order_id: str, tracked: Tracked, row: Row) -> None:
         was_resting = bool(tracked.row.get("orderID")) and tracked.phase is not Phase.CANCELLING
         tracked.row = {**tracked.row, **row}
+        self.changes += 1
         self.cancelled_unasked += was_resting and tracked.row.get("ordStatus") == "Canceled"
         is_empty, unfilled = tracked.row.get("leavesQty") == 0, _unfilled(tracked.row)
         if tracked.row.get("ordStatus") in TERMINAL or (is_empty and unfilled <= 0):
@@ -292,6 +296,7 @@ class OrderStore:
 
     def _forget(self, key: str, tracked: Tracked) -> None:
         self._live.pop(key, None)
+        self.changes += 1
         self._order_ids.pop(str(tracked.row.get("clOrdID") or ""), None)
         if tracked.row.get("orderID"):
             self._done[key] = 0.0

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from market_maker.clock import Clock
+from market_maker.exchanges.depth import Depth
 from market_maker.exchanges.order_store import OrderStore
 from market_maker.exchanges.tables import Change, TableStore
-from market_maker.model.order_book import OrderBook
 from market_maker.model.rows import Row, is_live
-from market_maker.model.ticks import SIZE_DECIMALS, PriceGrid
+from market_maker.model.ticks import SIZE_DECIMALS
 from market_maker.model.wire import Connected, Disconnected, Message, StreamEvent
 
 logger = logging.getLogger("root")
@@ -25,7 +25,6 @@ _MAX_NOTICES = 50_000
 _MAX_ERRORS = 50  # messages of errors that are logged; an exchange may send them for ever
 _PUBLIC = ("instrument", "trade", "quote")
 _PRIVATE = ("order", "execution", "position", "margin")
-_BOOK = "orderBookL2"
 _SETTLED_S = 5.0  # a position row this much later than a fill includes it
 _OF_THE_ORDER = (
     *("orderID", "clOrdID", "symbol", "side", "price", "orderQty", "leavesQty", "cumQty"),
@@ -66,7 +65,7 @@ class LiveState:
         self.last_recv_s = clock.monotonic()  # when we last heard of the market
         # Best prices by the latest message, quote or instrument; None where a side is empty.
         self.touch: dict[str, float | None] = {"bidPrice": None, "askPrice": None}
-        self.book: OrderBook | None = None  # once somebody follows it
+        self.depth = Depth(symbol, self.tables, self.orders, clock)
         self.base_qty = 0.0  # position when the fills counted so far began to count
         self._needed = _PUBLIC + (_PRIVATE if has_account else ())
         self._inbox: deque[StreamEvent] = deque()
@@ -163,14 +162,6 @@ class LiveState:
                 counted = reported
             return min(reported, counted), max(reported, counted)
 
-    def keep_book(self) -> OrderBook:
-        """The order book, from now on kept in step with its table."""
-        with self.lock:
-            if self.book is None:
-                self.book = OrderBook(self._grid())
-                self._begin_book()
-            return self.book
-
     # -- folding ------------------------------------------------------------------------
 
     def _fold(self, event: StreamEvent) -> None:
@@ -180,8 +171,7 @@ class LiveState:
             self.connected, self._overflowed, self.refused = True, False, ""
             self.connected_s = self.clock.monotonic()
             self.tables.clear()
-            if self.book is not None:
-                self.book.clear()
+            self.depth.clear()
             self.touch = dict.fromkeys(self.touch)
             self._has_quotes = False
         elif isinstance(event, Disconnected):
@@ -231,35 +221,19 @@ class LiveState:
         elif change.table == "instrument":
             for row in delta:
                 self._note_market(row, () if self._has_quotes else tuple(row))
-            if self.book is not None and self.book.grid != self._grid():
-                self.book.grid = self._grid()
-                self._begin_book()
+            self.depth.on_instrument()
         elif change.table == "quote":
             for row in change.rows[-1:]:  # the image of an empty book has none
                 # A quote tells both sides at one moment: a column it lacks is an empty side.
                 self._has_quotes = True
                 self._note_market(row, tuple(self.touch))
         elif change.table == "trade" and change.action == "insert":
-            ours = (row for row in change.rows if row.get("symbol") == self.symbol)
+            ours = [row for row in change.rows if row.get("symbol") == self.symbol]
             self._notices.extend(Notice("trade", row) for row in ours)
+            self.depth.on_trades(ours)
         elif change.table.startswith("orderBook"):
-            if change.table == _BOOK and self.book is not None:
-                self._fold_book(self.book, change)
+            self.depth.on_book(change)
             self._notices.append(Notice("book", {"symbol": self.symbol, "table": change.table}))
-
-    def _fold_book(self, book: OrderBook, change: Change) -> None:
-        if change.action == "partial":  # of our symbol or of another: the table has both
-            self._begin_book()
-        else:
-            book.apply(change.action, [r for r in change.rows if r.get("symbol") == self.symbol])
-
-    def _begin_book(self) -> None:
-        rows = [r for r in self.tables.rows(_BOOK) if r.get("symbol") == self.symbol]
-        if self.book is not None and self.tables.has(_BOOK):
-            self.book.apply("partial", rows)
-
-    def _grid(self) -> PriceGrid:
-        return PriceGrid.of((self.instrument() or {}).get("tickSize") or 0.01)
 
     def _fold_orders(self, change: Change) -> None:
         rows = [row for row in change.rows if row.get("symbol") == self.symbol]
