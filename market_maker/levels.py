@@ -6,7 +6,8 @@ answered by a counter of its own. A fill and the counter it calls for are one tr
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -57,6 +58,22 @@ class Level(NamedTuple):
         return Quote(self.price, self.size)
 
 
+def nearest_first(levels: Iterable[Level], side: str) -> list[Level]:
+    """Those of *side* that may rest, from the touch outwards."""
+    ours = [level for level in levels if level.side == side and level.left > 0]
+    return sorted(ours, key=lambda level: level.price, reverse=side == "Buy")
+
+
+def doubled(levels: Iterable[Level]) -> list[Level]:
+    """Seeds of a side, price and size where an older level lies. A counter is never one."""
+    first: dict[tuple[str, Quote], int] = {}
+    return [
+        level
+        for level in levels
+        if first.setdefault((level.side, level.quote), level.id) != level.id and level.is_seed
+    ]
+
+
 Counter = Callable[[str, Quote], Quote | None]  # the answer to a filled quote of a side
 
 
@@ -66,14 +83,18 @@ class LevelBook:
     def __init__(self, journal: Journal, counter: Counter) -> None:
         self._journal = journal
         self._counter = counter
+        self._known: list[Level] | None = None  # as last read; None: something has changed since
         with journal.transaction() as db:
             db.execute(_SCHEMA)
         journal.with_fill = self._take_fill
 
     def all(self) -> list[Level]:
         """Every level, oldest first."""
-        with self._journal.transaction() as db:
-            return _select(db, "")
+        known = self._known
+        if known is None:
+            with self._journal.transaction() as db:
+                known = self._known = _select(db, "")
+        return list(known)
 
     def last_own_price(self) -> Decimal | None:
         """The price of the fill that was booked last."""
@@ -84,18 +105,20 @@ class LevelBook:
 
     def clear(self) -> None:
         """Forget every level."""
-        with self._journal.transaction() as db:
+        with self._change() as db:
             db.execute("DELETE FROM levels")
 
     def add_seeds(self, side: str, quotes: Iterable[Quote]) -> None:
         """New levels that no fill has called for."""
-        with self._journal.transaction() as db:
-            for quote in quotes:
-                _insert(db, side, quote, is_seed=True)
+        found = list(quotes)
+        if found:
+            with self._change() as db:
+                for quote in found:
+                    _insert(db, side, quote, is_seed=True)
 
     def adopt(self, orders: Iterable[Row]) -> None:
         """Make levels of open orders that have none."""
-        with self._journal.transaction() as db:
+        with self._change() as db:
             known = {level.cl_ord_id for level in _select(db, "")}
             for row in orders:
                 if row.get("price") and row.get("clOrdID") not in known:
@@ -105,24 +128,24 @@ class LevelBook:
 
     def claim(self, orders: Sequence[tuple[Level, str]]) -> None:
         """Before they are sent: the client order ids under which the levels will rest."""
-        with self._journal.transaction() as db:
+        with self._change() as db:
             for level, cl_ord_id in orders:
                 _point(db, level.id, cl_ord_id, "")
 
     def note_order(self, cl_ord_id: str, order_id: str) -> None:
         """The exchange has named the order."""
-        with self._journal.transaction() as db:
+        with self._change() as db:
             update = "UPDATE levels SET order_id = ? WHERE cl_ord_id = ?"
             db.execute(update, (order_id, cl_ord_id))
 
     def note_filled(self, cl_ord_id: str, cum: Decimal) -> None:
         """Of the order under this id *cum* is filled, which may be old news."""
-        with self._journal.transaction() as db:
+        with self._change() as db:
             self._raise_cum(db, cl_ord_id, cum)
 
     def note_end(self, cl_ord_id: str, cum: Decimal) -> None:
         """The order is no more; *cum* of it was filled. The rest of the level is free again."""
-        with self._journal.transaction() as db:
+        with self._change() as db:
             self._raise_cum(db, cl_ord_id, cum)
             for level in _select(db, "WHERE cl_ord_id = ?", cl_ord_id):
                 filled = level.filled + level.cum
@@ -139,23 +162,31 @@ class LevelBook:
 
     def pay_owed(self) -> None:
         """Write down the counters that could not be made when their orders were filled."""
-        with self._journal.transaction() as db:
-            for level in _select(db, ""):
-                if level.left <= 0:
-                    self._answer(db, level)
+        if any(level.left <= 0 for level in self.all()):
+            with self._change() as db:
+                for level in _select(db, ""):
+                    if level.left <= 0:
+                        self._answer(db, level)
 
     def drop(self, levels: Iterable[Level]) -> None:
         """Forget levels that have no order and owe nothing."""
-        with self._journal.transaction() as db:
-            db.executemany(
-                "DELETE FROM levels WHERE id = ? AND cl_ord_id = '' AND filled = settled",
-                [(level.id,) for level in levels],
-            )
+        ids = [(level.id,) for level in levels]
+        if ids:
+            with self._change() as db:
+                delete = "DELETE FROM levels WHERE id = ? AND cl_ord_id = '' AND filled = settled"
+                db.executemany(delete, ids)
 
     # -- within -------------------------------------------------------------------------
 
+    @contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        with self._journal.transaction() as db:
+            self._known = None
+            yield db
+
     def _take_fill(self, db: sqlite3.Connection, row: Row) -> None:
         """Called in the transaction that books the fill."""
+        self._known = None
         if row.get("clOrdID") and row.get("cumQty"):
             self._raise_cum(db, str(row["clOrdID"]), Decimal(str(row["cumQty"])))
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from market_maker import options
 from market_maker.exchanges.base import ExchangeError
-from market_maker.levels import Level, LevelBook
+from market_maker.levels import Level, LevelBook, doubled, nearest_first
 from market_maker.market_maker import OrderManager, logger
 from market_maker.model.rows import Row, is_live
 from market_maker.quoting import grid
@@ -43,6 +43,13 @@ class Grid(OrderManager):
         self.plan = grid.Plan(s.GRID_BUY_LEVELS, s.GRID_SELL_LEVELS, *quantities)
         if s.GRID_KIND == "fullfixed" and self.rules.space % tick:
             raise SettingsError([f"GRID_SPACE = {s.GRID_SPACE} is no multiple of the tick {tick}"])
+        here = Quote(_decimal(self.get_ticker()["mid"]), quantities[0])
+        if (
+            not self.rules.step("Buy", here).price
+            < here.price
+            < self.rules.step("Sell", here).price
+        ):
+            raise SettingsError([f"GRID_SPACE = {s.GRID_SPACE} is no space between two prices"])
         worst = grid.worst_rounding(self.rules, self.plan, _decimal(self.get_ticker()["mid"]))
         if worst > _ROUNDED_AT_MOST:
             raise SettingsError(
@@ -76,7 +83,10 @@ class Grid(OrderManager):
         if not orders.unproven() and next(orders.unknown(), None) is None:  # nothing is in flight
             self._grow()
         resting = [level for level in self.levels.all() if level.left > 0]
-        wanted = [*self._wanted("Buy", resting), *self._wanted("Sell", resting)]
+        twice = doubled(resting)
+        self.levels.drop(twice)
+        single = [level for level in resting if level not in twice]
+        wanted = [*self._wanted("Buy", single), *self._wanted("Sell", single)]
         if self.exchange.dry_run:
             rows = [_row(level) for level in wanted]
             buys = [row for row in rows if row["side"] == "Buy"]
@@ -112,6 +122,8 @@ class Grid(OrderManager):
             self.levels.clear()
         else:
             self._hear()
+            if not is_continued:  # only what rests counts, and what is owed
+                self.levels.drop(level for level in self.levels.all() if not level.cl_ord_id)
             self.levels.adopt(self.exchange.get_orders())
         levels = self.levels.all()
         if is_continued and levels:
@@ -162,10 +174,11 @@ class Grid(OrderManager):
                 cum = None if row and is_live(row) else row.get("cumQty") or 0
             if row.get("orderID") and not level.order_id:
                 self.levels.note_order(level.cl_ord_id, row["orderID"])
+            filled = _decimal(row.get("cumQty") or 0)
             if tracked is None and cum is not None:
                 self.levels.note_end(level.cl_ord_id, _decimal(cum))
-            else:
-                self.levels.note_filled(level.cl_ord_id, _decimal(row.get("cumQty") or 0))
+            elif filled > level.cum:  # of the many levels, few have news
+                self.levels.note_filled(level.cl_ord_id, filled)
 
     def _ask(self, level: Level) -> Row:
         """The order of *level* as the exchange has it, or nothing if it never was."""
@@ -183,18 +196,9 @@ class Grid(OrderManager):
             self.levels.add_seeds(side, [quote for quote in quotes if quote.price not in taken])
 
     def _wanted(self, side: str, levels: list[Level]) -> list[Level]:
-        """What of *side* shall be in the book, nearest first.
-
-        Only seeds are duplicates; with STRICT_LEVELS what is too far waits in the journal.
-        """
-        ours = [level for level in levels if level.side == side]
-        first: dict[Quote, int] = {}  # the oldest of each price and size
-        for level in ours:
-            first.setdefault(level.quote, level.id)
-        doubled = [level for level in ours if level.is_seed and first[level.quote] != level.id]
-        self.levels.drop(doubled)
-        ours = [level for level in ours if level not in doubled]
-        ours.sort(key=lambda level: level.price, reverse=side == "Buy")
+        """What of *side* shall be in the book, nearest first. With STRICT_LEVELS what is too far
+        waits in the journal."""
+        ours = nearest_first(levels, side)
         if self.settings.STRICT_LEVELS:
             ours = ours[: self.plan.levels(side)]
         ours = self.quote_options.within_brake(side, ours[::-1])[::-1]  # the others wait their turn
