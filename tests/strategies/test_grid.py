@@ -14,6 +14,7 @@ from market_maker.clock import ManualClock
 from market_maker.journal import Journal
 from market_maker.levels import Level, LevelBook
 from market_maker.model.rows import opposite
+from market_maker.model.wire import Answer
 from market_maker.quoting.grid import GridRules, Quote, counter
 from market_maker.strategies.grid import Grid
 from market_maker.utils.errors import SettingsError, StopTrading
@@ -181,6 +182,29 @@ def test_other_seeds_clear_what_was_there(tmp_path: Path, seed: Any) -> None:
     assert len(world.open_orders()) <= 6
 
 
+def test_without_clearing_it_builds_around_orders_but_not_around_levels_of_old(
+    tmp_path: Path,
+) -> None:
+    market, world = still()
+    bot = make(world, Journal(tmp_path / "journal", world.clock))
+    world.run(bot, 1)
+    bot.shut_down()
+    market.show(60_100.0, 60_100.5)
+    world.clock.sleep(1)
+    journal = Journal(tmp_path / "journal", world.clock)
+    again = make(world, journal, GRID_SEED=60_100, CLEAR_ORDERS=False)
+    world.run(again, 2)
+    assert book(world) == ([60_095, 60_090, 60_085], [60_105, 60_110, 60_115])
+    kill(again)
+    world.clock.sleep(1)
+    journal = Journal(tmp_path / "journal", world.clock)
+    third = make(world, journal, GRID_SEED=60_120, CLEAR_ORDERS=False, STRICT_LEVELS=False)
+    world.run(third, 2)
+    bids, asks = book(world)
+    assert {60_095, 60_090, 60_085} <= set(bids), "the orders that were there are kept"
+    assert max(bids) < min(asks)
+
+
 def test_last_own_without_a_trade_ends_with_one_line() -> None:
     _, world = still()
     bot = make(world, GRID_SEED="lastOwn")
@@ -192,6 +216,7 @@ def test_last_own_without_a_trade_ends_with_one_line() -> None:
     ("changes", "words"),
     [
         ({"GRID_SPACE": 0.3}, "no multiple of the tick"),
+        ({"GRID_KIND": "ppt", "GRID_SPACE": 1e-15}, "no space between two prices"),
         ({"GRID_COUNTER_SCALE": 0}, "no multiple of 100"),
         ({"GRID_BUY_QUANTITY": 150}, "rounded by"),
         ({"GRID_KIND": "ppt", "GRID_SPACE": 0.5, "GRID_QUANTITY_POWER": 2}, "rounded by"),
@@ -227,6 +252,25 @@ def test_an_order_the_exchange_refuses_is_tried_again() -> None:
     wire.script = lambda request: None
     world.run(bot, 4)
     assert book(world) == ([59_995, 59_990, 59_985], [60_005, 60_010, 60_015])
+
+
+def test_nothing_is_seeded_while_the_fate_of_an_order_is_open() -> None:
+    market, world = still()
+    wire = Wire()
+    bot = make(world, wrap=wire)
+    world.run(bot, 1)
+    wire.script = lambda r: Answer(0, None, {}) if r.path == "/order/bulk" else None
+    market.show(59_990.5, 59_991.0)
+    market.take("Sell", 100, 59_994.0)
+    world.run(bot, 1)  # the counter and a new buy are under way, and nobody knows where
+    market.show(59_985.5, 59_986.0)
+    market.take("Sell", 100, 59_989.0)
+    world.run(bot, 1)
+    assert len(list(bot.exchange.desk.state.orders.unknown())) > 0
+    assert [level.price for level in bot.levels.all() if level.side == "Buy"] == [59_985, 59_980]
+    wire.script = lambda r: None
+    world.run(bot, 12)
+    assert book(world) == ([59_985, 59_980, 59_975], [59_995, 60_000, 60_005])
 
 
 def test_position_limits_hold_and_the_rest_waits() -> None:
