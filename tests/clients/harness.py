@@ -70,20 +70,25 @@ class Account(NamedTuple):
             "api-expires": expires,
             "api-signature": hmac.new(self.secret.encode(), signed, hashlib.sha256).hexdigest(),
         }
-        request = Request(url, data.encode() or None, headers, method=verb)
-        try:
-            with urlopen(request, timeout=10) as answer:
-                return json.load(answer)
-        except HTTPError as error:
-            text = error.read().decode(errors="replace")
-            raise Failed(f"{verb} {path} answers {error.code}: {text}") from None
+        return fetch(Request(url, data.encode() or None, headers, method=verb))
+
+
+def fetch(request: Request) -> Any:
+    """The answer to *request*, decoded. Raises Failed where it is refused."""
+    try:
+        with urlopen(request, timeout=10) as answer:
+            return json.load(answer)
+    except HTTPError as error:
+        text = error.read().decode(errors="replace")
+        verb, path = request.get_method(), urlsplit(request.full_url).path
+        raise Failed(f"{verb} {path} answers {error.code}: {text}") from None
 
 
 class Exchange(NamedTuple):
     """A running exchange: *account* is the client's, *other* trades against it and watches."""
 
-    account: Account
-    other: Account
+    account: Any  # an Account, or another venue's
+    other: Any
     ws_url: str
     options: argparse.Namespace
 
@@ -130,13 +135,18 @@ def main(
     requirements: Sequence[str],
     profile: str = "last",
     minutes: float = 0,
+    dialect: str = "bitmex",
+    account: Callable[..., Any] = Account,
 ) -> None:
-    """Run a client script: checks that hold end it with 0, anything else with 1."""
+    """Run a client script: checks that hold end it with 0, anything else with 1.
+
+    *account* makes, of address and key, what asks the exchange in the words of *dialect*.
+    """
     options = _parser(requirements, minutes).parse_args()
     if INSIDE in os.environ:
-        sys.exit(_inside(client, json.loads(os.environ[INSIDE]), options))
+        sys.exit(_inside(client, account, json.loads(os.environ[INSIDE]), options))
     python = environment(Path(options.environments), requirements)
-    with start_exchange(profile) as exchange:
+    with start_exchange(profile, dialect) as exchange:
         told = exchange.stdout.readline()
         command = [str(python), str(Path(sys.argv[0]).resolve()), *sys.argv[1:]]
         with tempfile.TemporaryDirectory(prefix="client-") as folder:
@@ -175,20 +185,21 @@ def environment(folder: Path, requirements: Sequence[str]) -> Path:
     return python
 
 
-def start_exchange(profile: str) -> "subprocess.Popen[str]":
+def start_exchange(profile: str, dialect: str) -> "subprocess.Popen[str]":
     """The exchange as a process that ends with this one."""
     command = [sys.executable, "-m", "market_maker", "simulate", "--json", "--parent-pipe"]
-    command += ["--profile", profile, "--accounts", "2", "--seed", "1"]
+    command += ["--profile", profile, "--dialect", dialect, "--accounts", "2", "--seed", "1"]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT)
 
 
 def _inside(
-    client: Callable[[Exchange], None], told: dict[str, Any], options: argparse.Namespace
+    client: Callable[[Exchange], None],
+    account: Callable[..., Any],
+    told: dict[str, Any],
+    options: argparse.Namespace,
 ) -> int:
-    accounts = [
-        Account(told["base_url"].rstrip("/"), row["key"], row["secret"]) for row in told["accounts"]
-    ]
+    accounts = [account(told["base_url"].rstrip("/"), **row) for row in told["accounts"]]
     exchange = Exchange(*accounts, told["ws_url"], options)
     try:
         client(exchange)

@@ -1,4 +1,4 @@
-"""Clients that other people wrote for BitMEX, unmodified, against `marketmaker simulate`.
+"""Clients that other people wrote, unmodified, against `marketmaker simulate`.
 
 Each is a script of this folder that may also be run by hand. They install from the package
 index and take minutes, so they run when asked for: `pytest -m clients`.
@@ -14,7 +14,10 @@ FOLDER = Path(__file__).parent
 SCRIPTS = (
     "bitmex_market_maker.py",
     "bitmex_ws.py",
+    "ccxt_binance.py",
     "ccxt_bitmex.py",
+    "ccxt_hitbtc.py",
+    "ccxt_okx.py",
     "nautilus_bitmex.py",
 )
 

@@ -282,3 +282,19 @@ def test_public_streams_wrap_frames_in_their_names_where_combined() -> None:
     heard.clear()
     venue.order()
     assert [frame.get("e") for frame in heard if "stream" not in frame] == ["trade"]
+
+
+def test_the_picture_of_a_book_is_numbered_as_its_updates_are() -> None:
+    venue = Venue()
+    number = venue.ask("GET", "/depth", symbol="BTCUSDT").body["lastUpdateId"]
+    followed = PublicSession(venue.dialect, [], is_combined=False)
+    followed.receive({"method": "SUBSCRIBE", "params": ["btcusdt@depth@100ms"], "id": 3})
+    told: list[Any] = []
+    venue.engine.listeners.append(
+        lambda event: told.extend(m for s, m in venue.dialect.render(event) if followed.wants(s))
+    )
+    venue.order()
+    venue.order(price="59000")
+    updates = [(frame["U"], frame["u"]) for frame in told]
+    assert updates == [(number + 1, number + 1), (number + 2, number + 2)]
+    assert venue.ask("GET", "/depth", symbol="BTCUSDT").body["lastUpdateId"] == number + 2

@@ -78,6 +78,7 @@ class BinanceApi:
         self.pairs = {spec.symbol: Pair.of(spec) for spec in specs if spec.is_spot}
         self.desk = OrderDesk(engine, self.pairs)
         self.weights = Weights()
+        self.updates = dict.fromkeys(self.pairs, 1)  # symbol -> number of its book's last update
         public: dict[str, Callable[[Params], Any]] = {
             "ping": lambda _: {},
             "time": lambda _: {"serverTime": ms(engine.now())},
@@ -212,7 +213,7 @@ class BinanceApi:
             name: [[pair.px(level.price_ticks), pair.qty(level.size)] for level in levels]
             for name, levels in (("bids", bids), ("asks", asks))
         }
-        return {"lastUpdateId": ms(self.engine.now()), **sides}
+        return {"lastUpdateId": self.updates[pair.symbol], **sides}
 
     def _trades(self, params: Params) -> list[Row]:
         pair, limit = self.desk.pair(params), min(_MOST, int(params.get("limit") or 500))

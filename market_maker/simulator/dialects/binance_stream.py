@@ -25,7 +25,6 @@ class BinanceFeed:
     def __init__(self, api: BinanceApi) -> None:
         self.api = api
         self.asked: set[str] = set()  # streams without their symbol; "raw:" without its frame
-        self._updates: dict[str, int] = {}  # symbol -> number of the last update of its book
 
     def render(self, event: Event) -> list[Scoped]:
         """The frames that tell of *event*, in order."""
@@ -40,10 +39,6 @@ class BinanceFeed:
                 told = {"e": "outboundAccountPosition", "E": now, "u": now, "B": rows}
                 return [_private(event.account, told)]
         return []
-
-    def number(self, symbol: str) -> int:
-        """The number of the book's last update."""
-        return self._updates.setdefault(symbol, 1)
 
     def _market(self, event: QuoteEvent | TradeEvent | BookEvent, pair: Pair) -> list[Scoped]:
         match event:
@@ -71,9 +66,9 @@ class BinanceFeed:
         return {name.removeprefix("raw:").partition("@")[0] for name in self.asked}
 
     def _level(self, event: BookEvent, pair: Pair) -> list[Scoped]:
+        number = self.api.updates[pair.symbol] = self.api.updates[pair.symbol] + 1
         if "depth" not in self._kinds():
             return []
-        number = self._updates[pair.symbol] = self.number(pair.symbol) + 1
         level = [[pair.px(event.price_ticks), pair.qty(event.size)]]
         row: Row = {
             "e": "depthUpdate", "E": ms(event.time_s), "s": pair.symbol, "U": number, "u": number,

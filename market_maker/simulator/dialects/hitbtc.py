@@ -16,6 +16,7 @@ from market_maker.simulator.dialects.hitbtc_rows import (
     SYMBOLS,
     Spot,
     balance_row,
+    currency_rows,
     error_body,
     is_dead,
     number_of,
@@ -130,6 +131,8 @@ class HitbtcRest:
 
     def _market(self, path: str, params: Params) -> Any:
         what, _, name = path.partition("/")
+        if path == "currency":
+            return currency_rows()
         read = self._public.get(what)
         if read is None:
             raise HitbtcError(404, "Not found", status=404)
@@ -144,8 +147,8 @@ class HitbtcRest:
         what, _, name = path.partition("/")
         if path == "balance":
             return self.balances(who)
-        if path == "fee" or what == "fee":
-            return self._fees(who)
+        if what == "fee":
+            return self._fee(who, self.desk.spot({"symbol": name})) if name else self._fees(who)
         if what == "history" and verb == "GET":
             return self._orders_past(who, params) if name == "order" else self._fills(who, params)
         if what != "order":
@@ -222,11 +225,11 @@ class HitbtcRest:
         return [balance_row(self.engine.margin_row(account.number, c)) for c in currencies]
 
     def _fees(self, account: Account) -> list[Row]:
-        rows = []
-        for spot in self.spots.values():
-            maker, taker, *_ = self.engine.fees(account.number, spot.spec.symbol)
-            rows.append({"symbol": spot.name, "take_rate": str(taker), "make_rate": str(maker)})
-        return rows
+        return [self._fee(account, spot) for spot in self.spots.values()]
+
+    def _fee(self, account: Account, spot: Spot) -> Row:
+        maker, taker, *_ = self.engine.fees(account.number, spot.spec.symbol)
+        return {"symbol": spot.name, "take_rate": str(taker), "make_rate": str(maker)}
 
     def report(self, order: Order) -> Row:
         row = self.order(order)

@@ -127,6 +127,18 @@ def is_dead(order: Order) -> bool:
     return order.ord_status in TERMINAL
 
 
+def currency_rows() -> dict[str, Row]:
+    """The currencies; nothing is paid in or out here."""
+    closed = dict.fromkeys(("payin_enabled", "payout_enabled", "transfer_enabled"), False)
+    return {
+        name: {
+            "full_name": name, "crypto": True, **closed, "delisted": False, "networks": [],
+            "precision_transfer": f"{Decimal(1).scaleb(-decimals):f}",
+        }
+        for name, decimals in CURRENCIES.values()
+    }  # fmt: skip
+
+
 def balance_row(margin: Row) -> Row:
     """One currency of the balance, by BitMEX's margin row of it."""
     name, decimals = CURRENCIES[margin["currency"]]
