@@ -32,6 +32,7 @@ def shut_down(manager: Any) -> None:
     else:
         _clear(manager)
     desk.state.drain()
+    _note_end(manager)
 
 
 def say_last_words(manager: Any, fills: int) -> None:
@@ -103,5 +104,14 @@ def restart(manager: Any) -> None:
         return
     manager._call_hooks()  # the next process takes these fills for history
     supervised.report(manager.fills_this_run, manager.exchange.get_delta())
+    _note_end(manager)
     manager.exchange.desk.before_exec()
     runner.re_exec()
+
+
+def _note_end(manager: Any) -> None:
+    """Write down that the run has ended, if the journal can still be written."""
+    try:
+        manager.exchange.desk.run_log.end(manager.exit_code)
+    except BotError as error:
+        logger.error("The end of the run is not in the journal: %s", error)

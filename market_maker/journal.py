@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
-from market_maker import jsonx
+from market_maker import journal_file, jsonx
 from market_maker.clock import Clock
 from market_maker.lockfile import FileLock, LockHeld, is_at_work
 from market_maker.model.rows import Row
@@ -29,39 +29,6 @@ _TIDY_EVERY = 50  # batches settled between two times that the log is folded int
 _LONGEST_LOG = 10_000  # pages of the log that SQLite itself leaves
 _OUTBOX_VALUES = "(NULL, ?, ?, ?, ?, ?, ?, ?, ?)"
 _AT_ONCE = 100  # rows of one statement: any SQLite takes so many parameters
-_VERSION = 1
-_SCHEMA = """
-CREATE TABLE outbox (
-    id INTEGER PRIMARY KEY,
-    cl_ord_id TEXT NOT NULL,
-    order_id TEXT NOT NULL,
-    symbol TEXT NOT NULL,
-    action TEXT NOT NULL,
-    wire TEXT NOT NULL,
-    sent_at REAL NOT NULL,
-    expires_at REAL NOT NULL,
-    state TEXT NOT NULL
-);
-CREATE INDEX outbox_by_cl_ord_id ON outbox (cl_ord_id);
-CREATE INDEX outbox_by_order_id ON outbox (order_id) WHERE action = 'create';
-CREATE INDEX outbox_unsettled ON outbox (state) WHERE state IN ('NEW', 'SENT', 'UNKNOWN');
-CREATE TABLE fills (
-    symbol TEXT NOT NULL,
-    order_id TEXT NOT NULL,
-    exec_id TEXT NOT NULL,
-    cl_ord_id TEXT NOT NULL,
-    side TEXT NOT NULL,
-    last_qty REAL NOT NULL,
-    last_px REAL NOT NULL,
-    booked_at REAL NOT NULL,
-    wire TEXT NOT NULL,
-    PRIMARY KEY (symbol, order_id, exec_id)
-) WITHOUT ROWID;
-CREATE TABLE cursors (
-    name TEXT PRIMARY KEY,
-    value TEXT NOT NULL
-) WITHOUT ROWID;
-"""
 
 
 class Entry(NamedTuple):
@@ -266,16 +233,10 @@ class Journal:
 
     def _open(self) -> None:
         db = self._db
+        journal_file.prepare(db, self._path)  # before anything is written: is it ours at all?
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")  # survives our end, and loses no more than power
         db.execute(f"PRAGMA wal_autocheckpoint = {_LONGEST_LOG}")  # `settle` comes first
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
-        elif version != _VERSION:
-            raise StopTrading(
-                f"the journal {self._path} has format {version}, this version reads {_VERSION}"
-            )
         self._purge()
 
     def _purge(self) -> None:

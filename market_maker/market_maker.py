@@ -272,13 +272,7 @@ class OrderManager:
             status.show_plan(wanted, self._ticker(), self.instrument, fees)
             return
         working, digits = self._working_orders(), self.instrument["tickLog"]
-        rules = Rules(
-            self._grid(),
-            self.settings.RELIST_INTERVAL,
-            self.settings.TOPUP_BELOW,
-            keep_sizes=self.settings.RANDOM_ORDER_SIZE is True,
-        )
-        plan = converge(working, wanted, rules)
+        plan = converge(working, wanted, self._rules())
         if plan.cancel:
             self._lines.say(status.log_orders, "Canceling %d orders:", plan.cancel, digits)
             self.exchange.cancel_bulk_orders(plan.cancel)
@@ -387,7 +381,7 @@ class OrderManager:
 
     def start(self) -> None:
         """Begin the run: `run_loop`, ours or a strategy's own, has called this already."""
-        self.is_running = True
+        runner.begin(self)
         watched_files_mtimes[:] = runner.modified_times(runner.files_in_use(self.settings))
         status.warn_of_odd_sizes(self.settings, self.instrument.get("lotSize") or 1)
         self.quote_options.warn_of_unused()
@@ -433,6 +427,11 @@ class OrderManager:
 
     def _grid(self) -> PriceGrid:
         return PriceGrid.of(self.instrument.get("tickSize") or 0.01)
+
+    def _rules(self) -> Rules:
+        """When a resting order is good enough to stay."""
+        s, keep_sizes = self.settings, self.settings.RANDOM_ORDER_SIZE is True
+        return Rules(self._grid(), s.RELIST_INTERVAL, s.TOPUP_BELOW, keep_sizes)
 
     def _shape(self) -> ladder.LadderShape:
         s = self.settings

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from market_maker._settings_record import in_force
 from market_maker.clock import Clock
 from market_maker.exchanges.desk import Desk
 from market_maker.strategy_loader import USER_MODULE
@@ -122,6 +123,13 @@ class Interrupts:
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(0)
+
+
+def begin(manager: Any) -> None:
+    """The run has begun: it is in the journal, with the settings in force."""
+    manager.is_running = True
+    desk = manager.exchange.desk
+    desk.run_log.begin(desk.connector.symbol, in_force(manager.settings))
 
 
 def managed(run_loop: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,6 +3,7 @@
 import logging
 import random
 from collections.abc import Callable
+from typing import NamedTuple
 
 from market_maker.clock import Clock
 from market_maker.exchanges.audit import OrderAudit
@@ -15,9 +16,10 @@ from market_maker.exchanges.symbols import unknown_symbol
 from market_maker.exchanges.throttle import RateBudget
 from market_maker.journal import Journal
 from market_maker.model.order_book import OrderBook
-from market_maker.model.rows import Row
+from market_maker.model.rows import Row, is_live
 from market_maker.quoting.loss import LossLimits
 from market_maker.quoting.queue_estimate import QueueEstimate
+from market_maker.run_log import RunLog
 from market_maker.utils.errors import (
     AuthenticationError,
     LossLimitReached,
@@ -32,6 +34,14 @@ logger = logging.getLogger("root")
 _CONNECT_TIMEOUT_S = 5.0
 _IMAGES_TIMEOUT_S = 30.0
 _RECONNECT_EVERY_S = 5.0
+
+
+class Fate(NamedTuple):
+    """What has become of an order: its latest row if there is one, and how much is filled."""
+
+    row: Row
+    cum_qty: float
+    has_ended: bool
 
 
 class Desk:
@@ -60,6 +70,7 @@ class Desk:
         self.state = LiveState(
             connector.symbol, self._is_ours, clock, has_account, self._book_fills
         )
+        self.run_log = RunLog(journal, clock)
         self.losses = LossWatch(self.state, journal, clock)
         if has_account and not dry_run:
             journal.after_fills = self.losses.note
@@ -93,6 +104,25 @@ class Desk:
 
     def _is_ours(self, cl_ord_id: str) -> bool:
         return self.gateway.is_ours(cl_ord_id)
+
+    def fate_of(self, cl_ord_id: str, order_id: str) -> Fate:
+        """What has become of an order of ours, also of one that an earlier run has placed.
+
+        Asks the exchange only about an order that nothing is known of; raises ExchangeError.
+        """
+        orders = self.state.orders
+        with self.state.lock:
+            tracked = orders.get(cl_ord_id)
+            if tracked is not None:
+                return Fate(dict(tracked.row), tracked.row.get("cumQty") or 0, False)
+            cum = orders.filled_in_the_end(order_id)
+        if cum is not None:
+            return Fate({}, cum, True)
+        row = self.connector.fetch_order(cl_ord_id=cl_ord_id) or {}
+        with self.state.lock:
+            if row:
+                orders.apply(row)
+        return Fate(row, row.get("cumQty") or 0, not (row and is_live(row)))
 
     def open(self) -> None:
         """Connect and wait for the first image of every table; raises StopTrading."""

@@ -11,7 +11,7 @@ from market_maker import options
 from market_maker.exchanges.base import ExchangeError
 from market_maker.levels import Level, LevelBook, doubled, nearest_first
 from market_maker.market_maker import OrderManager, logger
-from market_maker.model.rows import Row, is_live
+from market_maker.model.rows import Row
 from market_maker.quoting import grid
 from market_maker.quoting.grid import GridRules, Quote
 from market_maker.utils.errors import NotSupported, SettingsError, StopTrading
@@ -161,33 +161,17 @@ class Grid(OrderManager):
 
     def _hear(self) -> None:
         """Take over what the orders of the levels have come to."""
-        state = self.exchange.desk.state
         for level in self.levels.all():
             if not level.cl_ord_id:
                 continue
-            with state.lock:
-                tracked = state.orders.get(level.cl_ord_id)
-                row = dict(tracked.row) if tracked else {}
-                cum = state.orders.filled_in_the_end(level.order_id)
-            if tracked is None and cum is None:
-                row = self._ask(level)
-                cum = None if row and is_live(row) else row.get("cumQty") or 0
-            if row.get("orderID") and not level.order_id:
-                self.levels.note_order(level.cl_ord_id, row["orderID"])
-            filled = _decimal(row.get("cumQty") or 0)
-            if tracked is None and cum is not None:
-                self.levels.note_end(level.cl_ord_id, _decimal(cum))
+            fate = self.exchange.desk.fate_of(level.cl_ord_id, level.order_id)
+            if fate.row.get("orderID") and not level.order_id:
+                self.levels.note_order(level.cl_ord_id, fate.row["orderID"])
+            filled = _decimal(fate.cum_qty)
+            if fate.has_ended:
+                self.levels.note_end(level.cl_ord_id, filled)
             elif filled > level.cum:  # of the many levels, few have news
                 self.levels.note_filled(level.cl_ord_id, filled)
-
-    def _ask(self, level: Level) -> Row:
-        """The order of *level* as the exchange has it, or nothing if it never was."""
-        desk = self.exchange.desk
-        row = desk.connector.fetch_order(cl_ord_id=level.cl_ord_id) or {}
-        with desk.state.lock:
-            if row:
-                desk.state.orders.apply(row)
-        return row
 
     def _grow(self) -> None:
         levels = [level for level in self.levels.all() if level.left > 0]

@@ -53,6 +53,13 @@ def hide(*secrets: str | None) -> None:
     _hidden.update(text for text in secrets if text and len(text) >= _SHORTEST_SECRET)
 
 
+def redact(text: str) -> str:
+    """*text* without any hidden value."""
+    for secret in _hidden:
+        text = text.replace(secret, "***")
+    return text
+
+
 class LogFormatter(logging.Formatter):
     """The original's line, with its module names and without any hidden value."""
 
@@ -63,10 +70,7 @@ class LogFormatter(logging.Formatter):
         return FORMAT % {**record.__dict__, "module": _module_name(record)}
 
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)  # with the traceback, which may hold a secret as well
-        for secret in _hidden:
-            text = text.replace(secret, "***")
-        return text
+        return redact(super().format(record))  # with the traceback, which may hold one as well
 
 
 def _module_name(record: logging.LogRecord) -> str:
