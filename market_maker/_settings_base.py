@@ -193,6 +193,10 @@ ORDERID_PREFIX = "mm_bitmex_"
 
 LOG_LEVEL = logging.INFO  # logging.DEBUG shows every request
 
+# True also writes the log into marketmaker-SYMBOL-PREFIX.log in this folder, a path into that file;
+# a new one begins at midnight, and the last 30 are kept.  (Quant-trading.network: True)
+USE_LOG_FILE = False
+
 # The bot starts anew when one of these files changes. None: the files it has really loaded.
 # (sample-market-maker: ["market_maker/market_maker.py", "market_maker/bitmex.py", "settings.py"])
 WATCHED_FILES = None
@@ -295,6 +299,31 @@ AVELLANEDA_K = [0.05, 3]
 AVELLANEDA_LEAST_SAMPLES = 30
 AVELLANEDA_SAMPLE_EVERY = 1  # seconds between two samples of the mid, at least 1
 AVELLANEDA_WINDOW = 600  # samples, and arrivals, that are remembered
+
+# --- Strategy "decision" ----------------------------------------------------------------------
+
+# Who decides; one of the three. An address that takes a POST and answers (QUANT_API_KEY goes as
+# X-API-KEY and belongs in .env), a file with one word, or a function of this file. The words are
+# NONE, OPEN_LONG, OPEN_SHORT, CANCEL_LONG and CANCEL_SHORT.
+DECISION_URL = None
+DECISION_FILE = None
+DECISION_CALL = None
+
+# What the address is told: the body of "BitcoinFuturesMarketMaker", "BitcoinFuturesManager" or
+# "BitcoinFuturesSwinger" of Quant-trading.network.
+QUANT_ALGO = "BitcoinFuturesMarketMaker"
+
+DECISION_EVERY = 60  # seconds between two questions
+DECISION_TIMEOUT = 10  # seconds to wait for an answer
+DECISION_MAX_AGE = 180  # seconds: an older decision is not carried out, a longer silence ends it
+
+# One decision opens DECISION_STAKE per cent of the trading balance, which is this ratio of the
+# margin balance, from 0.1 to 1.
+DECISION_STAKE = 10
+TRADING_BALANCE_SIZE = 1.0
+
+# Where our fills do not explain the exchange's position: True takes the exchange's, False ends.
+ADJUST_POSITION_DATA = True
 
 # --- The built-in exchange --------------------------------------------------------------------
 

@@ -36,7 +36,7 @@ from market_maker._settings_kinds import (
     or_none,
     whole,
 )
-from market_maker._settings_venues import EXCHANGES, KEYS, SECRET_NAMES, SECRETS
+from market_maker._settings_venues import ALGOS, EXCHANGES, KEYS, SECRET_NAMES, SECRETS
 
 MAX_PREFIX = 13  # with 22 characters of our own a clOrdID stays within BitMEX's 36
 
@@ -118,6 +118,9 @@ RULES: dict[str, Rule] = {
         lambda value: isinstance(value, str) and 1 <= len(value) <= MAX_PREFIX,
     ),
     "LOG_LEVEL": Rule("a level such as logging.INFO", is_log_level),
+    "USE_LOG_FILE": Rule(
+        "True, False or a path in quotes", lambda v: v in (True, False) or is_path(v)
+    ),
     "WATCHED_FILES": or_none(NAMES),
     "STATE_DIR": or_none(PATH),
     "FAIR_PRICE": or_none(one_of("mid", "weighted", "micro", "external")),
@@ -165,6 +168,16 @@ RULES: dict[str, Rule] = {
     "AVELLANEDA_LEAST_SAMPLES": whole(2, 100_000),
     "AVELLANEDA_SAMPLE_EVERY": Rule("a number of seconds from 1 to 3600", number(1, 3600)),
     "AVELLANEDA_WINDOW": whole(10, 100_000),
+    "DECISION_URL": or_none(Rule("an address such as 'https://example.com/decide'", is_address)),
+    "DECISION_FILE": or_none(PATH),
+    "DECISION_CALL": or_none(Rule("a function", callable)),
+    "DECISION_EVERY": WAIT,
+    "DECISION_TIMEOUT": WAIT,
+    "DECISION_MAX_AGE": WAIT,
+    "DECISION_STAKE": Rule("per cent above 0, at most 100", number(0, 100, above=True)),
+    "QUANT_ALGO": one_of(*ALGOS),
+    "TRADING_BALANCE_SIZE": Rule("a ratio from 0.1 to 1 (0.5 is 50 %)", number(0.1, 1)),
+    "ADJUST_POSITION_DATA": YES_NO,
     "SIM_MARKET": one_of("practice", "calm", "busy", "trending", "crash"),
     "SIM_DATA": or_none(
         Rule("a path in quotes or a list of them", lambda v: is_path(v) or (v and is_names(v)))
@@ -213,6 +226,8 @@ def find_faults(values: Mapping[str, Any], where: Where) -> list[str]:
     if "EXCHANGE" not in wrong and "BASE_URL" not in wrong:
         faults += _exchange_faults(values, where)
     faults += _pair_faults(values, where, wrong)
+    if values.get("STRATEGY") == "decision":
+        faults += _decision_faults(values, where, wrong)
     return faults
 
 
@@ -301,3 +316,17 @@ def _pair_faults(values: Mapping[str, Any], where: Where, wrong: list[str]) -> I
         elif a > b or (strictly and a == b):
             words = "below" if strictly else "at most"
             yield f"{low} = {a} ({where(low)}): must be {words} {high} = {b} ({where(high)})"
+
+
+def _decision_faults(values: Mapping[str, Any], where: Where, wrong: list[str]) -> Iterator[str]:
+    sources = ("DECISION_URL", "DECISION_FILE", "DECISION_CALL")
+    given = [name for name in sources if values.get(name) is not None]
+    if len(given) != 1:
+        what = " and ".join(given) or "none of them"
+        yield f"STRATEGY = 'decision' needs one of {', '.join(sources)}: there is {what}"
+    every, longest = "DECISION_EVERY", "DECISION_MAX_AGE"
+    if not {every, longest} & set(wrong) and values[longest] <= values[every]:
+        yield (
+            f"{longest} = {values[longest]} ({where(longest)}): must be above "
+            f"{every} = {values[every]} ({where(every)})"
+        )

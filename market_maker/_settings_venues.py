@@ -1,4 +1,4 @@
-"""The exchanges that settings may name, and what an account at each is known by."""
+"""The exchanges and services that settings may name, and what an account is known by."""
 
 CCXT = tuple(f"ccxt:{name}" for name in ("okx", "binance", "htx", "hitbtc", "kraken", "bybit"))
 EXCHANGES = (
@@ -20,8 +20,10 @@ KEYS = {  # what an account at each exchange is known by
     **dict.fromkeys(CCXT, _CCXT_KEYS),
     "ccxt:okx": (*_CCXT_KEYS, "CCXT_API_PASSPHRASE"),
 }
+ALGOS = ("BitcoinFuturesMarketMaker", "BitcoinFuturesManager", "BitcoinFuturesSwinger")
 SECRET_NAMES = (
     *dict.fromkeys(name for names in KEYS.values() for name in names),
     "GUARD_SECRET",
+    "QUANT_API_KEY",
 )
 SECRETS = frozenset({"API_KEY", "API_SECRET", *SECRET_NAMES})

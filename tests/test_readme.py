@@ -165,7 +165,13 @@ PRINTED = {
 }
 REASONS = {"Refused", "Result"}  # why an order is not placed
 SAYING = {  # functions that return or yield texts for the user
-    "_settings_rules.py": {"find_faults", "_fault", "_exchange_faults", "_pair_faults"},
+    "_settings_rules.py": {
+        "find_faults",
+        "_fault",
+        "_exchange_faults",
+        "_pair_faults",
+        "_decision_faults",
+    },
     "_settings_files.py": {"_failure"},
     "settings.py": {"warnings"},
     "cli.py": {"symbol_fault"},
@@ -173,6 +179,7 @@ SAYING = {  # functions that return or yield texts for the user
         *("_objection", "_level_objection", "_meets", "_size_objection", "object_to_one_more"),
     },
     "exchanges/base.py": {"error_message"},
+    "journal_file.py": {"_damaged"},
     "quoting/limits.py": {"check_order"},
     "quoting/loss.py": {"check_losses"},
     "runner.py": {"describe"},

@@ -23,6 +23,9 @@ BINANCE_API_SECRET=
 HITBTC_API_KEY=
 HITBTC_API_SECRET=
 
+# For STRATEGY = "decision" with DECISION_URL.
+QUANT_API_KEY=
+
 # These stand above settings.py when they have a value:
 # EXCHANGE=bitmex
 # BASE_URL=http://127.0.0.1:8000/api/v1/

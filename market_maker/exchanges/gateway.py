@@ -269,9 +269,10 @@ class Gateway:
         sendable = approved[: self._affordable(len(approved))]
         results.update((i, spent) for i in approved[len(sendable) :])
         # The switch is armed before the first order, where the exchange has one, and again when
-        # orders went that nobody cancelled: it may have fired.
-        if self.state.orders.cancelled_unasked != self._cancelled_unasked:
-            self._cancelled_unasked = self.state.orders.cancelled_unasked
+        # orders went that nobody cancelled, or none rests to tell: it may have fired.
+        unasked = self.state.orders.cancelled_unasked
+        if unasked != self._cancelled_unasked or not len(self.state.orders):
+            self._cancelled_unasked = unasked
             self.switch.doubt()
         if sendable and not self.switch.arm(rules.deadman_timeout_s):
             unarmed = "the dead man's switch is not armed; DEADMAN_TIMEOUT = 0 trades without"

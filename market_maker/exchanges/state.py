@@ -121,6 +121,11 @@ class LiveState:
         with self.lock:
             self._is_relevant = True
 
+    def call_round(self) -> None:
+        """The same from another thread, while the bot waits."""
+        self.want_round()
+        self.wake.set()
+
     def take_notices(self) -> list[Notice]:
         """What has happened since the last call, in order of arrival."""
         with self.lock:

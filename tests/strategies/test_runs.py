@@ -18,12 +18,26 @@ FILES = [DATA / f"bitmex_XBTUSD_{kind}_2020-03-10.csv.gz" for kind in ("book10",
 MINUTES_WITH_TRADES_S = 11 * 60 + 50
 SYNTHETIC_S = 180
 
+DECISIONS = (
+    *("OPEN_LONG", "NONE", "CANCEL_LONG"),
+    *("OPEN_SHORT", "NONE", "NONE", "NONE", "CANCEL_SHORT"),
+)
+
+
+def decide(told: dict[str, Any]) -> str:
+    """By the clock alone, so that a killed bot that asks on changes nothing."""
+    return DECISIONS[int(told["time"]) % len(DECISIONS)]
+
+
 SETTINGS: dict[str, Any] = {
     "LOG_LEVEL": logging.ERROR,
     "ORDER_PAIRS": 3,
     "MAX_POSITION": 1_500,
     "MIN_POSITION": -1_500,
     "GRID_SPACE": 0.02,
+    "DECISION_CALL": decide,
+    "DECISION_EVERY": 1,
+    "DECISION_STAKE": 1,
 }
 
 

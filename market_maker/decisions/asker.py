@@ -1,0 +1,92 @@
+"""Asks a source for decisions, whatever the rounds of the bot do, and keeps what it heard.
+
+The source is asked from a thread of its own: however long it takes, no round waits for it. On a
+manual clock it is asked as the clock moves, always in the same order.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from market_maker.clock import Clock
+from market_maker.decisions.sources import NoDecision, Source
+from market_maker.quoting.stakes import Standing
+
+
+class Decision(NamedTuple):
+    """A word, and when it was decided: Unix seconds, and on the clock that never jumps."""
+
+    word: str
+    key: str
+    decided_at: float
+    decided_s: float
+
+
+class Asker:
+    """Asks *source* each *every_s*; an answer later than *timeout_s* is none.
+
+    What is asked about is `standing`, which the rounds renew; *news* is called after each answer.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        standing: Standing,
+        *,
+        every_s: float,
+        timeout_s: float,
+        clock: Clock,
+        news: Callable[[], None],
+    ) -> None:
+        self.standing = standing
+        self.fault = ""  # why the last answer was none
+        self._source = source
+        self._every_s = every_s
+        self._timeout_s = timeout_s
+        self._clock = clock
+        self._news = news
+        self._lock = threading.Lock()
+        self._heard: deque[Decision] = deque(maxlen=100)
+        self._alive_s = clock.monotonic()  # when the latest decision was made
+        self._is_stopped = False
+
+    def start(self) -> None:
+        """Begin to ask."""
+        self._clock.repeat(self._turn, "decision")
+
+    def stop(self) -> None:
+        """Ask no more; what is under way is not waited for."""
+        self._is_stopped = True
+
+    def take(self) -> list[Decision]:
+        """What was decided since the last call, the oldest first."""
+        with self._lock:
+            decisions = list(self._heard)
+            self._heard.clear()
+            return decisions
+
+    def silence_s(self) -> float:
+        """How long ago the latest decision was made, whatever it was."""
+        return self._clock.monotonic() - self._alive_s
+
+    def _turn(self) -> float | None:
+        if self._is_stopped:
+            return None
+        asked_s, asked_at = self._clock.monotonic(), self._clock.now()
+        try:
+            heard = self._source(self.standing._replace(now=asked_at))
+            if self._clock.monotonic() - asked_s > self._timeout_s:
+                raise NoDecision(f"no answer within {self._timeout_s:g} s")
+        except NoDecision as reason:
+            self.fault = str(reason)
+        else:
+            self.fault = ""
+            decided_s = asked_s - heard.age_s
+            key = heard.key or f"{asked_at:.6f}"
+            with self._lock:
+                self._heard.append(Decision(heard.word, key, asked_at - heard.age_s, decided_s))
+            self._alive_s = max(self._alive_s, decided_s)
+        if not self._is_stopped:
+            self._news()
+        return max(0.0, self._every_s - (self._clock.monotonic() - asked_s))

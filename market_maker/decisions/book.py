@@ -1,0 +1,237 @@
+"""Decisions, what was opened for them, and the lots, in the journal.
+
+A decision is written down with what is done about it, once: its key tells it apart. A fill, the
+lots it opens or closes and the end of its opening are one transaction. What is filled is counted
+by each order's `cumQty`, so that it is booked once whichever message tells of it, in any order.
+"""
+
+import sqlite3
+from decimal import Decimal
+
+from market_maker import jsonx
+from market_maker.clock import Clock
+from market_maker.decisions.tables import (
+    DONE,
+    OPENING,
+    SCHEMA,
+    LotOrder,
+    Opening,
+    add_order,
+    select_lots,
+    select_opening,
+)
+from market_maker.journal import Journal
+from market_maker.model.rows import Row
+from market_maker.quoting.stakes import Lot, Pair, average_price, deleverage
+
+_SETUP, _FLAT_AT = "decision.setup", "decision.flat_at"
+_NONE = Decimal(0)
+
+
+class LotBook:
+    """The lots in *journal*. Orders whose id begins with *prefix* are ours, whoever placed them."""
+
+    def __init__(self, journal: Journal, clock: Clock, prefix: str, is_inverse: bool) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._prefix = prefix
+        self._is_inverse = is_inverse
+        with journal.transaction() as db:
+            for table in SCHEMA:
+                db.execute(table)
+            (self._told,) = db.execute("SELECT coalesce(max(id), 0) FROM pairs").fetchone()
+        journal.with_fill = self._take_fill
+
+    # -- what is held -------------------------------------------------------------------
+
+    def lots(self) -> list[Lot]:
+        """Every lot, the oldest first."""
+        with self._journal.transaction() as db:
+            return select_lots(db)
+
+    def flat_at(self) -> float | None:
+        """When the last lot was closed, or None if none ever was."""
+        text = self._journal.get(_FLAT_AT)
+        return float(text) if text else None
+
+    def take_pairs(self) -> list[Pair]:
+        """The pairs made since the last call."""
+        with self._journal.transaction() as db:
+            select = "SELECT id, qty, long_price, short_price FROM pairs WHERE id > ? ORDER BY id"
+            rows = db.execute(select, (self._told,)).fetchall()
+        self._told = rows[-1][0] if rows else self._told
+        return [Pair(*map(Decimal, row[1:])) for row in rows]
+
+    def changes(self, setup: dict[str, object]) -> list[str]:
+        """What of *setup* is not as when the lots were opened; without lots it is so from now."""
+        text = self._journal.get(_SETUP)
+        if not text or not self.lots():
+            self._journal.put(_SETUP, jsonx.dumps(setup))
+            return []
+        was = jsonx.loads(text)
+        pairs = {name: (was.get(name), value) for name, value in setup.items()}
+        return [f"{n} {old}, and it is {new} now" for n, (old, new) in pairs.items() if old != new]
+
+    # -- decisions ----------------------------------------------------------------------
+
+    def is_known(self, key: str) -> bool:
+        """Whether this decision was taken already."""
+        with self._journal.transaction() as db:
+            return bool(db.execute("SELECT 1 FROM decisions WHERE key = ?", (key,)).fetchone())
+
+    def note(self, key: str, word: str, decided_at: float, outcome: str) -> None:
+        """Write down a decision that opens nothing."""
+        self._decide(key, word, decided_at, outcome, "", _NONE, _NONE)
+
+    def open(
+        self, key: str, word: str, decided_at: float, side: str, qty: Decimal, share: Decimal
+    ) -> None:
+        """Write down a decision that opens or closes *qty* contracts, for a *share*."""
+        self._decide(key, word, decided_at, OPENING, side, qty, share)
+
+    def _decide(self, key: str, word: str, at: float, outcome: str, *figures: object) -> None:
+        side, qty, share = figures
+        values = (key, word, at, outcome, side, str(qty), str(share))
+        with self._journal.transaction() as db:
+            db.execute("INSERT INTO decisions VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, 0)", values)
+
+    def opening(self) -> Opening | None:
+        """What is being carried out."""
+        with self._journal.transaction() as db:
+            return select_opening(db, "outcome = ?", OPENING)
+
+    def close(self, opening: Opening, outcome: str) -> None:
+        """Carry it out no further; what was filled of it stays."""
+        with self._journal.transaction() as db:
+            db.execute("UPDATE decisions SET outcome = ? WHERE id = ?", (outcome, opening.id))
+
+    def note_restart(self, opening: Opening) -> None:
+        """It is taken up again by another run."""
+        with self._journal.transaction() as db:
+            db.execute("UPDATE decisions SET restarts = restarts + 1 WHERE id = ?", (opening.id,))
+
+    # -- orders and fills ---------------------------------------------------------------
+
+    def claim(self, opening: Opening, cl_ord_id: str) -> None:
+        """Before it is sent: the id of the order that carries the opening out."""
+        with self._journal.transaction() as db:
+            add_order(db, cl_ord_id, opening.side, opening.id)
+
+    def live_orders(self) -> list[LotOrder]:
+        """The orders that have not ended as far as we know."""
+        select = "SELECT cl_ord_id, order_id, cum FROM lot_orders WHERE has_ended = 0"
+        with self._journal.transaction() as db:
+            return [LotOrder(a, b, Decimal(c)) for a, b, c in db.execute(select).fetchall()]
+
+    def note_order(self, cl_ord_id: str, order_id: str) -> None:
+        """The exchange has named the order."""
+        update = "UPDATE lot_orders SET order_id = ? WHERE cl_ord_id = ?"
+        with self._journal.transaction() as db:
+            db.execute(update, (order_id, cl_ord_id))
+
+    def note_filled(self, cl_ord_id: str, cum: Decimal, price: Decimal) -> None:
+        """Of the order *cum* is filled, the latest at *price*; it may be old news."""
+        with self._journal.transaction() as db:
+            self._raise_cum(db, cl_ord_id, cum, price)
+
+    def note_end(self, cl_ord_id: str) -> None:
+        """The order is no more, and nothing of it will be filled."""
+        with self._journal.transaction() as db:
+            db.execute("UPDATE lot_orders SET has_ended = 1 WHERE cl_ord_id = ?", (cl_ord_id,))
+
+    def adjust(self, qty: Decimal, price: Decimal, share: Decimal) -> None:
+        """Book what no fill of ours explains (negative sells), as a trade that never was."""
+        side = "Buy" if qty > 0 else "Sell"
+        with self._journal.transaction() as db:
+            (count,) = db.execute("SELECT count(*) FROM lot_orders").fetchone()
+            name = f"adjustment-{count}"
+            add_order(db, name, side, None)
+            self._raise_cum(db, name, abs(qty), price, share)
+            db.execute("UPDATE lot_orders SET has_ended = 1 WHERE cl_ord_id = ?", (name,))
+
+    # -- within -------------------------------------------------------------------------
+
+    def _take_fill(self, db: sqlite3.Connection, row: Row) -> None:
+        """Called in the transaction that books the fill."""
+        name, price = str(row.get("clOrdID") or ""), row.get("lastPx")
+        if not name or not price or not row.get("cumQty") or row.get("execType") == "Funding":
+            return
+        known = db.execute("SELECT 1 FROM lot_orders WHERE cl_ord_id = ?", (name,)).fetchone()
+        if not known:
+            if not name.startswith(self._prefix):
+                return  # of another hand: the position will tell
+            add_order(db, name, str(row.get("side")), None)  # such as one that closes at the end
+        self._raise_cum(db, name, Decimal(str(row["cumQty"])), Decimal(str(price)))
+
+    def _raise_cum(
+        self,
+        db: sqlite3.Connection,
+        name: str,
+        cum: Decimal,
+        price: Decimal,
+        share: Decimal = _NONE,
+    ) -> None:
+        select = "SELECT side, decision, cum FROM lot_orders WHERE cl_ord_id = ?"
+        found = db.execute(select, (name,)).fetchone()
+        more = cum - Decimal(found[2]) if found else _NONE
+        if more <= 0:
+            return
+        side, decision = found[0], found[1]
+        db.execute("UPDATE lot_orders SET cum = ? WHERE cl_ord_id = ?", (str(cum), name))
+        opening = select_opening(db, "id = ?", decision) if decision is not None else None
+        if opening is not None:
+            share = opening.share * more / opening.qty
+            if opening.left <= 0:
+                update = "UPDATE decisions SET outcome = ? WHERE id = ? AND outcome = ?"
+                db.execute(update, (DONE, opening.id, OPENING))
+        self._book(db, side, more, price, share, decision)
+
+    def _book(
+        self,
+        db: sqlite3.Connection,
+        side: str,
+        qty: Decimal,
+        price: Decimal,
+        share: Decimal,
+        decision: int | None,
+    ) -> None:
+        """Close lots of the other side; what is left over opens."""
+        before, now = select_lots(db), self._clock.now()
+        booked = deleverage(before, side, qty, price)
+        kept = {lot.id: lot for lot in booked.lots}
+        for lot in before:
+            if lot.id not in kept:
+                db.execute("DELETE FROM lots WHERE id = ?", (lot.id,))
+            elif kept[lot.id] != lot:
+                update = "UPDATE lots SET qty = ?, share = ? WHERE id = ?"
+                db.execute(update, (str(kept[lot.id].qty), str(kept[lot.id].share), lot.id))
+        for pair in booked.pairs:
+            insert = "INSERT INTO pairs VALUES (NULL, ?, ?, ?, ?)"
+            db.execute(insert, (now, *map(str, pair)))
+        if before and not booked.lots and not booked.rest:
+            db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (_FLAT_AT, repr(now)))
+        if booked.rest:
+            share = share * booked.rest / qty
+            self._open(db, side, booked.rest, price, share, decision)
+
+    def _open(
+        self,
+        db: sqlite3.Connection,
+        side: str,
+        qty: Decimal,
+        price: Decimal,
+        share: Decimal,
+        decision: int | None,
+    ) -> None:
+        """A new lot, or more of the one that this decision has opened already."""
+        select = "SELECT id, qty, price, share FROM lots WHERE decision = ? AND side = ?"
+        found = db.execute(select, (decision, side)).fetchone()
+        if found is None:
+            values = (side, str(qty), str(price), str(share), self._clock.now(), decision)
+            db.execute("INSERT INTO lots VALUES (NULL, ?, ?, ?, ?, ?, ?)", values)
+            return
+        held, paid = Decimal(found[1]), Decimal(found[2])
+        price = average_price([(held, paid), (qty, price)], self._is_inverse)
+        update = "UPDATE lots SET qty = ?, price = ?, share = ? WHERE id = ?"
+        share += Decimal(found[3])
+        db.execute(update, (str(held + qty), str(price), str(share), found[0]))
