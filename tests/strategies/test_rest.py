@@ -1,0 +1,42 @@
+"""Alone in a market that stands still every strategy comes to rest: it neither follows its own
+orders nor outbids itself."""
+
+import logging
+from typing import Any
+
+import pytest
+
+from market_maker.market_maker import OrderManager
+from market_maker.strategy_loader import available, load_strategy
+from tests.doubles import StillMarket, Wire
+from tests.world import World
+
+SETTLED_S, WATCHED_S = 90.0, 30.0
+MARKETS = {
+    "tight": (60_000.0, 60_000.5),
+    "two ticks": (60_000.0, 60_001.0),
+    "wide": (60_000.0, 60_120.0),
+}
+NEEDED: dict[str, dict[str, Any]] = {}  # settings without which a strategy quotes nothing
+
+
+@pytest.mark.parametrize("min_spread", [0.0, 0.0002])
+@pytest.mark.parametrize("market", MARKETS)
+@pytest.mark.parametrize("name", sorted(available()))
+def test_alone_in_a_frozen_market_the_quotes_come_to_rest(
+    name: str, market: str, min_spread: float
+) -> None:
+    world, wire = World(StillMarket(*MARKETS[market])), Wire()
+    changes = {"STRATEGY": name, "MIN_SPREAD": min_spread, "LOG_LEVEL": logging.ERROR}
+    settings = world.settings(**changes)
+    strategy = load_strategy(settings, OrderManager)
+    bot = world.bot(strategy, wrap=wire, **changes, RELIST_INTERVAL=0.0, **NEEDED.get(name, {}))
+    world.run(bot, SETTLED_S)
+    before = {(order.side, order.price_ticks, order.leaves_qty) for order in world.open_orders()}
+    assert {side for side, *_ in before} == {"Buy", "Sell"}
+    wire.requests.clear()
+    world.run(bot, WATCHED_S)
+    acts = [r for r in wire.requests if r.path in ("/order", "/order/bulk") and r.verb != "GET"]
+    assert acts == []
+    after = {(order.side, order.price_ticks, order.leaves_qty) for order in world.open_orders()}
+    assert after == before
