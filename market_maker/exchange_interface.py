@@ -12,9 +12,10 @@ from market_maker.exchanges.base import ExchangeError
 from market_maker.exchanges.desk import Desk
 from market_maker.model.order_book import OrderBook
 from market_maker.model.rows import NO_BUY, NO_SELL, Row, Ticker
+from market_maker.model.ticks import PriceGrid
 from market_maker.quoting.loss import LossLimits
 from market_maker.quoting.queue_estimate import MODELS, QueueEstimate
-from market_maker.quoting.touch import Touch, touch_of_others
+from market_maker.quoting.touch import Touch, best_prices, touch_of_others
 from market_maker.settings import settings as global_settings
 from market_maker.utils import constants, errors
 
@@ -225,6 +226,18 @@ class ExchangeInterface:
             ticker = self.get_ticker()
             return Touch(ticker["buy"], 0.0, ticker["sell"], 0.0)
         return touch
+
+    def get_ticker_of_others(self, ticker: Ticker, orders: Sequence[Row]) -> Ticker:
+        """*ticker* with our *orders* taken out. The book is asked only where one may be the touch;
+        where nobody else is there, or the venue shows no book, our own price stands."""
+        grid = PriceGrid.of(self.get_instrument().get("tickSize") or 0.01)
+        own = {grid.nearest(price) for price in best_prices(orders) if price is not None}
+        if own.isdisjoint((grid.nearest(ticker["buy"]), grid.nearest(ticker["sell"]))):
+            return ticker
+        touch = self.get_touch()
+        buy, sell = touch.bid or ticker["buy"], touch.ask or ticker["sell"]
+        mid = grid.price(grid.nearest((buy + sell) / 2))
+        return {**ticker, "buy": buy, "sell": sell, "mid": mid}
 
     def is_open(self) -> bool:
         """Whether the connection has not ended for good."""

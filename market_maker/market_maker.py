@@ -20,6 +20,7 @@ from market_maker.model.ticks import LotGrid, PriceGrid
 from market_maker.quoting import ladder, limits
 from market_maker.quoting.converge import Rules, converge
 from market_maker.quoting.sanity import find_nonsense
+from market_maker.quoting.touch import best_prices
 from market_maker.settings import check, or_exit, warnings
 from market_maker.settings import settings as global_settings
 from market_maker.strategy_loader import load_strategy
@@ -37,6 +38,7 @@ class Snapshot(NamedTuple):
     version: int
     ticker: Ticker
     orders: list[Row]
+    others: Ticker  # the market without our orders
 
 
 class OrderManager:
@@ -207,15 +209,13 @@ class OrderManager:
         for _ in range(3):  # until nothing has come between the two reads
             ticker, version = exchange.get_ticker(), exchange.desk.state.version
             orders = exchange.get_orders()
+            others = exchange.get_ticker_of_others(ticker, orders)
             if version == exchange.desk.state.version:
                 break
-        self._snapshot = Snapshot(version, ticker, orders)
+        self._snapshot = Snapshot(version, ticker, orders, others)
         self.instrument = exchange.get_instrument()
-        bids = [o["price"] for o in orders if o.get("side") == "Buy" and o.get("price")]
-        asks = [o["price"] for o in orders if o.get("side") == "Sell" and o.get("price")]
-        starts = ladder.start_positions(
-            ticker, self._grid(), self._shape(), max(bids, default=None), min(asks, default=None)
-        )
+        own = best_prices(orders)
+        starts = ladder.start_positions(others, self._grid(), self._shape(), *own)
         self.start_position_buy, self.start_position_sell, self.start_position_mid = starts
         if self._is_news("ticker", (ticker["buy"], ticker["sell"])):
             self._lines.say(status.log_ticker, self.instrument, ticker, starts)
@@ -231,7 +231,7 @@ class OrderManager:
 
     def reference_price(self) -> float:
         """The price that the wanted orders lie around: FAIR_PRICE moves them from there."""
-        ticker = self._ticker()
+        ticker = self._snapshot.others if self._snapshot else self.get_ticker()
         return (ticker["buy"] + ticker["sell"]) / 2  # `mid` is rounded to the tick
 
     def _ticker(self) -> Ticker:

@@ -52,6 +52,14 @@ def sizes_of_others(levels: Iterable[Row], own: Iterable[Row]) -> dict[tuple[str
     return sizes
 
 
+def best_prices(orders: Iterable[Row]) -> tuple[float | None, float | None]:
+    """The highest price of the buys among *orders* and the lowest of the sells, or None."""
+    priced = [order for order in orders if order.get("price")]
+    bids = [order["price"] for order in priced if order.get("side") == "Buy"]
+    asks = [order["price"] for order in priced if order.get("side") == "Sell"]
+    return max(bids, default=None), min(asks, default=None)
+
+
 def _shown(order: Row) -> float:
     """Contracts of *order* that the book shows."""
     leaves = float(order.get("leavesQty") or 0)

@@ -40,3 +40,22 @@ def test_alone_in_a_frozen_market_the_quotes_come_to_rest(
     assert acts == []
     after = {(order.side, order.price_ticks, order.leaves_qty) for order in world.open_orders()}
     assert after == before
+
+
+def test_the_ladder_goes_back_with_the_others_where_its_own_order_is_alone_at_the_touch() -> None:
+    market = StillMarket(60_000.0, 60_100.0)
+    world = World(market)
+    bot = world.bot(MIN_SPREAD=0.0, ORDER_PAIRS=1, LOG_LEVEL=logging.ERROR)
+    world.run(bot, 3)
+    assert prices(world) == [60_000.5, 60_099.5]
+    market.show(59_900.0, 60_100.0)
+    world.run(bot, 6)
+    assert prices(world) == [59_900.5, 60_099.5]
+    market.show(59_950.0, 60_050.0)
+    world.run(bot, 6)
+    assert prices(world) == [59_950.5, 60_049.5]
+
+
+def prices(world: World) -> list[float]:
+    grid = world.engine.liquidity("XBTUSD").grid
+    return sorted(grid.price(order.price_ticks) for order in world.open_orders())
