@@ -142,27 +142,27 @@ def _check(argv: list[str]) -> int:
 
 
 def _drill(argv: list[str]) -> int:
+    from market_maker.commands import drill
+
     parser = _parser("drill", "Your settings and strategy on an exchange that breaks; play money.")
-    parser.add_argument("symbol", nargs="?")
-    parser.add_argument("--seeds", type=_positive, default=1, help="runs for each fault (1)")
-    add = parser.add_argument
-    add("--fault", action="append", default=[], metavar="NAME[:key=value,...]",
-        help="only this one; may be given several times. 'mixture' draws several at once; "
-        "'marketmaker simulate --fault help' explains them")  # fmt: skip
-    add("--strategy", metavar="NAME", help="in place of the setting STRATEGY")
-    add("--json", action="store_true", help="a list of all runs in place of the table")
+    drill.add_options(parser)
     args = parser.parse_args(argv)
     _load(args, {"STRATEGY": args.strategy} if args.strategy else {})
-    from market_maker.commands.drill import Drill, drill
     from market_maker.settings import settings
 
-    return drill(settings, Drill(args.seeds, tuple(args.fault), args.json))
+    return drill.drill(settings, drill.Drill(args.seeds, tuple(args.fault), args.json))
 
 
-def _positive(text: str) -> int:
-    if not text.isdigit() or not 0 < int(text) <= 10_000:
-        raise argparse.ArgumentTypeError(f"a whole number from 1 to 10000, was '{text}'")
-    return int(text)
+def _report(argv: list[str]) -> int:
+    from market_maker.commands import report
+
+    parser = _parser("report", "What strategies earn on the built-in exchange, and from what.")
+    report.add_options(parser)
+    args = parser.parse_args(argv)
+    _load(args)
+    from market_maker.settings import settings
+
+    return report.report(settings, args)
 
 
 def _cancel_all(argv: list[str]) -> int:
@@ -244,6 +244,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "check": _check,
     "simulate": _simulate,
     "drill": _drill,
+    "report": _report,
     "strategies": _strategies,
     "cancel-all": _cancel_all,
     "resume": _resume,

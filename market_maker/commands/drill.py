@@ -1,5 +1,6 @@
 """`marketmaker drill`: what would the bot do if? Its settings and strategy against every fault."""
 
+import argparse
 import json
 import sys
 import textwrap
@@ -27,6 +28,24 @@ class Drill(NamedTuple):
     seeds: int = 1
     faults: tuple[str, ...] = ()
     as_json: bool = False
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What may be asked for."""
+    add = parser.add_argument
+    add("symbol", nargs="?")
+    add("--seeds", type=_positive, default=1, help="runs for each fault (1)")
+    add("--fault", action="append", default=[], metavar="NAME[:key=value,...]",
+        help="only this one; may be given several times. 'mixture' draws several at once; "
+        "'marketmaker simulate --fault help' explains them")  # fmt: skip
+    add("--strategy", metavar="NAME", help="in place of the setting STRATEGY")
+    add("--json", action="store_true", help="a list of all runs in place of the table")
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or not 0 < int(text) <= 10_000:
+        raise argparse.ArgumentTypeError(f"a whole number from 1 to 10000, was '{text}'")
+    return int(text)
 
 
 def drill(settings: Settings, wanted: Drill) -> int:

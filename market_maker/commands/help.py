@@ -15,6 +15,8 @@ commands (each has its own --help):
   simulate                  the built-in exchange alone, for any client
   drill [SYMBOL]            your settings and strategy against every fault, on
                             the built-in exchange; places nothing elsewhere
+  report [SYMBOL]           what strategies earn on the built-in exchange, on
+                            made-up or recorded markets, and from what
   strategies                what STRATEGY may name, one line each
   cancel-all [SYMBOL]       cancel every open order of the symbol, whoever
                             placed it; --own: the bot's only

@@ -10,6 +10,7 @@ from market_maker.exchanges.bitmex import BitMEXConnector, topics
 from market_maker.simulator.exchange import Account, Engine
 from market_maker.simulator.faults import Faults
 from market_maker.simulator.market.presets import PRESETS
+from market_maker.simulator.market.recorded import RecordedMarket
 from market_maker.simulator.market.synthetic import SyntheticMarket
 from market_maker.simulator.twin import Twin
 from market_maker.utils.errors import SettingsError
@@ -20,8 +21,8 @@ START_S = 1_600_000_000.0
 class StageClock(ManualClock):
     """A manual clock at whose end the bot hears what Ctrl-C would tell it."""
 
-    def __init__(self) -> None:
-        super().__init__(START_S)
+    def __init__(self, start_s: float = START_S) -> None:
+        super().__init__(start_s)
         self.curtain_s = math.inf
         self.is_busy: Callable[[], bool] = lambda: False  # an answer is awaited: not now
         self._depth = 0
@@ -62,11 +63,19 @@ class Home:
 
     unit = 1.0
 
-    def __init__(self, seed: int, settings: Any) -> None:
-        self.clock = StageClock()
+    def __init__(
+        self,
+        seed: int,
+        settings: Any,
+        recorded: RecordedMarket | None = None,
+        start_s: float = START_S,
+    ) -> None:
+        """With the market of SIM_MARKET, or a *recorded* one of the symbol, from *start_s* on."""
+        self.clock = StageClock(start_s)
         self.symbol = str(settings.SYMBOL)
-        market = SyntheticMarket(seed, PRESETS[settings.SIM_MARKET])
-        self.engine = Engine(self.clock, market=market, seed=seed)
+        market = recorded or SyntheticMarket(seed, PRESETS[settings.SIM_MARKET])
+        listed = [recorded.instrument] if recorded else None
+        self.engine = Engine(self.clock, listed, market=market, seed=seed)
         if self.symbol not in self.engine.symbols():
             known = ", ".join(self.engine.symbols())
             raise SettingsError([f"The drill has no {self.symbol}: choose one of {known}."])

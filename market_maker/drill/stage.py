@@ -1,29 +1,18 @@
 """One scene of the drill: a bot and an exchange in one process, on a clock of their own."""
 
-import contextlib
-import io
-import logging
 import math
-import random
-import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from market_maker.clock import ManualClock
 from market_maker.drill.place import START_S, Home, Place
 from market_maker.drill.plan import ENDING, Scene, end_s
-from market_maker.drill.strategy import Wants, load, put_on
+from market_maker.drill.seat import LastWords, seat, silence
+from market_maker.drill.strategy import Wants
 from market_maker.drill.wire import Tap
-from market_maker.exchange_interface import ExchangeInterface
-from market_maker.exchanges.desk import Desk
-from market_maker.exchanges.throttle import RateBudget
-from market_maker.journal import Journal
 from market_maker.market_maker import OrderManager
 from market_maker.settings import Settings
 from market_maker.simulator.judge import Judge, Rules
-from market_maker.venue import gateway_rules
 
 CALM_S = 8.0  # of quoting before a fault
 RECOVERY_S = 5.0  # within which it must quote again
@@ -57,12 +46,12 @@ class Stage:
         self._settings = settings
         self._faults_end_s = math.inf
         self._recovered_s = self._whole_s = math.inf
-        self._last_words = _LastWords()
+        self._last_words = LastWords()
         self._deeds: Counter[str] = Counter()
 
     def play(self) -> Outcome:
         """Calm, the faults, recovery, the end; what came of it."""
-        with _silence(self.clock, self._last_words):
+        with silence(self.clock, self._last_words):
             self.bot = self.enter()
             self.engine.call_at(START_S + CALM_S, self._strike)
             code = self._run()
@@ -86,20 +75,9 @@ class Stage:
     def enter(self, journal_path: str | Path = ":memory:") -> OrderManager:
         """Set up exchange, bot and judge; the bot is not yet started."""
         settings, clock, place = self._settings, self.clock, self.place
-        connector = place.connector(settings)
-        desk = Desk(
-            connector,
-            clock=clock,
-            journal=Journal(journal_path, clock),
-            budget=RateBudget(clock, *connector.caps.budget),
-            rng=random.Random(self.scene.seed),
-            rules=gateway_rules(settings),
-            prefix=settings.ORDERID_PREFIX,
-        )
+        bot = seat(place, settings, self.scene.seed, journal_path)
+        desk, connector = bot.exchange.desk, bot.exchange.desk.connector
         self.tap = Tap(connector, clock)
-        rng = random.Random(-self.scene.seed)
-        exchange = ExchangeInterface(desk=desk, settings=settings, clock=clock, rng=rng)
-        bot = put_on(load(settings), exchange, settings=settings, clock=clock, rng=rng)
         self.wants = Wants(bot, clock)
         bounds = (None, None)
         if settings.CHECK_POSITION_LIMITS:
@@ -202,30 +180,3 @@ class Stage:
         if bare_s >= 0.05 and back_s < math.inf:
             return f"back in {back_s:.1f} s; {counts}"
         return f"quoted on; {counts}"
-
-
-class _LastWords(logging.Handler):
-    """Keeps the first error of the log: why the run ended."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.text = ""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        error = record.exc_info[1] if record.exc_info else None
-        said = f"{type(error).__name__}: {error}" if error else record.getMessage()
-        self.text = self.text or said.removeprefix("Stopping: ")
-
-
-@contextlib.contextmanager
-def _silence(clock: ManualClock, last_words: logging.Handler) -> Iterator[None]:
-    """What strategies print is not shown, and those that sleep do so on the manual clock."""
-    logger, sleep = logging.getLogger("root"), time.sleep
-    handlers, logger.handlers = logger.handlers, [last_words]
-    time.sleep = clock.sleep  # type: ignore[assignment]
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        time.sleep = sleep
-        logger.handlers = handlers

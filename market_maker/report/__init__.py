@@ -1,0 +1,1 @@
+"""What trading has come to: figures, read-only towards the bot."""

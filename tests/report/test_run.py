@@ -1,0 +1,124 @@
+"""Runs on the built-in exchange: the figures against the exchange's own balance; the command."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from market_maker import cli
+from market_maker.report.run import trade
+from market_maker.settings import Settings, load
+from market_maker.simulator.market.presets import PRESETS
+from market_maker.simulator.market.recorded import RecordedMarket
+from market_maker.strategy_loader import available
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+FILES = [DATA / f"bitmex_XBTUSD_{kind}_2020-03-10.csv.gz" for kind in ("book10", "trades")]
+
+
+def given_settings(**changes: Any) -> Settings:
+    found = load("XBTUSD", environ={}, cwd="/nonexistent")
+    found.update(WATCHED_FILES=[], **changes)
+    return found
+
+
+@settings(max_examples=6, deadline=None)
+@given(
+    strategy=st.sampled_from(sorted(available())),
+    market=st.sampled_from(sorted(PRESETS)),
+    seed=st.integers(1, 1000),
+)
+def test_the_figures_are_the_exchanges_balance_to_the_satoshi(
+    strategy: str, market: str, seed: int
+) -> None:
+    run = trade(given_settings(STRATEGY=strategy, SIM_MARKET=market), 20, seed)
+    assert run.figures.total == run.balance
+
+
+def test_funding_is_a_part_of_them() -> None:
+    run = trade(given_settings(MIN_SPREAD=0.0001), 320, 2)
+    assert run.figures.funding and run.figures.fills > 20
+    assert run.is_exact and run.seconds == pytest.approx(320, abs=1)
+    assert run.usd and not run.ended
+
+
+def test_two_runs_of_one_seed_are_equal() -> None:
+    assert trade(given_settings(), 30, 3) == trade(given_settings(), 30, 3)
+
+
+@pytest.mark.skipif(not FILES[0].exists(), reason="the recorded data in ../shared/data is not here")
+def test_recorded_data_is_traded_to_the_time_given() -> None:
+    market = RecordedMarket(FILES)
+    heard: list[float] = []
+    run = trade(given_settings(), 90, 1, market, heard.append)
+    assert run.is_exact and run.figures.fills
+    assert heard == sorted(heard) and heard[-1] > 0.9
+
+
+def test_the_command_prints_tables_of_80_columns(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["report", "--strategy", "layered", "grid", "--market", "practice", "calm"]
+    assert cli.main([*words, "--minutes", "0.5"]) == 0
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "practice, 0.5 minutes, seed 1" in shown and "calm, 0.5 minutes" in shown
+    assert [line.split()[0] for line in shown.splitlines() if line.startswith("grid")] == [
+        "grid"
+    ] * 4
+
+
+def test_the_command_gives_whole_numbers_as_json(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "settings.py").write_text("MIN_SPREAD = 0.0001\nSTRATEGY = 'layered'\n")
+    assert cli.main(["report", "--minutes", "0.5", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["strategy"] == "layered" and row["market"] == "practice"
+    assert (
+        row["total"]
+        == row["balance"]
+        == sum(row[name] for name in ("spread", "inventory", "fees", "funding"))
+    )
+    assert set(row["markout_bps"]) == {"1.0", "5.0", "30.0"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--minutes", "0"], "a number from 0 to 100000, was '0'"),
+        (["--market", "wild"], "invalid choice: 'wild'"),
+        (["--strategy", "nobody"], "no such strategy"),
+        (["--data", "nowhere.csv"], "no such file or folder"),
+    ],
+)
+def test_what_is_wrong_is_one_line(
+    words: list[str],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["report", *words]) == 2
+    err = capsys.readouterr().err
+    assert said in err and "Traceback" not in err
+
+
+def test_a_strategy_that_ends_early_is_told_and_fails(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(
+        "from market_maker.market_maker import OrderManager\n"
+        "class Mine(OrderManager):\n"
+        "    def place_orders(self):\n"
+        "        raise ValueError('nothing to say')\n"
+    )
+    assert cli.main(["report", "--strategy", "mine.py", "--minutes", "1"]) == 1
+    assert "mine.py: ended early: ValueError: nothing to say" in capsys.readouterr().out
