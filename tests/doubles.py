@@ -1,6 +1,6 @@
 """Stand-ins that a test tells what to do: a market, and a wire between bot and exchange."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -54,6 +54,7 @@ class Wire:
     def __init__(self, transport: Any = None) -> None:
         self._transport = transport
         self.requests: list[Request] = []
+        self.statuses: Counter[int] = Counter()  # of the answers
         self.script: Script = lambda request: None
 
     def __call__(self, transport: Any) -> "Wire":
@@ -67,6 +68,7 @@ class Wire:
             self.requests.append(request)
             scripted = self.script(request)
             answers.append(scripted or self._transport.send([request])[0])
+            self.statuses[answers[-1].status] += 1
         return answers
 
     def close(self) -> None:

@@ -69,6 +69,19 @@ def test_4_an_order_of_ours_that_it_has_lost_sight_of_is_found_and_cancelled() -
     assert all(order.price_ticks != 118_000 for order in world.open_orders())
 
 
+@pytest.mark.parametrize("interval_s", [0.0, 1.0])
+@pytest.mark.parametrize("profile", ["classic", "last"])
+def test_5_it_makes_no_exchange_say_too_many_requests(profile: str, interval_s: float) -> None:
+    flow = DEFAULT_FLOW._replace(move_every_s=0.1, move_ticks=40.0)
+    world, wire = World(SyntheticMarket(seed=5, flow=flow), seed=5), Wire()
+    bot = world.bot(wrap=wire, profile=profile, MIN_REQUOTE_INTERVAL=interval_s, ORDER_PAIRS=9,
+                    RELIST_INTERVAL=0.0, MIN_POSITION=-20_000, MAX_POSITION=20_000)  # fmt: skip
+    world.run(bot, 120)
+    bot.shut_down()
+    assert wire.statuses[429] == 0
+    assert wire.statuses[200] > 100
+
+
 def test_5_it_stays_within_the_rate_limit_however_the_market_runs() -> None:
     flow = DEFAULT_FLOW._replace(move_every_s=0.1, move_ticks=40.0)
     world, wire = World(SyntheticMarket(seed=5, flow=flow), seed=5), Wire()

@@ -9,7 +9,6 @@ import base64
 import logging
 import math
 import random
-import re
 import threading
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -20,6 +19,7 @@ from market_maker.exchanges.base import Connector, ExchangeError, Result, Status
 from market_maker.exchanges.deadman import DeadMansSwitch
 from market_maker.exchanges.doubts import Doubts
 from market_maker.exchanges.outbox import Outbox
+from market_maker.exchanges.refusals import SPENT, RefusalLog, kind_of
 from market_maker.exchanges.replacing import replace_orders
 from market_maker.exchanges.state import LiveState
 from market_maker.exchanges.throttle import RateBudget
@@ -28,11 +28,10 @@ from market_maker.model.rows import LATE_AMEND, Row
 from market_maker.quoting.limits import Approved, Refused, is_reducing
 from market_maker.quoting.passive import PassiveHold
 from market_maker.quoting.phases import amend_phases
+from market_maker.quoting.urgency import by_urgency
 from market_maker.utils.errors import StopTrading
 
 logger = logging.getLogger("root")
-
-_NUMBER = re.compile(r"[-+]?\d[\d.]*")
 
 
 class GatewayRules(NamedTuple):
@@ -82,7 +81,7 @@ class Gateway:
         self.switch = DeadMansSwitch(connector, clock, budget)
         self.switch.is_fresh = lambda: state.ready
         self._cancelled_unasked = 0  # the orders of that kind that we know of
-        self._said: dict[str, set[str]] = {}  # action -> kinds of refusals said last
+        self._refusals = RefusalLog(clock)
 
     def new_client_id(self) -> str:
         """The prefix and 22 characters that no other order has."""
@@ -192,7 +191,7 @@ class Gateway:
     def pull(self, reason: str) -> None:
         """Take every quote we know of out of the market, and let none in until `release`."""
         with self._lock:
-            kind = _NUMBER.sub("#", reason)
+            kind = kind_of(reason)
             if kind != self._pulled_for and not self.pulled:
                 logger.warning("Pulling all quotes: %s.", reason)
                 self._pulled_for = kind
@@ -265,9 +264,8 @@ class Gateway:
         if self.dry_run:
             dry = Result(Status.NOT_SENT, {}, "dry run")
             return [results.get(i, dry) for i in range(len(verdicts))]
-        spent = Result(Status.NOT_SENT, {}, "the rate budget is spent for now")
-        sendable = approved[: self._affordable(len(approved))]
-        results.update((i, spent) for i in approved[len(sendable) :])
+        sendable = self._affordable([verdicts[i].order for i in approved], approved)
+        results.update((i, SPENT) for i in approved if i not in sendable)
         # The switch is armed before the first order, where the exchange has one, and again when
         # orders went that nobody cancelled, or none rests to tell: it may have fired.
         unasked = self.state.orders.cancelled_unasked
@@ -286,7 +284,9 @@ class Gateway:
                 self._pulled_for = ""
                 logger.info("Quoting again.")
         ordered = [results[i] for i in range(len(verdicts))]
-        self._say(send.__name__, ordered)
+        if any(result.status is Status.NOT_SENT for result in ordered):
+            self.state.want_round()  # the plan is not carried out yet
+        self._refusals.note(send.__name__, ordered)
         return ordered
 
     def _learn(self, answers: Sequence[Result]) -> None:
@@ -295,12 +295,26 @@ class Gateway:
             self.quotes_sent += answer.status in (Status.OK, Status.ACCEPTED)
             self.hold.learn(answer.row, answer.text, self._clock.monotonic())
 
-    def _affordable(self, count: int) -> int:
+    def _affordable(self, orders: Sequence[Row], ids: Sequence[int]) -> list[int]:
+        """Pay for as many *orders* as the rate limit lets go now; the *ids* of the most urgent."""
+        count = self._pay(len(orders))
+        if count == len(orders):
+            return list(ids)
+        with self.state.lock:
+            tracked = [self.state.orders.get(str(order.get("orderID"))) for order in orders]
+            before = [dict(found.row) if found else {} for found in tracked]
+            position_qty = sum(self.state.position_range()) / 2
+        chosen = by_urgency(orders, before, position_qty)[:count]
+        return [ids[i] for i in sorted(chosen)]
+
+    def _pay(self, count: int) -> int:
         """Pay for as many of *count* orders as both layers of the rate limit let go now."""
         if count == 1:  # a script's own calls, one by one, wait for their second
             self._clock.sleep(min(1.0, self.burst.wait_s(1)))
         caps = self.connector.caps
         per_request = caps.max_batch
+        # Requests of their own, unlike one large call, may wait for a part of them to be due.
+        count = min(count, max(1, int(caps.requests_per_s)) * per_request)
         while count:
             requests = math.ceil(count / per_request)
             cost = math.ceil(count * caps.order_cost) if per_request > 1 else count
@@ -315,20 +329,6 @@ class Gateway:
         """Answer a refusal of our own with a row that a strategy can read."""
         row = {**refused.order, "ordStatus": "Rejected", "leavesQty": 0, "text": refused.reason}
         return Result(Status.REJECTED, {**row, "ordRejReason": refused.reason}, refused.reason)
-
-    def _say(self, action: str, results: Sequence[Result]) -> None:
-        """Log why orders did not go through: each reason once, until it has passed."""
-        if any(result.status is Status.NOT_SENT for result in results):
-            self.state.want_round()  # the plan is not carried out yet
-        texts: dict[str, list[str]] = {}  # kind of reason -> the reasons
-        for result in results:
-            if result.status is not Status.OK and result.text not in ("", LATE_AMEND):
-                text = result.text.rstrip(".")
-                texts.setdefault(_NUMBER.sub("#", text), []).append(text)
-        for kind in texts.keys() - self._said.get(action, set()):
-            reasons = texts[kind]
-            logger.warning("%d of %d orders refused: %s.", len(reasons), len(results), reasons[0])
-        self._said[action] = set(texts)
 
 
 def _wire(order: Row) -> Row:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from market_maker.exchanges.base import Result, Status
+from market_maker.exchanges.refusals import SPENT
 from market_maker.model.rows import LATE_AMEND, TERMINAL, Row
 from market_maker.quoting.limits import Approved, Refused
 
@@ -39,8 +40,7 @@ def replace_orders(gateway: Gateway, verdicts: Sequence[Approved | Refused]) -> 
                 olds[i] = dict(tracked.row)
     # A cancel without the create that follows leaves the level empty: both must be paid for.
     if gateway.budget.wait_s(3 * len(olds)) > 0:
-        spent = Result(Status.NOT_SENT, {}, "the rate budget is spent for now")
-        return [results.get(i, spent) for i in range(len(verdicts))]
+        return [results.get(i, SPENT) for i in range(len(verdicts))]
     cancels = gateway.cancel([str(row["orderID"]) for row in olds.values()])
     rests: dict[int, Row] = {}
     for i, cancel in zip(olds, cancels, strict=True):

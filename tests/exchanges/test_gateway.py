@@ -685,3 +685,23 @@ def test_each_reason_is_said_once_until_it_has_passed(caplog: pytest.LogCaptureF
     door.place((59_000, 100))
     door.place(bad[1])
     assert sum("PRICE_BAND" in r.getMessage() for r in caplog.records) == 2
+
+
+def test_a_small_budget_quotes_the_touch_and_says_once_that_the_rest_waits(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING, "root")
+    door = Door(ORDER_BULK=False)
+    ladder = [(58_000 - 10 * n, 100) for n in range(8)][::-1]
+    ladder += [(62_000 + 10 * n, -100) for n in range(8)][::-1]
+    for _ in range(3):
+        results = door.place(*ladder)
+        out = [
+            price for (price, _), r in zip(ladder, results, strict=True) if r.status is Status.OK
+        ]
+        assert sorted(out) == sorted(p for p, _ in ladder if 57_950 < p < 62_050), "nearest first"
+        door.gateway.cancel([str(r.row["orderID"]) for r in results if r.status is Status.OK])
+        door.world.clock.sleep(5)
+    assert [r.getMessage() for r in caplog.records] == [
+        "The rate budget is spent for now: 6 of 16 orders wait, those far from the market longest."
+    ]
