@@ -21,6 +21,7 @@ from market_maker.strategy_loader import USER_MODULE
 logger = logging.getLogger("root")
 
 _SOON_S = 0.5
+_WANTED_S = 0.1
 _ROUND_COST = 4  # requests that a round may need: amends in two phases, creates, cancels
 
 
@@ -46,8 +47,10 @@ class Pace:
                 break
             clock.wait(state.wake, left_s)
         if settings.EVENT_DRIVEN:
-            # Changes within the shortest wait fold into one round.
-            due_s = self._last_round_s + settings.MIN_REQUOTE_INTERVAL - clock.monotonic()
+            # Changes within the shortest wait fold into one round. One that only we want, such as
+            # for orders that had to wait, comes no sooner than something can have changed.
+            least_s = max(settings.MIN_REQUOTE_INTERVAL, state.take_want() * _WANTED_S)
+            due_s = self._last_round_s + least_s - clock.monotonic()
             # With the rate budget low, rounds come as slowly as it refills.
             due_s = max(due_s, min(desk.gateway.budget.wait_s(_ROUND_COST), settings.LOOP_INTERVAL))
             if due_s > 0:

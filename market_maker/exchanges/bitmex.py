@@ -18,6 +18,7 @@ from market_maker.exchanges.base import (
     error_message,
 )
 from market_maker.exchanges.receiver import start_receiving
+from market_maker.exchanges.refusals import SPENT
 from market_maker.exchanges.throttle import retry_after_s
 from market_maker.exchanges.transport import HttpTransport
 from market_maker.model.rows import Row, is_sound
@@ -30,6 +31,7 @@ PUBLIC_TOPICS = ("instrument", "quote", "trade")
 PRIVATE_TOPICS = ("order", "execution", "margin", "position")
 _WITHOUT_SYMBOL = frozenset({"margin", "position"})
 _OVERLOADED = "overloaded"
+_SINGLES = 9
 _PAGE = 500  # the most that one query may ask for
 
 
@@ -160,6 +162,12 @@ class BitMEXConnector:
             # The route is unknown, so nothing has happened; it will not come back either.
             self._bulk = False
             logger.info("This exchange has no order/bulk: orders go out one by one.")
+            # As many as a second allows: one request of it is spent.
+            now, later = orders[:_SINGLES], orders[_SINGLES:]
+            return [*self._send_singly(verb, now), *[SPENT] * len(later)]
+        return self._send_singly(verb, orders)
+
+    def _send_singly(self, verb: str, orders: Sequence[Row]) -> list[Result]:
         requests = [Request(verb, "/order", None, dict(order)) for order in orders]
         return [result_of(answer) for answer in self._send(*requests)]
 

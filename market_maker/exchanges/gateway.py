@@ -277,7 +277,10 @@ class Gateway:
             results.update((i, Result(Status.NOT_SENT, {}, unarmed)) for i in sendable)
         elif sendable:
             batch = [_wire(verdicts[i].order) for i in sendable]
+            per_request = self.connector.caps.max_batch
             answers = send(batch)
+            if self.connector.caps.max_batch < per_request:  # they went one by one after all
+                self.burst.take(sum(a.status is not Status.NOT_SENT for a in answers))
             self._learn(answers)
             results.update(zip(sendable, answers, strict=True))
             if self._pulled_for:

@@ -80,7 +80,7 @@ class LiveState:
         self._last_error: tuple[str, object] = ("", None)
         self._errors = 0  # how many were logged
         self._last_fill_s = float("-inf")
-        self._is_relevant = False
+        self._is_relevant = self._is_wanted = False
 
     # -- the receive side ---------------------------------------------------------------
 
@@ -119,7 +119,13 @@ class LiveState:
     def want_round(self) -> None:
         """Let the next round come as soon as the pace allows, whatever the market does."""
         with self.lock:
-            self._is_relevant = True
+            self._is_relevant = self._is_wanted = True
+
+    def take_want(self) -> bool:
+        """Whether a round was wanted since the last call, rather than brought by news."""
+        with self.lock:
+            wanted, self._is_wanted = self._is_wanted, False
+            return wanted
 
     def call_round(self) -> None:
         """The same from another thread, while the bot waits."""
