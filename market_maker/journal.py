@@ -176,6 +176,12 @@ class Journal:
                 self.after_fills(db, new)
         return new
 
+    def count_fills(self, since_s: float) -> int:
+        """How many fills were booked from *since_s* (Unix time) on."""
+        select = "SELECT count(*) FROM fills WHERE booked_at >= ? AND last_qty > 0"
+        with self._lock, self._guard():
+            return int(self._db.execute(select, (since_s,)).fetchone()[0])
+
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Read and write together, all or nothing."""

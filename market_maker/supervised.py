@@ -28,6 +28,7 @@ class Place(NamedTuple):
     label: str  # in front of each of its lines
     report_fd: int
     play_folder: str  # of the journals of play money, or empty
+    began_s: float = 0.0  # when the run began, Unix time
 
     def write(self) -> str:
         """The value of VARIABLE."""
@@ -56,13 +57,19 @@ def end_with_supervisor(clock: Clock) -> None:
         clock.repeat(_await_end, "lifeline")
 
 
-def report(fills: int | None, position: float) -> None:
-    """Tell the supervisor what the run came to; None: nobody knows how many fills."""
+def report(fills: int, position: float) -> None:
+    """Tell the supervisor what the run came to."""
     place = Place.read(os.environ)
     if place is not None:
         line = json.dumps({"fills": fills, "position": position}) + "\n"
         with contextlib.suppress(OSError):  # nobody may listen any more
             os.write(place.report_fd, line.encode())
+
+
+def began_s() -> float:
+    """When the run of this bot began (Unix time), however often it was started anew since."""
+    place = Place.read(os.environ)
+    return place.began_s if place else 0.0
 
 
 def play_folder() -> Path | None:

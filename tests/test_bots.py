@@ -85,6 +85,8 @@ def test_each_bot_fails_alone_and_what_a_killed_one_leaves_is_cancelled(
         ["XBTUSDT", "XBTUSDT", "Breaking", "1"],
     ]
     assert max(map(len, table)) <= 80
+    fills = sum("Execution: " in line for line in lines_of(bots, "XBTUSD"))
+    assert fills <= int(table[0].split()[4]) <= fills + 1, "one may be booked and not yet said"
     assert all(" | " in line for line in lines_of(bots, "ETHUSD") if line not in table)
     assert {path.suffix for path in tmp_path.glob("marketmaker/*.[rb]*")} == {".rate", ".burst"}
     assert exchange.secret not in bots.text

@@ -37,7 +37,8 @@ def cancel_own(settings: Settings) -> int:
     try:
         found = exchange.desk.gateway.cancel_own()
         print(f"{len(found)} orders cancelled, none is left.")
-        supervised.report(None, exchange.get_delta())
+        fills = exchange.desk.journal.count_fills(supervised.began_s())
+        supervised.report(fills, exchange.get_delta())
     finally:
         exchange.desk.close()
     return 0

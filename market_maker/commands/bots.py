@@ -69,8 +69,9 @@ class _Member:
         self.process: subprocess.Popen[bytes] | None = None  # none: it has ended
         self.ending = ""  # how, once it has
         self.code = 0
-        self.fills: int | None = 0
+        self.fills = 0
         self.position: float | None = None
+        self.began_s = 0.0
         self._reports = -1
 
     def start(self, command: list[str], place: Place, env: dict[str, str], fds: list[int]) -> int:
@@ -106,8 +107,7 @@ class _Member:
         os.close(self._reports)
         for line in told.splitlines():
             report = json.loads(line)
-            is_known = self.fills is not None and report["fills"] is not None
-            self.fills = self.fills + report["fills"] if is_known else None
+            self.fills += report["fills"]
             self.position = report["position"]
 
 
@@ -165,11 +165,12 @@ class _Company:
         ]
         for member in self.members:
             strategy = str(member.settings.STRATEGY).rpartition(":")[2]
-            position = "unknown" if member.position is None else plain(member.position)
-            fills = "unknown" if member.fills is None else str(member.fills)
+            told = ("unknown", "unknown")  # it ended before it could
+            if member.position is not None:
+                told = (str(member.fills), plain(member.position))
             lines.append(
                 f"{member.entry.name:<21}{member.entry.symbol[:13]:<14}{strategy[:15]:<16}"
-                f"{member.ending:>7}{fills:>8}{position:>13}"
+                f"{member.ending:>7}{told[0]:>8}{told[1]:>13}"
             )
         return lines
 
@@ -180,7 +181,8 @@ class _Company:
             env[EXCHANGE_VARIABLE], pipe_fd = self._exchange.share()
             fds.append(pipe_fd)
             folder = str(self._folder)
-        place = Place(f"{member.entry.name:<{width}} | ", -1, folder)
+        member.began_s = member.began_s or self._clock.now()
+        place = Place(f"{member.entry.name:<{width}} | ", -1, folder, member.began_s)
         launcher = sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv) + 1]
         command = [sys.executable, *launcher, *words, "--bot", member.entry.name]
         return member.start(command, place, env, fds)
@@ -212,6 +214,6 @@ class _Company:
             return
         logger.error("%s was killed by %s. Still running: %d.", name, member.ending, others)
         if not member.settings.DRY_RUN:
-            member.fills = None
+            member.fills = 0  # the sweep counts them all in the journal
             logger.info("%s: cancelling what it has left in the book.", name)
             self._start(member, ["cancel-all", "--own", *self._words])

@@ -101,10 +101,12 @@ class Grid(OrderManager):
         levels = self.levels.all()
         owed = sum(level.left <= 0 for level in levels)
         for side in ("Buy", "Sell"):
-            prices = sorted(level.price for level in levels if level.side == side and level.left)
+            ours = nearest_first(levels, side)
+            prices = sorted(level.price for level in ours if level.cl_ord_id)
             if prices:
+                waiting = f", {len(ours) - len(prices)} waiting" if len(ours) > len(prices) else ""
                 count, low, high = len(prices), prices[0], prices[-1]
-                logger.info("Grid %ss: %d from %s to %s", side, count, low, high)
+                logger.info("Grid %ss: %d from %s to %s%s", side, count, low, high, waiting)
         if owed:
             logger.info("Grid counters owed: %d", owed)
 
