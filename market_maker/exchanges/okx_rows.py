@@ -28,7 +28,8 @@ _STATUS = {
     "canceled": "Canceled",
     "mmp_canceled": "Canceled",
 }
-_LIFETIME = {"fok": "FillOrKill", "ioc": "ImmediateOrCancel", "market": "ImmediateOrCancel"}
+_MARKET = ("market", "optimal_limit_ioc")
+_LIFETIME = {"fok": "FillOrKill", **dict.fromkeys(("ioc", *_MARKET), "ImmediateOrCancel")}
 _POST_ONLY_SOURCE = "31"  # cancelSource of a post-only order that would have taken
 
 
@@ -140,7 +141,7 @@ def order_row(raw: Raw, market: Market, cl_ord_id: str) -> Row:
         "orderQty": market.qty(total), "cumQty": market.qty(filled),
         "leavesQty": 0 if status in TERMINAL else market.qty(total - filled),
         "avgPx": price(raw.get("avgPx")), "ordStatus": status,
-        "ordType": "Market" if order_type == "market" else "Limit",
+        "ordType": "Market" if order_type in _MARKET else "Limit",
         "timeInForce": _LIFETIME.get(order_type, "GoodTillCancel"), "execInst": ",".join(rules),
         "workingIndicator": status not in TERMINAL, "text": _why(raw, status),
         "transactTime": moment, "timestamp": moment,

@@ -167,45 +167,6 @@ def test_a_captured_order_and_its_fill_are_read() -> None:
     assert fill["transactTime"] == "2025-05-11T07:08:37.402Z"
 
 
-@needs_samples
-@pytest.mark.parametrize(
-    "name",
-    ["ws_orders.json", "ws_orders_adl.json", "ws_orders_fok.json", "ws_orders_ioc.json",
-     "ws_orders_liquidation.json", "ws_orders_optimal_limit_ioc.json", "ws_account.json",
-     "ws_bbo_tbt.json", "ws_trades.json", "ws_funding_rate.json", "ws_instruments.json",
-     "ws_books_snapshot.json"],
-)  # fmt: skip
-def test_every_sample_of_the_stream_becomes_table_messages(name: str) -> None:
-    message = sample(name)
-    inst_id = message["arg"].get("instId") or message["data"][0].get("instId") or "BTC-USDT"
-    changes = {**(LINEAR if inst_id.endswith("SWAP") else SPOT), "instId": inst_id}
-    tables = OkxTables(market(**changes), lambda wire_id: wire_id)
-    found = tables.read(message)
-    assert found
-    for table in found:
-        assert table["data"] or table["action"] == "partial"
-        assert all(isinstance(row, dict) for row in table["data"])
-
-
-@needs_samples
-def test_every_instrument_sample_is_listed() -> None:
-    for name in ("http_get_instruments_swap.json", "http_get_instruments_spot.json"):
-        for raw in sample(name)["data"]:
-            row = Market.read(raw, raw["instId"]).instrument_row()
-            assert row["tickSize"] > 0 and row["lotSize"] > 0 and row["state"] == "Open"
-
-
-@needs_samples
-def test_the_account_samples_give_balance_and_position() -> None:
-    details = sample("http_get_account_balance.json")["data"][0]["details"]
-    margin = rows.margin_row(details, market(**LINEAR), "1")
-    assert margin["walletBalance"] == 94_426_130
-    assert margin["marginBalance"] == 99_894_697
-    linear = market(**{**LINEAR, "instId": "BTC-USDT-SWAP", "ctVal": "0.01"})
-    position = rows.position_row(sample("http_get_positions.json")["data"], linear, "1")
-    assert (position["currentQty"], position["avgEntryPrice"]) == (0.005, 10_000.0)
-
-
 def test_a_fee_told_as_a_sum_is_booked_by_what_it_grew() -> None:
     tables = OkxTables(market(), lambda wire_id: wire_id)
     comms = []
