@@ -261,6 +261,7 @@ def _open_ccxt(settings: Any, symbol: str, clock: Clock) -> _Opened:
         key if all(key) else [],
         clock=clock,
         prefix=settings.ORDERID_PREFIX,
+        base_url=settings.BASE_URL,
         inventory=settings.SPOT_BASE_INVENTORY,
         pace=Pace(settings.POLL_INTERVAL, settings.CHECK_SPACING, settings.IDLE_CHECK),
         timeout_s=settings.TIMEOUT,

@@ -3,7 +3,8 @@
 Facts: requests recorded from ccxt 4.5.90 and the venues' documents.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from market_maker.exchanges.base import Capabilities
 
@@ -22,7 +23,10 @@ class Quirks(NamedTuple):
 QUIRKS = {
     "okx": Quirks("clOrdId", "clOrdId", {}, (60.0, 20.0, 10.0), 32),
     "binance": Quirks(
-        "newClientOrderId", "origClientOrderId", {"fetchMargins": False}, (200.0, 4.0, 20.0)
+        "newClientOrderId",
+        "origClientOrderId",
+        {"fetchMargins": False, "fetchMarkets": {"types": ["spot"]}},
+        (200.0, 4.0, 20.0),
     ),
     "htx": Quirks("client-order-id", "clientOrderId", {}, (50.0, 20.0, 10.0), 64),
     "hitbtc": Quirks("client_order_id", "", {}, (40.0, 15.0, 10.0), 32),
@@ -30,6 +34,19 @@ QUIRKS = {
     "kraken": Quirks("", "", {}, (15.0, 0.5, 4.0)),
     "bybit": Quirks("orderLinkId", "orderLinkId", {}, (50.0, 10.0, 10.0)),
 }
+
+
+def turned(urls: Any, base_url: str) -> Any:
+    """ccxt's table of addresses, each with scheme and host of *base_url* in place of its own."""
+    there = urlsplit(base_url)
+    if isinstance(urls, dict):
+        return {name: turned(value, base_url) for name, value in urls.items()}
+    if not isinstance(urls, str):
+        return urls
+    if "//" not in urls:  # a host alone, which some sign
+        return there.netloc if "." in urls else urls
+    path = urls.split("//", 1)[1].partition("/")
+    return f"{there.scheme}://{there.netloc}{path[1]}{path[2]}"
 
 
 def capabilities(quirks: Quirks) -> Capabilities:

@@ -12,7 +12,7 @@ from typing import Any
 
 from market_maker.clock import Clock
 from market_maker.exchanges.base import ExchangeError, Result, Status
-from market_maker.exchanges.ccxt_quirks import QUIRKS, capabilities
+from market_maker.exchanges.ccxt_quirks import QUIRKS, capabilities, turned
 from market_maker.exchanges.client_ids import ClientIds
 from market_maker.exchanges.polled import PolledConnector
 from market_maker.exchanges.poller import PACE, Pace
@@ -24,15 +24,18 @@ _STATES = {"open": "New", "closed": "Filled"}
 _EXTRA = "ccxt is missing: run 'pip install -e \".[ccxt]\"'"
 
 
-def new_exchange(venue: str, key: str, secret: str, password: str, timeout_s: float) -> Any:
-    """ccxt's object for *venue*; raises SettingsError for one it or we do not know."""
+def new_exchange(
+    venue: str, key: str, secret: str, password: str, timeout_s: float, base_url: str | None = None
+) -> Any:
+    """ccxt's object for *venue*, or for *base_url* in its place. Raises SettingsError for one that
+    it or we do not know."""
     if venue not in QUIRKS:
         raise SettingsError([f"EXCHANGE = 'ccxt:{venue}': must be one of {', '.join(QUIRKS)}"])
     try:
         import ccxt
     except ModuleNotFoundError:
         raise SettingsError([_EXTRA]) from None
-    return getattr(ccxt, venue)(
+    exchange = getattr(ccxt, venue)(
         {
             "apiKey": key,
             "secret": secret,
@@ -42,6 +45,10 @@ def new_exchange(venue: str, key: str, secret: str, password: str, timeout_s: fl
             "options": {"defaultType": "spot", **QUIRKS[venue].options},
         }
     )
+    exchange.has["fetchCurrencies"] = False  # of no use here, and may need more rights
+    if base_url:
+        exchange.urls = turned(exchange.urls, base_url)
+    return exchange
 
 
 class CcxtVenue:
@@ -257,13 +264,14 @@ def open_connector(
     *,
     clock: Clock,
     prefix: str,
+    base_url: str | None = None,
     inventory: float = 0.0,
     pace: Pace = PACE,
     timeout_s: float = 7.0,
 ) -> PolledConnector:
     """A connector to *venue*; *key* is key, secret and, where there is one, passphrase."""
     name, secret, password = [*key, "", "", ""][:3]
-    exchange = new_exchange(venue, name, secret, password, timeout_s)
+    exchange = new_exchange(venue, name, secret, password, timeout_s, base_url)
     return PolledConnector(
         CcxtVenue(exchange, symbol, prefix, inventory=inventory),
         symbol,

@@ -1,6 +1,7 @@
 """ccxt's classes as we drive them: what they put on the wire, by their own code."""
 
 import json
+import threading
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
@@ -158,3 +159,49 @@ def test_an_order_is_known_by_our_id_whatever_it_reads_on_the_wire() -> None:
     (row,) = rig.venue.open_orders()
     assert row["clOrdID"] == ORDER["clOrdID"]
     assert (row["leavesQty"], row["cumQty"], row["ordStatus"]) == (0.3, 0.2, "PartiallyFilled")
+
+
+@pytest.mark.parametrize(
+    ("path", "verb", "query", "signed"),
+    [
+        (
+            "v1/order/openOrders",
+            "GET",
+            {"account-id": 1, "symbol": "btcusdt"},
+            "liTpXO5tvmPb6pPBiOW/ehALZqQNFeBcJoVuF15TxlU=",
+        ),
+        ("v1/order/orders/place", "POST", {}, "uQwj4lsy1XZp+x8UO8m7P0vNCrYlH/0Y0T4E7I02Hmk="),
+    ],
+)
+def test_htx_is_signed_as_the_worked_vectors_are(
+    path: str, verb: str, query: dict[str, Any], signed: str
+) -> None:
+    exchange = new_exchange("htx", "test-key", "test-secret", "", 7.0)
+    exchange.milliseconds = exchange.nonce = lambda: 1_700_000_000_000
+    url = exchange.sign(path, ["spot", "private"], verb, query)["url"]
+    assert parse_qs(url.split("?")[1])["Signature"] == [signed]
+
+
+def test_an_answer_of_okx_without_price_and_status_is_taken_from_the_request() -> None:
+    rig = Rig("okx")
+    assert rig.venue.place(ORDER).row == {"orderID": "77"}  # the rest is what was asked for
+
+
+def test_a_lock_stands_before_its_object_which_is_not_made_for_threads() -> None:
+    rig = Rig("binance")
+    inside, most = [0], [0]
+
+    def slow(*_: Any) -> dict[str, Any]:
+        inside[0] += 1
+        most[0] = max(most[0], inside[0])
+        threading.Event().wait(0.01)
+        inside[0] -= 1
+        return {"id": "77"}
+
+    rig.exchange.create_order = slow
+    threads = [threading.Thread(target=rig.venue.place, args=(ORDER,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1]
