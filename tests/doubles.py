@@ -126,3 +126,14 @@ def refusal(status: int, text: str, **headers: str) -> Answer:
 def asked_for(request: Request) -> Any:
     """The `filter` of a query, decoded."""
     return jsonx.loads((request.query or {}).get("filter", "{}"))
+
+
+DECISIONS = (
+    *("OPEN_LONG", "NONE", "CANCEL_LONG"),
+    *("OPEN_SHORT", "NONE", "NONE", "NONE", "CANCEL_SHORT"),
+)
+
+
+def decide(told: dict[str, Any]) -> str:
+    """A source for the strategy "decision": by the clock alone, whoever asks."""
+    return DECISIONS[int(told["time"]) % len(DECISIONS)]

@@ -16,7 +16,7 @@ from market_maker.settings import DEFAULTS, Settings
 from market_maker.simulator.market.synthetic import SyntheticMarket
 from market_maker.strategy_loader import available, load_strategy
 from market_maker.utils.errors import SettingsError
-from tests.doubles import StillMarket
+from tests.doubles import StillMarket, decide
 from tests.world import World
 
 QUIET = {"LOG_LEVEL": logging.ERROR, "RELIST_INTERVAL": 0.0, "MIN_REQUOTE_INTERVAL": 0.0}
@@ -266,6 +266,9 @@ class TestExternalReference:
             "QUEUE_WORTH": st.sampled_from([0, 5.0]),
             "MIN_REST": st.sampled_from([0, 3]),
             "TRADE_BRAKE": st.sampled_from([0, 2]),
+            "DECISION_CALL": st.just(decide),
+            "DECISION_EVERY": st.just(1),
+            "DECISION_STAKE": st.just(1),
         }
     ),
 )

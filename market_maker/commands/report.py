@@ -12,10 +12,11 @@ from market_maker.model.ticks import plain
 from market_maker.quoting.loss import COINS
 from market_maker.report.figures import HORIZONS_S
 from market_maker.report.run import Run, trade
-from market_maker.settings import Settings
+from market_maker.settings import Settings, check
 from market_maker.simulator.market.presets import PRESETS
 from market_maker.simulator.market.recorded import RecordedMarket
 from market_maker.strategy_loader import available
+from market_maker.utils.errors import SettingsError
 
 ALL = "all"
 FAILED = 1
@@ -57,9 +58,7 @@ class _Market(NamedTuple):
 def report(settings: Settings, args: argparse.Namespace) -> int:
     """Trade with each strategy on each market and print the figures; 0 unless a run failed."""
     settings.update(WATCHED_FILES=[], DRY_RUN=False, EXCHANGE="simulator", BASE_URL=None)
-    strategies = list(args.strategy or [settings.STRATEGY])
-    if ALL in strategies:
-        strategies = list(available())
+    strategies = _strategies(settings, args)
     done: list[dict[str, Any]] = []
     for market in _markets(settings, args):
         runs: list[tuple[str, Run]] = []
@@ -72,6 +71,26 @@ def report(settings: Settings, args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(done, indent=1))
     return FAILED if any(row["ended"] for row in done) else 0
+
+
+def _strategies(settings: Settings, args: argparse.Namespace) -> list[str]:
+    """Their names; of all those that come with the program, the ones that the settings suffice for.
+
+    Raises SettingsError.
+    """
+    names = list(args.strategy or [settings.STRATEGY])
+    is_all = ALL in names
+    names = list(available()) if is_all else names
+    usable = []
+    for name in names:
+        try:
+            check(Settings({**settings, "STRATEGY": name}))
+            usable.append(name)
+        except SettingsError as fault:
+            if not is_all:
+                raise
+            print(f"Left out: {fault}", file=sys.stderr)
+    return usable
 
 
 def _markets(settings: Settings, args: argparse.Namespace) -> list[_Market]:

@@ -14,6 +14,7 @@ from market_maker.settings import Settings, load
 from market_maker.simulator.market.presets import PRESETS
 from market_maker.simulator.market.recorded import RecordedMarket
 from market_maker.strategy_loader import available
+from tests.doubles import decide
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 FILES = [DATA / f"bitmex_XBTUSD_{kind}_2020-03-10.csv.gz" for kind in ("book10", "trades")]
@@ -21,7 +22,7 @@ FILES = [DATA / f"bitmex_XBTUSD_{kind}_2020-03-10.csv.gz" for kind in ("book10",
 
 def given_settings(**changes: Any) -> Settings:
     found = load("XBTUSD", environ={}, cwd="/nonexistent")
-    found.update(WATCHED_FILES=[], **changes)
+    found.update(WATCHED_FILES=[], DECISION_CALL=decide, DECISION_EVERY=1, **changes)
     return found
 
 
@@ -62,11 +63,12 @@ def test_the_command_prints_tables_of_80_columns(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    words = ["report", "--strategy", "layered", "grid", "--market", "practice", "calm"]
-    assert cli.main([*words, "--minutes", "0.5"]) == 0
-    shown = capsys.readouterr().out
+    words = ["report", "--strategy", "all", "--market", "practice", "calm"]
+    assert cli.main([*words, "--minutes", "0.2"]) == 0
+    shown, err = capsys.readouterr()
+    assert "Left out: STRATEGY = 'decision' needs one of DECISION_URL" in err
     assert max(map(len, shown.splitlines())) <= 80
-    assert "practice, 0.5 minutes, seed 1" in shown and "calm, 0.5 minutes" in shown
+    assert "practice, 0.2 minutes, seed 1" in shown and "calm, 0.2 minutes" in shown
     assert [line.split()[0] for line in shown.splitlines() if line.startswith("grid")] == [
         "grid"
     ] * 4

@@ -11,23 +11,13 @@ from market_maker.market_maker import OrderManager
 from market_maker.settings import DEFAULTS, Settings
 from market_maker.simulator.market.recorded import RecordedMarket
 from market_maker.strategy_loader import available, load_strategy
+from tests.doubles import decide
 from tests.world import World
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 FILES = [DATA / f"bitmex_XBTUSD_{kind}_2020-03-10.csv.gz" for kind in ("book10", "trades")]
 MINUTES_WITH_TRADES_S = 11 * 60 + 50
 SYNTHETIC_S = 180
-
-DECISIONS = (
-    *("OPEN_LONG", "NONE", "CANCEL_LONG"),
-    *("OPEN_SHORT", "NONE", "NONE", "NONE", "CANCEL_SHORT"),
-)
-
-
-def decide(told: dict[str, Any]) -> str:
-    """By the clock alone, so that a killed bot that asks on changes nothing."""
-    return DECISIONS[int(told["time"]) % len(DECISIONS)]
-
 
 SETTINGS: dict[str, Any] = {
     "LOG_LEVEL": logging.ERROR,
