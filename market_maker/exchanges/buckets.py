@@ -44,17 +44,22 @@ class Store(Protocol):
         """The bucket, to be read and changed. Raises LockHeld where it cannot be had in time."""
 
 
-class OwnBucket:
+class OwnBucket(AbstractContextManager[Bucket]):
     """The bucket of one process."""
 
     def __init__(self, fresh: Bucket) -> None:
         self._bucket = fresh
         self._lock = threading.Lock()
 
-    @contextmanager
-    def held(self) -> Iterator[Bucket]:
-        with self._lock:
-            yield self._bucket
+    def held(self) -> AbstractContextManager[Bucket]:
+        return self
+
+    def __enter__(self) -> Bucket:
+        self._lock.acquire()
+        return self._bucket
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
 
 class SharedBucket:

@@ -85,13 +85,16 @@ class LiveState:
     # -- the receive side ---------------------------------------------------------------
 
     def put(self, event: StreamEvent) -> None:
-        """Called by the receive thread; touches nothing but the inbox and `wake`."""
+        """Called by the receive thread; touches nothing but the inbox and `wake`, which the last
+        of what arrived together sets."""
         if len(self._inbox) >= _MAX_INBOX:
             # Too late to catch up row by row: what is lost must be read anew.
             self._overflowed = True
+            self.wake.set()
             return
         self._inbox.append(event)
-        self.wake.set()
+        if not (type(event) is Message and event.more):
+            self.wake.set()
 
     # -- the reading side ---------------------------------------------------------------
 

@@ -223,8 +223,12 @@ class WebSocketStream:
             if asked:
                 asked = False
                 sock.settimeout(self._ping_after_s)
+            waiting = None  # whoever listens need not wake up before the last of them
             for head, payload in feed(data):
                 if head != TEXT:
+                    if waiting is not None:
+                        yield waiting
+                        waiting = None
                     self._control(connection, head, payload)
                     continue
                 try:
@@ -232,7 +236,11 @@ class WebSocketStream:
                 except (ValueError, RecursionError):
                     self._not_json(payload)
                     continue
-                yield Message(recv_ns, message)
+                if waiting is not None:
+                    yield Message(recv_ns, waiting.data, more=True)
+                waiting = Message(recv_ns, message)
+            if waiting is not None:
+                yield waiting
 
     def _ask_for_life(self, connection: Any) -> None:
         if self._ping_text is None:

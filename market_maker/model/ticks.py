@@ -41,7 +41,8 @@ class _Grid:
 
     def contains(self, value: float) -> bool:
         """Whether *value* is a multiple of the step, but for float noise."""
-        return isinstance(self._snap(value), int)
+        raw = value * self.scale / self.units  # as in `_snap`: asked of every order, twice
+        return abs(raw - round(raw)) < _NOISE + abs(raw) * _EPSILON
 
     def _snap(self, value: float) -> float:
         raw = value * self.scale / self.units

@@ -46,10 +46,12 @@ class Ready(NamedTuple):
 
 
 class Message(NamedTuple):
-    """One decoded frame. `recv_ns` is the local monotonic time of its arrival."""
+    """One decoded frame. `recv_ns` is the local monotonic time of its arrival; `more` says that
+    another one has arrived with it and follows at once."""
 
     recv_ns: int
     data: Any
+    more: bool = False
 
 
 class Poll(NamedTuple):

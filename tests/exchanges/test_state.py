@@ -111,6 +111,15 @@ def test_putting_only_stores_and_wakes(feed: Feed) -> None:
     assert (feed.state.version, feed.state.touch["bidPrice"]) == (version + 1, 1.0)
 
 
+def test_the_last_of_what_arrived_together_wakes(feed: Feed) -> None:
+    row = {"symbol": SYMBOL, "bidPrice": 1.0, "askPrice": 2.0}
+    quote = {"table": "quote", "action": "insert", "data": [row]}
+    feed.state.put(Message(0, quote, more=True))
+    assert not feed.state.wake.is_set()
+    feed.state.put(Message(0, quote))
+    assert feed.state.wake.is_set()
+
+
 def test_more_than_can_be_read_is_not_ready_until_the_next_connection(
     feed: Feed, monkeypatch: pytest.MonkeyPatch
 ) -> None:

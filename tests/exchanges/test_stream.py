@@ -214,6 +214,21 @@ def test_fragments_pings_and_long_frames_are_understood(serve_websocket: Any) ->
     stream.close()
 
 
+@pytest.mark.parametrize("after", [b"", b"\x81\x01{", b"\x89\x00", b"\x88\x02\x03\xe8"])
+def test_frames_that_came_together_say_so_until_the_last(
+    serve_websocket: Any, after: bytes
+) -> None:
+    def script(peer: Any) -> None:
+        peer.text()
+        peer.socket.sendall(b"\x81\x011\x81\x012" + after)
+        hold(peer)
+
+    stream = stream_to(serve_websocket(script).port)
+    messages = (event for event in stream if isinstance(event, Message))
+    assert [(m.data, m.more) for m in (next(messages), next(messages))] == [(1, True), (2, False)]
+    stream.close()
+
+
 def test_what_is_not_json_is_skipped_and_logged_once(
     serve_websocket: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
