@@ -13,7 +13,7 @@ from market_maker.exchanges.binance_line import SharedLine
 from market_maker.model.rows import POST_ONLY, Row
 from market_maker.model.wire import Answer, Connected, Disconnected, Message, Ready, Request
 from market_maker.simulator.events import MarginEvent
-from market_maker.simulator.market.synthetic import Flow, SyntheticMarket
+from market_maker.simulator.market.synthetic import DEFAULT_FLOW, Flow, SyntheticMarket
 from market_maker.simulator.state import Writer
 from tests.binance_world import ENTRIES, BinanceWorld
 from tests.doubles import StillMarket, Wire
@@ -169,6 +169,34 @@ def test_it_quotes_is_filled_and_cancels_all(entry: str) -> None:
     assert {fill["feeCurrency"] for fill in bot.fills} == {"BTC", "USDT"}
     bot.shut_down()
     check_books(world, bot)
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_it_is_never_told_that_it_sends_too_many_orders(
+    entry: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    flow = DEFAULT_FLOW._replace(move_every_s=0.1, move_ticks=40.0)
+    world = BinanceWorld(SyntheticMarket(seed=2, flow=flow), seed=2)
+    bot = world.bot(profile=entry, RELIST_INTERVAL=0.0, MIN_REQUOTE_INTERVAL=0.1, ORDER_PAIRS=9)
+    world.run(bot, 120)
+    bot.shut_down()
+    assert bot.exchange.desk.gateway.quotes_sent > 200
+    assert "Too many" not in caplog.text
+
+
+def test_a_position_is_closed_in_whole_lots_where_fees_leave_less() -> None:
+    world = BinanceWorld(StillMarket())
+    bot = world.bot(ON_STOP="flatten", ORDER_PAIRS=1, POST_ONLY=False)
+    world.run(bot, 2)
+    order = {"side": "Buy", "price": 60_000.5, "orderQty": 0.01}
+    assert bot.exchange.create_bulk_orders([order])
+    world.clock.sleep(1)
+    bot.exchange.desk.state.drain()
+    qty = bot.exchange.get_delta()
+    assert 0.0098 < qty < 0.01, "a thousandth of it went for the fee"
+    bot.shut_down()
+    assert bot.exit_code == 0
+    assert 0 <= held(world) < Decimal("0.00001")
 
 
 def test_orders_go_over_the_websocket_api_and_by_rest_while_it_is_down() -> None:

@@ -42,6 +42,7 @@ class Scripted(OrderManager):
     """Does what the test says, from the third round on; quotes well before."""
 
     rounds = 0
+    world: World
     deed: Callable[["Scripted"], None]
 
     def place_orders(self) -> None:
@@ -57,7 +58,7 @@ def run(
 ) -> tuple[World, Scripted, list[int], Wire]:
     """A run in which *deed* is done in rounds 3 to 12; what rested after each round."""
     world, wire = World(StillMarket()), Wire()
-    strategy = type("Doing", (Scripted,), {"deed": deed})
+    strategy = type("Doing", (Scripted,), {"deed": deed, "world": world})
     bot: Any = world.bot(strategy, wrap=wire, **changes)
     bot.start()
     resting = []
@@ -152,6 +153,24 @@ def test_a_hook_that_raises_pulls_too_or_ends_the_run(hook: str) -> None:
             bot.run_loop()
         assert ended.value.code == 1
         assert world.open_orders() == []
+
+
+def test_a_strategy_that_blocks_loses_its_quotes_to_the_switch_and_goes_on() -> None:
+    def deed(self: Scripted) -> None:
+        if self.rounds == 3:
+            for seconds in range(120):
+                self.clock.sleep(1)
+                if seconds >= 90:  # its time, and half of it until it is renewed no more
+                    assert self.world.open_orders() == [], f"{seconds} s without a round"
+        self.converge_orders([dict(GOOD[0])], [dict(GOOD[1])])
+
+    world, bot, resting, wire = run(deed)
+    assert resting[0] == 2
+    assert resting[-10:] == [2] * 10, "it quotes again"
+    sent = [row["clOrdID"] for row in wire.orders()]
+    assert len(set(sent)) == len(sent) == 4
+    bot.shut_down()
+    assert (bot.exit_code, world.open_orders()) == (0, [])
 
 
 def test_a_strategy_that_raises_ends_the_run_by_default() -> None:

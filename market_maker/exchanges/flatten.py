@@ -2,15 +2,16 @@
 
 import logging
 
-from market_maker.exchanges.base import ExchangeError
+from market_maker.exchanges.base import ExchangeError, Status
 from market_maker.exchanges.desk import Desk
 from market_maker.model.rows import Row
-from market_maker.model.ticks import PriceGrid
+from market_maker.model.ticks import LotGrid, PriceGrid, plain
 
 logger = logging.getLogger("root")
 
 _CAP = 0.01  # ratio beyond the touch that an order may pay
 _PAUSE_S = 0.25
+_REFUSALS = 3  # in a row: it will not be taken later either
 _AGREE_S = 5.0  # longer than a position takes to follow its fills
 
 
@@ -18,20 +19,36 @@ def flatten(desk: Desk, timeout_s: float = 30.0) -> float:
     """Close the position of the desk's symbol; what is left of it after *timeout_s* at most.
 
     Asks the exchange itself at every step, so that it works without a stream. One order is in
-    flight at a time: the next one waits until its fills are in the position. Raises
-    ExchangeError when the exchange cannot be asked.
+    flight at a time: the next one waits until its fills are in the position. What is less than a
+    lot, as fees leave it on spot, cannot be closed and counts as nothing. Raises ExchangeError
+    when the exchange cannot be asked.
     """
     deadline_s = desk.clock.monotonic() + timeout_s
-    qty = _position(desk)
-    while qty and desk.clock.monotonic() < deadline_s and not desk.gateway.hurry.is_set():
+    qty, refusals = _position(desk), 0
+    while _in_lots(desk, qty) and refusals < _REFUSALS:
+        if desk.clock.monotonic() >= deadline_s or desk.gateway.hurry.is_set():
+            break
         order = _order(desk, qty)
         if order is None:  # nobody to trade with
             desk.clock.wait(desk.gateway.hurry, 1.0)
             continue
         logger.info("Closing the position: %(side)s %(orderQty)s @ %(price)s", order)
-        filled = _send(desk, order, deadline_s)
+        filled, refusal = _send(desk, order, deadline_s)
+        refusals = refusals + 1 if refusal else 0
+        if refusals == _REFUSALS:
+            logger.error("The exchange refuses it: %s", refusal)
         qty = _agreed(desk, qty - filled if order["side"] == "Sell" else qty + filled)
-    return qty
+    if _in_lots(desk, qty):
+        return qty
+    if qty:
+        logger.info("Less than a lot is left of the position: %s.", plain(qty))
+    return 0.0
+
+
+def _in_lots(desk: Desk, qty: float) -> float:
+    """The size of a position of *qty* as far as it can be traded."""
+    lot_size = (desk.state.instrument() or {}).get("lotSize")
+    return LotGrid.of(lot_size).down(abs(qty)) if lot_size else abs(qty)
 
 
 def _order(desk: Desk, qty: float) -> Row | None:
@@ -45,7 +62,7 @@ def _order(desk: Desk, qty: float) -> Row | None:
     ticks = grid.ask_ticks(touch * (1 - _CAP)) if qty > 0 else grid.bid_ticks(touch * (1 + _CAP))
     return {
         "side": side,
-        "orderQty": abs(qty),
+        "orderQty": _in_lots(desk, qty),
         "price": grid.price(ticks),
         "ordType": "Limit",
         "timeInForce": "ImmediateOrCancel",
@@ -53,8 +70,9 @@ def _order(desk: Desk, qty: float) -> Row | None:
     }
 
 
-def _send(desk: Desk, order: Row, deadline_s: float) -> float:
-    """The contracts that were filled, once the exchange has shown what became of the order."""
+def _send(desk: Desk, order: Row, deadline_s: float) -> tuple[float, str]:
+    """The contracts that were filled, once the exchange has shown what became of the order, and
+    why it was refused, if it was."""
     result = desk.gateway.reduce(order)
     filled: float = result.row.get("cumQty") or 0
     while desk.state.orders.get(order["clOrdID"]) is not None:
@@ -69,7 +87,7 @@ def _send(desk: Desk, order: Row, deadline_s: float) -> float:
         filled = shown.get("cumQty") or 0
     if not filled:
         desk.clock.wait(desk.gateway.hurry, 1.0)  # refused, or nothing to trade with
-    return filled
+    return filled, result.text if result.status is Status.REJECTED else ""
 
 
 def _agreed(desk: Desk, expected: float) -> float:

@@ -92,3 +92,7 @@ class LotGrid(_Grid):
     def nearest(self, qty: float) -> float:
         """The multiple of the lot closest to *qty*; halves go up."""
         return self.qty(math.floor(qty * self.scale / self.units + 0.5))
+
+    def down(self, qty: float) -> float:
+        """The multiple of the lot at or below *qty*."""
+        return self.qty(math.floor(self._snap(qty)))
