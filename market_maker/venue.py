@@ -60,20 +60,31 @@ def open_connector(settings: Any, symbol: str, clock: Clock) -> Connector:
 
 
 def open_desk(
-    settings: Any, symbol: str, clock: Clock, rng: random.Random, dry_run: bool = False
+    settings: Any,
+    symbol: str,
+    clock: Clock,
+    rng: random.Random,
+    dry_run: bool = False,
+    *,
+    only_cancels: bool = False,
 ) -> Desk:
-    """A desk for *symbol*, not yet opened. Raises AuthenticationError without a needed key."""
+    """A desk for *symbol*, not yet opened. Raises AuthenticationError without a needed key.
+
+    What keeps a bot from trading (a loss limit, its guard) keeps nobody from cancelling.
+    """
     connector, has_account, before_exec = _open(settings, symbol, clock, rng, dry_run)
     if not has_account and not dry_run:
         connector.stop()
         names = " and ".join(KEYS[settings.EXCHANGE])
         raise AuthenticationError(f"no key: put {names} into .env, or try --dry-run")
     try:
-        if live.is_live(settings) and not dry_run:
+        if live.is_live(settings) and not dry_run and not only_cancels:
             live.check_limits(settings)
             if not Path(journal_path(settings, connector)).exists():
                 live.confirm(settings, connector)
-        journal = _open_journal(settings, connector, clock, dry_run)
+        journal = Journal(journal_path(settings, connector, dry_run), clock)
+        if not dry_run and not only_cancels:
+            _check_stops(settings, connector, journal)
     except (BotError, ExchangeError):
         connector.stop()
         raise
@@ -94,7 +105,7 @@ def open_desk(
     )
     if has_account and not dry_run and settings.EXCHANGE == "bitmex":
         _warn_of_rights(connector, settings.BITMEX_API_KEY)
-    if settings.GUARD and has_account and not dry_run:
+    if settings.GUARD and has_account and not dry_run and not only_cancels:
         try:
             desk.gateway.switch.guard = _guard(settings, connector)
         except StopTrading:
@@ -299,10 +310,10 @@ def _warn_of_rights(connector: Connector, key: str) -> None:
         logger.warning("The key may withdraw money: give the bot one that may only trade.")
 
 
-def _open_journal(settings: Any, connector: Connector, clock: Clock, dry_run: bool) -> Journal:
-    journal = Journal(journal_path(settings, connector, dry_run), clock)
+def _check_stops(settings: Any, connector: Connector, journal: Journal) -> None:
+    """Raise, with the journal closed, where something has stopped this bot for good."""
     reason = stop_of(journal)
-    if not reason and not dry_run and guard_lock(settings, connector).exists():
+    if not reason and guard_lock(settings, connector).exists():
         journal.close()
         raise GuardLocked(_LOCKED % connector.symbol)
     if reason:
@@ -311,7 +322,6 @@ def _open_journal(settings: Any, connector: Connector, clock: Clock, dry_run: bo
             f"stopped earlier: {reason}. Look at the account; "
             f"'marketmaker resume {connector.symbol}' lets it trade again"
         )
-    return journal
 
 
 def journal_path(settings: Any, connector: Connector, dry_run: bool = False) -> str | Path:

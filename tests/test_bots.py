@@ -178,3 +178,22 @@ def test_check_goes_through_all_bots(tmp_path: Path) -> None:
         "BOTS[2] (ETHUSD), ETHUSD",
     ]
     assert len([line for line in check.lines if line.startswith("Position")]) == 2
+
+
+def test_cancel_all_of_the_bot_s_own_leaves_the_orders_of_others(
+    exchange: Exchange, tmp_path: Path
+) -> None:
+    by_hand = {"symbol": "XBTUSD", "side": "Buy", "orderQty": 100, "price": 50_000}
+    (placed,) = exchange.connector.place([{**by_hand, "clOrdID": "by hand"}])
+    command = [*ALL, "XBTUSD"]
+    with running(command, tmp_path, exchange.env(tmp_path)) as bot:
+        bot.wait_for("Creating 12 orders")
+        until(lambda: len(exchange.open_orders()) > 10)
+        bot.signal(signal.SIGKILL)
+        bot.end()
+    own = [*ALL, "cancel-all", "--own", "XBTUSD"]
+    with running(own, tmp_path, exchange.env(tmp_path)) as sweep:
+        assert sweep.end() == 0, sweep.text
+    assert sweep.lines[-1].endswith(" orders cancelled, none is left.")
+    assert [row["clOrdID"] for row in exchange.open_orders()] == ["by hand"]
+    exchange.connector.cancel([placed.row["orderID"]])

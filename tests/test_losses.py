@@ -278,6 +278,7 @@ def test_a_stopped_bot_does_not_start_until_it_is_resumed(
         with pytest.raises(LossLimitReached, match="stopped earlier: lost"):
             venue.open_desk(settings, "XBTUSD", world.clock, bot_rng())
     venue.open_desk(settings, "XBTUSD", world.clock, bot_rng(), dry_run=True)
+    venue.open_desk(settings, "XBTUSD", world.clock, bot_rng(), only_cancels=True).journal.close()
     assert resume(settings) == 0
     assert "lost 0.5 XBT in this run" in capsys.readouterr().out
     venue.open_desk(settings, "XBTUSD", world.clock, bot_rng()).journal.close()

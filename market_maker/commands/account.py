@@ -1,5 +1,6 @@
 """`marketmaker cancel-all`, `marketmaker resume` and `marketmaker withdraw`."""
 
+import random
 import sys
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -33,14 +34,15 @@ def cancel_own(settings: Settings) -> int:
     if settings.DRY_RUN or (venue.is_play_money(settings) and not supervised.play_folder()):
         print("Nothing of a bot that has ended rests here.")
         return 0
-    exchange = ExchangeInterface(settings=settings)
+    clock, rng, symbol = Clock(), random.Random(), str(settings.SYMBOL)
+    desk = venue.open_desk(settings, symbol, clock, rng, only_cancels=True)
+    exchange = ExchangeInterface(desk=desk, settings=settings, clock=clock, rng=rng)
     try:
-        found = exchange.desk.gateway.cancel_own()
+        found = desk.gateway.cancel_own()
         print(f"{len(found)} orders cancelled, none is left.")
-        fills = exchange.desk.journal.count_fills(supervised.began_s())
-        supervised.report(fills, exchange.get_delta())
+        supervised.report(desk.journal.count_fills(supervised.began_s()), exchange.get_delta())
     finally:
-        exchange.desk.close()
+        desk.close()
     return 0
 
 

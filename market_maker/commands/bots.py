@@ -8,6 +8,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -164,7 +165,7 @@ class _Company:
             f"{'Bot':<21}{'Symbol':<14}{'Strategy':<16}{'Exit':>7}{'Fills':>8}{'Position':>13}",
         ]
         for member in self.members:
-            strategy = str(member.settings.STRATEGY).rpartition(":")[2]
+            strategy = re.split("[:/]", str(member.settings.STRATEGY))[-1]
             told = ("unknown", "unknown")  # it ended before it could
             if member.position is not None:
                 told = (str(member.fills), plain(member.position))
