@@ -22,12 +22,19 @@ from market_maker.utils.errors import AlreadyRunning, StopTrading
 State = Literal["NEW", "SENT", "ACKED", "REJECTED", "UNKNOWN", "CLOSED"]
 
 _STATES = frozenset(get_args(State))
-_KEPT_S = 7 * 86_400.0  # how long settled amends and cancels stay; creates stay for good
-_PURGE_EVERY = 1_000  # rows written
+_KEPT_S = 86_400.0  # how long settled amends and cancels stay
+_CREATES_KEPT_S = 7 * 86_400.0  # and creates, once their orders have ended
+_IN_MEMORY_KEPT_S = (0.0, 3_600.0)  # both, where no later run can read it
+_PURGE_EVERY = 1_000  # batches settled
 _LOCK_TRIES = 3  # another bot that counts who is at work touches the lock for a moment
 _TIDY_EVERY = 50  # batches settled between two times that the log is folded into the file
 _LONGEST_LOG = 10_000  # pages of the log that SQLite itself leaves
 _OUTBOX_VALUES = "(NULL, ?, ?, ?, ?, ?, ?, ?, ?)"
+# Ids grow with time: what is younger is not even looked at.
+_OLD = (
+    "id < coalesce((SELECT id FROM outbox WHERE sent_at >= ? ORDER BY id LIMIT 1), 1 << 62)"
+    " AND state IN ('ACKED', 'REJECTED', 'CLOSED')"
+)
 _AT_ONCE = 100  # rows of one statement: any SQLite takes so many parameters
 
 
@@ -59,6 +66,8 @@ class Journal:
         self._lock = threading.Lock()
         self._file_lock: FileLock | None = None
         self._settled = 0  # batches
+        # Whether the order under this clOrdID may still rest; unknown until we have looked.
+        self.may_rest: Callable[[str], bool] = lambda _: True
         # What must be written with a new fill or not at all; called within its transaction.
         self.with_fill: Callable[[sqlite3.Connection, Row], None] = _nothing_more
         # The same, once for all the new fills of a batch.
@@ -90,8 +99,6 @@ class Journal:
                 insert = "INSERT INTO outbox VALUES " + ", ".join([_OUTBOX_VALUES] * len(some))
                 last = int(db.execute(insert, values).lastrowid or 0)
                 ids += range(last - len(some) + 1, last + 1)
-            if ids and ids[-1] // _PURGE_EVERY != (ids[0] - 1) // _PURGE_EVERY:
-                self._purge()
             return ids
 
     def settle(self, ids: Sequence[int], states: Sequence[State], order_ids: Sequence[str]) -> None:
@@ -107,6 +114,8 @@ class Journal:
             self._settled += 1
             if self._settled % _TIDY_EVERY == 0:  # now, when no order waits for the disk
                 self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            if self._settled % _PURGE_EVERY == 0:
+                self._purge()
 
     def close_unsettled(self) -> None:
         """Nothing of ours is on the exchange or under way to it: no question is open any more."""
@@ -246,14 +255,19 @@ class Journal:
         self._purge()
 
     def _purge(self) -> None:
-        """Drop settled amends and cancels that are too old to be of use."""
-        kept_s = 0.0 if self._path == ":memory:" else _KEPT_S
+        """Drop what is settled and too old to be of use."""
+        is_in_memory = self._path == ":memory:"
+        kept_s, creates_kept_s = _IN_MEMORY_KEPT_S if is_in_memory else (_KEPT_S, _CREATES_KEPT_S)
+        now = self._clock.now()
         with self._db as db:
-            db.execute(
-                "DELETE FROM outbox WHERE action != 'create' AND sent_at < ?"
-                " AND state IN ('ACKED', 'REJECTED', 'CLOSED')",
-                (self._clock.now() - kept_s,),
-            )
+            db.execute(f"DELETE FROM outbox WHERE {_OLD} AND action != 'create'", (now - kept_s,))
+            creates = f"SELECT id, cl_ord_id FROM outbox WHERE {_OLD} AND action = 'create'"
+            ended = [
+                (number,)
+                for number, cl_ord_id in db.execute(creates, (now - creates_kept_s,)).fetchall()
+                if not self.may_rest(cl_ord_id)
+            ]
+            db.executemany("DELETE FROM outbox WHERE id = ?", ended)
 
     @contextmanager
     def _guard(self) -> Iterator[None]:

@@ -153,7 +153,7 @@ def test_a_batch_is_one_transaction_in_a_write_ahead_log(tmp_path: Path) -> None
     journal.close()
 
 
-def test_settled_amends_go_after_a_week_and_creates_and_open_questions_stay(
+def test_settled_amends_go_after_a_day_and_creates_and_open_questions_stay(
     tmp_path: Path,
 ) -> None:
     clock = ManualClock()
@@ -168,9 +168,26 @@ def test_settled_amends_go_after_a_week_and_creates_and_open_questions_stay(
         journal.settle(ids, [state], [""])
     journal.close()
 
-    clock.sleep(8 * 86_400)
+    clock.sleep(2 * 86_400)
     journal = Journal(tmp_path / "j", clock)
     assert [journal.is_ours(name) for name in ("create", "amend", "cancel")] == [True, False, True]
+    journal.close()
+
+
+@pytest.mark.parametrize(("path", "age_s"), [("j", 8 * 86_400), (":memory:", 2 * 3_600)])
+def test_creates_go_when_they_are_old_and_their_orders_have_ended(
+    path: str, age_s: float, tmp_path: Path
+) -> None:
+    clock = ManualClock()
+    journal = Journal(path if path == ":memory:" else tmp_path / path, clock)
+    journal.may_rest = lambda cl_ord_id: cl_ord_id == "resting"
+    for name, state in (("ended", "ACKED"), ("resting", "ACKED"), ("in doubt", "UNKNOWN")):
+        journal.settle(journal.record("create", [{"clOrdID": name}], 0.0), [state], [""])
+    clock.sleep(age_s)
+    for _ in range(1_000):
+        journal.settle(journal.record("create", [{"clOrdID": "new"}], 0.0), ["ACKED"], [""])
+    names = ("ended", "resting", "in doubt", "new")
+    assert [journal.is_ours(name) for name in names] == [False, True, True, True]
     journal.close()
 
 

@@ -70,6 +70,7 @@ class Desk:
         self.state = LiveState(
             connector.symbol, self._is_ours, clock, has_account, self._book_fills
         )
+        journal.may_rest = lambda cl_ord_id: self.state.orders.get(cl_ord_id) is not None
         self.run_log = RunLog(journal, clock)
         self.losses = LossWatch(self.state, journal, clock)
         if has_account and not dry_run:
