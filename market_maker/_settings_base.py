@@ -193,6 +193,9 @@ ORDERID_PREFIX = "mm_bitmex_"
 
 LOG_LEVEL = logging.INFO  # logging.DEBUG shows every request
 
+# True shows at the end how long each stage took from the market's frame to the orders' answers.
+LATENCY = False
+
 # True also writes the log into marketmaker-SYMBOL-PREFIX.log in this folder, a path into that file;
 # a new one begins at midnight, and the last 30 are kept.  (Quant-trading.network: True)
 USE_LOG_FILE = False

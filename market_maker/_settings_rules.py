@@ -118,6 +118,7 @@ RULES: dict[str, Rule] = {
         lambda value: isinstance(value, str) and 1 <= len(value) <= MAX_PREFIX,
     ),
     "LOG_LEVEL": Rule("a level such as logging.INFO", is_log_level),
+    "LATENCY": YES_NO,
     "USE_LOG_FILE": Rule(
         "True, False or a path in quotes", lambda v: v in (True, False) or is_path(v)
     ),

@@ -98,9 +98,11 @@ def _run(argv: list[str]) -> int:
     parser.add_argument("-h", "--help", action=_Help, nargs=0)
     parser.add_argument("--version", action="version", version=f"marketmaker {VERSION}")
     parser.add_argument("--dry-run", action="store_true")
+    parser.add_argument("--latency", action="store_true")
     parser.add_argument("symbol", nargs="?")
     args = parser.parse_args(argv)
-    bots = _load_bots(args, {"DRY_RUN": True} if args.dry_run else {})
+    given = {"DRY_RUN": args.dry_run, "LATENCY": args.latency}
+    bots = _load_bots(args, {name: True for name, is_set in given.items() if is_set})
     if bots:
         from market_maker.commands.bots import run_all
 

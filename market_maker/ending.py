@@ -38,6 +38,7 @@ def shut_down(manager: Any) -> None:
 def say_last_words(manager: Any, fills: int) -> None:
     """Say what the run came to, to the user and to the supervisor if there is one."""
     status.log_last_words(manager, fills, manager.start_XBt)
+    status.print_latency(manager.exchange.desk)
     supervised.report(fills, manager.exchange.get_delta())
 
 

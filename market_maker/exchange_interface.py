@@ -10,6 +10,7 @@ from market_maker.bitmex import BitMEX
 from market_maker.clock import Clock
 from market_maker.exchanges.base import ExchangeError
 from market_maker.exchanges.desk import Desk
+from market_maker.model.latency import Latency
 from market_maker.model.order_book import OrderBook
 from market_maker.model.rows import NO_BUY, NO_SELL, Row, Ticker
 from market_maker.model.ticks import PriceGrid
@@ -56,6 +57,8 @@ class ExchangeInterface:
             desk=self.desk,
         )
         if not self.desk.is_open:
+            if self.settings.LATENCY:
+                self.desk.measure(Latency(self.clock.monotonic))
             self.desk.open()
 
     # -- orders -------------------------------------------------------------------------

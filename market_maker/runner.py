@@ -34,7 +34,9 @@ class Pace:
 
     def wait(self, desk: Desk, settings: Any, hear: Callable[[], None]) -> None:
         """Until something relevant changes; *hear* is called for whatever arrives meanwhile."""
-        clock, state = self._clock, desk.state
+        clock, state, latency = self._clock, desk.state, desk.latency
+        if latency is not None:
+            latency.end_round()
         if self._last_round_s == float("-inf"):
             self._last_round_s = clock.monotonic()  # the round that has just ended is the first
         # An order in doubt holds its level: it is asked for as soon as that proves anything.
@@ -55,6 +57,8 @@ class Pace:
             due_s = max(due_s, min(desk.gateway.budget.wait_s(_ROUND_COST), settings.LOOP_INTERVAL))
             if due_s > 0:
                 clock.sleep(due_s)
+                if latency is not None:
+                    latency.end_pause()
         self._last_round_s = clock.monotonic()
 
     def is_status_due(self, interval_s: float) -> bool:

@@ -158,6 +158,12 @@ def log_last_words(manager: Any, fills: int, start_balance: int | None) -> None:
         logger.info("Balance change: %+.8f %s%s.", change / unit, coin, mark)
 
 
+def print_latency(desk: Any) -> None:
+    """Where the time went, if it was measured: a table for the terminal."""
+    if desk.latency is not None:
+        print("\n".join(desk.latency.lines()), flush=True)
+
+
 def coin_of(margin: Row) -> tuple[str, int]:
     """The currency of a margin row by its usual name, and how many minor units one of it is."""
     currency = str(margin.get("currency") or "XBt")

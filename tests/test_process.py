@@ -93,6 +93,20 @@ def test_a_signal_leaves_no_order_and_exit_code_0(
     assert exchange.secret not in bot.text
 
 
+def test_where_the_time_went_is_shown_at_the_end(exchange: Exchange, tmp_path: Path) -> None:
+    with running([*BOT, "--latency"], tmp_path, exchange.env(tmp_path)) as bot:
+        until(lambda: len(exchange.open_orders()) >= 10)
+        bot.wait_for("Ticker", times=2)
+        bot.signal(signal.SIGINT)
+        assert bot.end() == 0, bot.text
+    table = bot.lines[bot.lines.index(next(x for x in bot.lines if x.startswith("Latency, us"))) :]
+    counts = {line[:16].strip(): int(line[16:28].replace(",", "")) for line in table[1:9]}
+    assert {"receive", "parse", "apply", "wake", "send", "acknowledge"} <= {
+        stage for stage, count in counts.items() if count
+    }
+    assert counts["parse"] >= counts["receive"]
+
+
 def test_a_signal_while_it_starts_leaves_no_order(exchange: Exchange, tmp_path: Path) -> None:
     with running(BOT, tmp_path, exchange.env(tmp_path)) as bot:
         bot.wait_for("Resetting current position")

@@ -29,6 +29,7 @@ commands (each has its own --help):
 
 options:
   --dry-run                 show the orders it would place; send nothing
+  --latency                 show at the end how long each stage took
   --settings FILE           use FILE in place of ./settings.py
   --bot NAME                one of BOTS only, by its name or symbol
   --log-level LEVEL         debug, info, warning or error

@@ -21,6 +21,7 @@ from market_maker.exchanges.receiver import start_receiving
 from market_maker.exchanges.refusals import SPENT
 from market_maker.exchanges.throttle import retry_after_s
 from market_maker.exchanges.transport import HttpTransport
+from market_maker.model.latency import Latency, measure_all
 from market_maker.model.rows import Row, is_sound
 from market_maker.model.wire import Answer, Request, Stream, Transport
 from market_maker.utils.errors import AuthenticationError
@@ -77,6 +78,9 @@ class BitMEXConnector:
             max_batch=100 if self._bulk else 1,
             other_symbols=True,
         )
+
+    def measure(self, latency: Latency) -> None:
+        measure_all(latency, self.stream, self.transport)
 
     def start(self, sink: Sink) -> None:
         logger.info("Connecting to %s", self.endpoint or "the exchange in this process")

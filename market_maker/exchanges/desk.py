@@ -15,6 +15,7 @@ from market_maker.exchanges.state import LiveState
 from market_maker.exchanges.symbols import unknown_symbol
 from market_maker.exchanges.throttle import RateBudget
 from market_maker.journal import Journal
+from market_maker.model.latency import Latency, measure_all
 from market_maker.model.order_book import OrderBook
 from market_maker.model.rows import Row, is_live
 from market_maker.quoting.loss import LossLimits
@@ -91,6 +92,7 @@ class Desk:
         if isinstance(connector, SharesDesk):
             connector.share(journal, budget)
         connector.on_answer = lambda answer: budget.learn(answer.headers)
+        self.latency: Latency | None = None
         self.is_open = False
         self.has_ended = False  # the stream was ended by us
         self._followed: set[str] = set()
@@ -124,6 +126,11 @@ class Desk:
             if row:
                 orders.apply(row)
         return Fate(row, row.get("cumQty") or 0, not (row and is_live(row)))
+
+    def measure(self, latency: Latency) -> None:
+        """Time every stage from now on; called before `open`."""
+        self.latency = latency
+        measure_all(latency, self.connector, self.state, self.gateway.outbox)
 
     def open(self) -> None:
         """Connect and wait for the first image of every table; raises StopTrading."""

@@ -29,6 +29,7 @@ from market_maker.exchanges.hitbtc_reads import HitbtcReads
 from market_maker.exchanges.hitbtc_requests import Requests
 from market_maker.exchanges.hitbtc_rows import Market, quote_row, trade_row, venue_symbol
 from market_maker.exchanges.hitbtc_tables import HitbtcTables
+from market_maker.model.latency import Latency, measure_all
 from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, Request, Stream, Transport
 from market_maker.utils.errors import NotSupported
@@ -121,6 +122,9 @@ class HitbtcConnector:
         return self._market
 
     # -- the stream ----------------------------------------------------------------------------
+
+    def measure(self, latency: Latency) -> None:
+        measure_all(latency, *self._streams.values(), self._transport)
 
     def start(self, sink: Sink) -> None:
         logger.info("Connecting to HitBTC for %s (%s).", self.symbol, self._reads.name)

@@ -128,6 +128,7 @@ class Lanes:
         self._bundle = bundle
         self._context: ssl.SSLContext | None = None
         self._is_closed = False
+        self.on_written: Callable[[], None] = _nothing  # called when a request has left
 
     def warm(self, count: int | None = None) -> bool:
         """Have *count* connections open, replacing those that the exchange has closed; False when
@@ -177,6 +178,7 @@ class Lanes:
         reply = None
         try:
             lane.send(data)
+            self.on_written()
             while reply is None:
                 reply = lane.receive()
             return reply
@@ -208,6 +210,7 @@ class Lanes:
             del under_way[lane]
             lane.close()
             return
+        self.on_written()
         selector.register(lane.sock, selectors.EVENT_READ, lane)
 
     def _gather(
@@ -289,6 +292,10 @@ class Lanes:
         except BaseException:
             sock.close()
             raise
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 def _drop(lane: Lane) -> None:

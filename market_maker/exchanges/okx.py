@@ -26,6 +26,7 @@ from market_maker.exchanges.okx_orders import (
 from market_maker.exchanges.okx_reads import API, OkxReads, code_of, words_of
 from market_maker.exchanges.okx_rows import Market, quote_row, trade_row
 from market_maker.exchanges.okx_tables import OkxTables
+from market_maker.model.latency import Latency, measure_all
 from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, Request, Stream, Transport
 from market_maker.utils.errors import (
@@ -136,6 +137,9 @@ class OkxConnector:
         return self._market
 
     # -- the stream ----------------------------------------------------------------------------
+
+    def measure(self, latency: Latency) -> None:
+        measure_all(latency, *self._streams.values(), self._transport)
 
     def start(self, sink: Sink) -> None:
         """Check market and account and begin streaming; raises StopTrading where one is unfit."""

@@ -11,6 +11,7 @@ from market_maker.exchanges.base import Connector, Result, Status
 from market_maker.exchanges.state import LiveState
 from market_maker.exchanges.throttle import RateBudget
 from market_maker.journal import Journal, State
+from market_maker.model.latency import Latency
 from market_maker.model.rows import TERMINAL, Row
 from market_maker.utils.errors import StopTrading
 
@@ -43,10 +44,15 @@ class Outbox:
         self.busy_thread: int | None = None
         self.after_action: Callable[[], None] = lambda: None
         self._connector = connector
+        self._latency: Latency | None = None
         self._state = state
         self._journal = journal
         self._budget = budget
         self._clock = clock
+
+    def measure(self, latency: Latency) -> None:
+        """Time how long orders are under way."""
+        self._latency = latency
 
     def create(self, orders: Sequence[Row]) -> list[Result]:
         with self._state.lock:
@@ -105,10 +111,15 @@ class Outbox:
     ) -> list[Result]:
         entries = self._record(action, rows)
         self.busy_thread = threading.get_ident()
+        latency = self._latency
         try:
+            if latency is not None:
+                latency.sending()
             results = send(rows)
         finally:
             self.busy_thread = None
+        if latency is not None:
+            latency.answered()
         for key, result in zip(keys, results, strict=True):
             self._believe(key, result, looks_up=action != "create")
         self._note(entries, results)

@@ -14,6 +14,7 @@ from market_maker.clock import Clock
 from market_maker.exchanges.depth import Depth
 from market_maker.exchanges.order_store import OrderStore
 from market_maker.exchanges.tables import Change, TableStore
+from market_maker.model.latency import Latency
 from market_maker.model.rows import Row, is_live
 from market_maker.model.ticks import SIZE_DECIMALS
 from market_maker.model.wire import Connected, Disconnected, Message, StreamEvent
@@ -81,6 +82,13 @@ class LiveState:
         self._errors = 0  # how many were logged
         self._last_fill_s = float("-inf")
         self._is_relevant = self._is_wanted = False
+        self._latency: Latency | None = None
+        self._moved_s: float | None = None  # when the first news since the last round arrived
+        self._apply: Callable[[Any], None] = self._fold_message
+
+    def measure(self, latency: Latency) -> None:
+        """Time what is folded, and the rounds that it starts."""
+        self._latency, self._apply = latency, latency.timed("apply", self._fold_message)
 
     # -- the receive side ---------------------------------------------------------------
 
@@ -117,6 +125,9 @@ class LiveState:
         """Whether anything relevant changed since the last call."""
         with self.lock:
             relevant, self._is_relevant = self._is_relevant, False
+            if self._latency is not None:
+                self._latency.begin_round(self._moved_s)
+                self._moved_s = None
             return relevant
 
     def want_round(self) -> None:
@@ -180,7 +191,9 @@ class LiveState:
 
     def _fold(self, event: StreamEvent) -> None:
         if isinstance(event, Message):
-            self._fold_message(event.data)
+            self._apply(event.data)
+            if self._latency is not None and self._is_relevant and self._moved_s is None:
+                self._moved_s = event.recv_ns / 1e9
         elif isinstance(event, Connected):
             self.connected, self._overflowed, self.refused = True, False, ""
             self.connected_s = self.clock.monotonic()

@@ -25,6 +25,7 @@ from market_maker import jsonx
 from market_maker.clock import Clock
 from market_maker.exchanges.frames import CLOSE, PING, TEXT, FrameReader
 from market_maker.exchanges.transport import ca_bundle, is_loopback
+from market_maker.model.latency import Latency
 from market_maker.model.wire import (
     BackOff,
     Connected,
@@ -102,6 +103,10 @@ class WebSocketStream:
         self._closed = Event()
         self._socket: websocket.WebSocket | None = None
         self._malformed_logged = False
+        self._latency: Latency | None = None
+
+    def measure(self, latency: Latency) -> None:
+        self._latency = latency
 
     def __iter__(self) -> Iterator[StreamEvent]:
         failures = 0
@@ -203,7 +208,11 @@ class WebSocketStream:
     def _receive(self, connection: Any) -> Iterator[StreamEvent]:
         sock = connection.sock
         reader = FrameReader()
-        recv, feed, loads, now_ns = sock.recv, reader.feed, jsonx.loads, time.monotonic_ns
+        recv, now_ns = sock.recv, time.monotonic_ns
+        feed: Callable[[bytes], list[tuple[int, bytes]]] = reader.feed
+        loads: Callable[[bytes], Any] = jsonx.loads
+        if self._latency is not None:
+            feed, loads = self._latency.timed("receive", feed), self._latency.timed("parse", loads)
         sock.settimeout(self._ping_after_s)
         asked = False
         while True:

@@ -26,6 +26,7 @@ from market_maker.clock import Clock
 from market_maker.exchanges.http_bytes import Rendered, Reply, header_lines, request_bytes
 from market_maker.exchanges.lanes import Lanes
 from market_maker.exchanges.server_clock import ServerClock
+from market_maker.model.latency import Latency
 from market_maker.model.wire import Answer, Request
 from market_maker.utils.constants import VERSION
 
@@ -115,6 +116,10 @@ class HttpTransport:
         if len(calls) < 2:
             return [self._send(call) for call in calls]
         return list(self._workers().map(self._send, calls))
+
+    def measure(self, latency: Latency) -> None:
+        if self._lanes is not None:
+            self._lanes.on_written = latency.written
 
     def keep_warm(self, count: int | None = None) -> None:
         """Have the connections open that a batch of *count* (default: all) will need, from now on
