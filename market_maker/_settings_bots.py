@@ -1,5 +1,6 @@
 """The setting BOTS: what differs for each of several bots, and the faults of such a list."""
 
+import re
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -10,6 +11,8 @@ from market_maker.utils.errors import SettingsError
 
 # What all bots have in common: one exchange, one folder.
 _OF_ALL = frozenset({"BOTS", "STATE_DIR", *(name for name in RULES if name.startswith("SIM_"))})
+
+_NAME = re.compile(r"[\w.][\w.:/-]{0,19}")
 
 
 class Entry(NamedTuple):
@@ -99,8 +102,8 @@ def _read(number: int, given: Any) -> Entry | str:
     symbol, name = values.get("SYMBOL"), given.get("name", values.get("SYMBOL"))
     if not symbol or not isinstance(symbol, str) or symbol != symbol.upper():
         return f"BOTS[{number}]: needs a 'symbol' in capitals such as 'XBTUSD'"
-    if not isinstance(name, str) or not name or not name.isprintable() or len(name) > 20:
-        return f"BOTS[{number}] ({symbol}): 'name' must be a text of 1 to 20 characters"
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        return f"BOTS[{number}] ({symbol}): 'name' must be a word of 1 to 20 characters"
     return Entry(number, name, symbol, values)
 
 

@@ -74,7 +74,7 @@ def test_each_bot_fails_alone_and_what_a_killed_one_leaves_is_cancelled(
         os.kill(pid_of(bots, "XBTUSD"), signal.SIGKILL)
         bots.wait_for("XBTUSD was killed by SIGKILL. Still running: 1.")
         until(lambda: open_symbols(exchange) == {"ETHUSD"})
-        bots.wait_for("orders cancelled, none is left.")
+        bots.wait_for("orders cancelled, none is left.", times=2)
         bots.signal(signal.SIGINT)
         assert bots.end() == 1, bots.text
     assert open_symbols(exchange) == set()

@@ -101,6 +101,7 @@ def test_a_choice_that_tells_nothing_is_refused(
         ('[{"strategy": "grid"}]', ["BOTS[0]: needs a 'symbol'"]),
         ('[{"symbol": "xbtusd"}]', ["BOTS[0]: needs a 'symbol' in capitals"]),
         ('[{"symbol": "XBTUSD", "name": ""}]', ["BOTS[0] (XBTUSD): 'name' must be"]),
+        ('[{"symbol": "XBTUSD", "name": "--yes"}]', ["BOTS[0] (XBTUSD): 'name' must be"]),
         (
             '[{"symbol": "XBTUSD", "SYMBOL": "ETHUSD"}, {"symbol": "XBTUSDT", "SIM_SEED": 1}]',
             ["BOTS[0] (ETHUSD): SYMBOL is given twice", "BOTS[1] (XBTUSDT): SIM_SEED is the same"],

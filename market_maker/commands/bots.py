@@ -108,7 +108,8 @@ class _Member:
         os.close(self._reports)
         for line in told.splitlines():
             report = json.loads(line)
-            self.fills += report["fills"]
+            # A sweep counts all of the run, in the journal.
+            self.fills = report["fills"] + (0 if self.ending else self.fills)
             self.position = report["position"]
 
 
@@ -188,9 +189,13 @@ class _Company:
         command = [sys.executable, *launcher, *words, "--bot", member.entry.name]
         return member.start(command, place, env, fds)
 
+    def _running(self) -> list[subprocess.Popen[bytes]]:
+        """The bots that run; a sweep is none."""
+        return [m.process for m in self.members if m.process is not None and not m.ending]
+
     def _end_all(self, number: int) -> None:
         """Have every bot end as asked. Asked again, they hurry."""
-        running = [m.process for m in self.members if m.process is not None and not m.ending]
+        running = self._running()
         if not self._is_ending:
             logger.info("%s: ending %d bots.", signal.Signals(number).name, len(running))
         self._is_ending = True
@@ -207,14 +212,14 @@ class _Company:
         is_asked = self._is_ending and -code == signal.SIGTERM
         member.ending = str(code) if code >= 0 else "0" if is_asked else signal.Signals(-code).name
         member.code = code if code >= 0 else 0 if is_asked else 1
-        others = sum(other.process is not None for other in self.members)
+        others = len(self._running())
         if not member.code:
             return
         if code > 0:
             logger.error("%s has ended with exit code %d. Still running: %d.", name, code, others)
-            return
-        logger.error("%s was killed by %s. Still running: %d.", name, member.ending, others)
-        if not member.settings.DRY_RUN:
-            member.fills = 0  # the sweep counts them all in the journal
-            logger.info("%s: cancelling what it has left in the book.", name)
+        else:
+            logger.error("%s was killed by %s. Still running: %d.", name, member.ending, others)
+        # The others keep the account's dead man's switch from firing: it would not do this for us.
+        if member.code == 1 and not member.settings.DRY_RUN:
+            logger.info("%s: making sure that nothing of it is left in the book.", name)
             self._start(member, ["cancel-all", "--own", *self._words])

@@ -85,6 +85,8 @@ class SharedBucket:
                 bucket = self._read()
                 yield bucket
                 self._write(bucket)
+            except OSError as error:  # a full disk: what cannot be counted is not spent
+                raise LockHeld(0) from error
             finally:
                 unlock(self._number)
 

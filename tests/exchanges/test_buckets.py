@@ -149,6 +149,20 @@ def test_other_limits_and_another_day_begin_with_a_full_bucket(
     assert shared(path, clock, capacity=7).take(6)
 
 
+def test_a_full_disk_stops_quotes_but_no_cancel(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(*_: Any) -> int:
+        raise OSError(28, "No space left on device")
+
+    budget = shared(tmp_path / "rate", clock)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", write)
+        assert not budget.take()
+        assert budget.take(urgent=True)
+    assert budget.take()
+
+
 @pytest.mark.skipif(os.name == "nt", reason="no such signals on Windows")
 def test_who_hangs_with_the_lock_stops_quotes_but_no_cancel(tmp_path: Path) -> None:
     path = tmp_path / "rate"
