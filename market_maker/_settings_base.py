@@ -328,6 +328,43 @@ TRADING_BALANCE_SIZE = 1.0
 # Where our fills do not explain the exchange's position: True takes the exchange's, False ends.
 ADJUST_POSITION_DATA = True
 
+# --- Strategy "inventory" ---------------------------------------------------------------------
+
+# ORDER_PAIRS quotes of ORDER_START_SIZE each, the first at the touch of the others, the next ones
+# so many ticks apart.  (mm-lomond: 10 quotes of 1, 1 tick apart)
+INVENTORY_STEP_TICKS = 1
+
+# The largest inventory (contracts); no quote could make it larger.  (mm-lomond: 10)
+INVENTORY_MAX = 1000
+
+# Ticks by which the side that would add to the inventory steps back from the touch: by equal
+# parts of INVENTORY_MAX, from none to all of it. None: no quotes.
+INVENTORY_SKEW = [0, 3, None]
+
+# When less than this part of the last so many trades bought, the best bid steps aside; when less
+# than this part sold, the best ask.
+INVENTORY_TRADES = 10
+INVENTORY_TRADE_RATIO = 0.25
+
+# A quote at the touch with more than this part of its level before it leaves after so many
+# seconds; its side stays away from that price while it is the touch.
+INVENTORY_QUEUE = 0.25
+INVENTORY_GRACE = 1
+INVENTORY_QUEUE_MODEL = "pessimistic"  # or "proportional": which of a queue cancels first
+INVENTORY_SHOWN_WITHIN = 0.5  # seconds in which the book shows an order that is acknowledged
+
+# When this part of the balance is lost everything is cancelled and, with INVENTORY_FLATTEN, the
+# position closed; nothing is quoted until the next start. None: no limit.
+INVENTORY_MAX_LOSS = 0.15
+INVENTORY_FLATTEN = False
+
+# More than this part of INVENTORY_MAX is closed with orders that take, won or lost, when the
+# price is further from what was paid than this ratio; then not again for so many seconds.
+# INVENTORY_SCRATCH = None: never.
+INVENTORY_SCRATCH = 0.5
+INVENTORY_SCRATCH_MOVE = 0.01
+INVENTORY_SCRATCH_PAUSE = 10
+
 # --- The built-in exchange --------------------------------------------------------------------
 
 # What the made-up market is like: "practice" shows fills at once; "calm", "busy", "trending" and

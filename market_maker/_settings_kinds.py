@@ -74,6 +74,12 @@ def is_log_level(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
+def is_tiers(value: Any) -> bool:
+    """Ticks by tiers of something, or None for none at all."""
+    fits = or_none(whole(0)).accepts
+    return isinstance(value, list | tuple) and bool(value) and all(map(fits, value))
+
+
 def is_names(value: Any) -> bool:
     return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
 

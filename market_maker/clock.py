@@ -41,6 +41,10 @@ class Clock:
         """Wait until *event* is set, at most *timeout_s*. True if it was set."""
         return event.wait(max(0.0, timeout_s))
 
+    def beside(self, job: Callable[[], None], name: str) -> None:
+        """Do *job* once while the caller goes on: in a thread called *name*."""
+        threading.Thread(target=job, name=name, daemon=True).start()
+
     def repeat(self, step: Step, name: str) -> None:
         """Call *step* from now on, whatever the caller does: from a thread called *name*."""
         threading.Thread(target=self._repeat, args=(step,), name=name, daemon=True).start()
@@ -99,6 +103,11 @@ class ManualClock(Clock):
     def wait(self, event: threading.Event, timeout_s: float) -> bool:
         self._move(self.now_s + max(0.0, timeout_s), event)
         return event.is_set()
+
+    def beside(self, job: Callable[[], None], name: str) -> None:
+        """Do *job* at once: there is one thread."""
+        del name
+        job()
 
     def repeat(self, step: Step, name: str) -> None:
         """Call *step* at its times, as the clock moves."""

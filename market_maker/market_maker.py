@@ -18,7 +18,7 @@ from market_maker.model.contracts import XBt_to_XBT, cost, margin
 from market_maker.model.rows import LATE_AMEND, Row, Ticker
 from market_maker.model.ticks import LotGrid, PriceGrid
 from market_maker.quoting import ladder, limits
-from market_maker.quoting.converge import Rules, converge
+from market_maker.quoting.converge import Plan, Rules, converge
 from market_maker.quoting.sanity import find_nonsense
 from market_maker.quoting.touch import best_prices
 from market_maker.settings import check, or_exit, warnings
@@ -271,8 +271,11 @@ class OrderManager:
             fees = status.fees(self.settings, self.exchange, self.instrument)
             status.show_plan(wanted, self._ticker(), self.instrument, fees)
             return
-        working, digits = self._working_orders(), self.instrument["tickLog"]
-        plan = converge(working, wanted, self._rules())
+        working = self._working_orders()
+        self._carry_out(converge(working, wanted, self._rules()), working)
+
+    def _carry_out(self, plan: Plan, working: list[Row]) -> None:
+        digits = self.instrument["tickLog"]
         if plan.cancel:
             self._lines.say(status.log_orders, "Canceling %d orders:", plan.cancel, digits)
             self.exchange.cancel_bulk_orders(plan.cancel)
@@ -308,8 +311,7 @@ class OrderManager:
                 logger.warning("Amending failed: %s", error.message)
             self._refused_amends.update(change["orderID"] for change in changes)
             stuck = [c for c in changes if self._refused_amends[c["orderID"]] > 1]
-            if stuck:
-                self.exchange.cancel_bulk_orders(stuck)
+            self.exchange.cancel_bulk_orders(stuck)
 
     def _working_orders(self) -> list[Row]:
         """Our orders as of this round's snapshot, or fresher if the strategy has read since."""
@@ -341,10 +343,9 @@ class OrderManager:
         return funded
 
     def _room(self, side: str) -> float | None:
-        if not self.settings.CHECK_POSITION_LIMITS:
+        s, (low, high) = self.settings, self.exchange.desk.state.position_range()
+        if not s.CHECK_POSITION_LIMITS:
             return None
-        low, high = self.exchange.desk.state.position_range()
-        s = self.settings
         return float(s.MAX_POSITION - high if side == "Buy" else low - s.MIN_POSITION)
 
     # -- checks and ends ----------------------------------------------------------------

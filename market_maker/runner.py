@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -32,7 +33,9 @@ class Pace:
         self._clock = clock
         self._last_round_s = self._last_status_s = float("-inf")
 
-    def wait(self, desk: Desk, settings: Any, hear: Callable[[], None]) -> None:
+    def wait(
+        self, desk: Desk, settings: Any, hear: Callable[[], None], at_most_s: float = math.inf
+    ) -> None:
         """Until something relevant changes; *hear* is called for whatever arrives meanwhile."""
         clock, state, latency = self._clock, desk.state, desk.latency
         if latency is not None:
@@ -41,6 +44,7 @@ class Pace:
             self._last_round_s = clock.monotonic()  # the round that has just ended is the first
         # An order in doubt holds its level: it is asked for as soon as that proves anything.
         longest_s = min(settings.LOOP_INTERVAL, max(_SOON_S, desk.gateway.doubts.end_in_s()))
+        longest_s = min(longest_s, at_most_s)
         longest_s += clock.monotonic()
         while not (state.drain() and settings.EVENT_DRIVEN):
             hear()

@@ -55,6 +55,7 @@ ROOMS = {
     "market_maker.supervised": Room(4, "bot"),
     "market_maker.live": Room(4, "bot"),
     "market_maker.runner": Room(4, "bot"),
+    "market_maker.sender": Room(4, "bot"),
     "market_maker.ending": Room(4, "bot"),
     "market_maker.status": Room(4, "bot"),
     "market_maker.reference": Room(4, "bot"),
@@ -215,7 +216,7 @@ def test_only_the_bot_and_above_read_settings(path: Path) -> None:
         assert [name for name in imports_of(path) if room_of(name).name == "settings"] == []
 
 
-SIZES = {"market_maker.py": 450}
+SIZES = {"market_maker.py": 450, "_settings_base.py": 420}  # the latter is a list to read
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -125,7 +125,7 @@ class OrderStore:
             result.status is Status.ACCEPTED and was is not Phase.WORKING
         ):
             self._doubt(tracked, settle_after_s)
-        elif was is Phase.CREATING and result.status is not Status.OK:
+        elif not tracked.row.get("orderID") and result.status is not Status.OK:
             self._live.pop(key, None)
             self.changes += 1
         elif was is Phase.CANCELLING and tracked.is_in_doubt and result.status is not Status.OK:

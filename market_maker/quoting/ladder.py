@@ -3,7 +3,7 @@
 Level numbers are -1, -2, ... for bids and 1, 2, ... for asks, counted from the touch.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple
@@ -109,3 +109,14 @@ def fit(orders: Sequence[Row], room: float | None, weight: Callable[[Row], float
             break
         kept.append(order)
     return kept[::-1]
+
+
+def from_touch(orders: Iterable[Row], side: str) -> list[Row]:
+    """The *orders* of one side that have a price, nearest to the market first."""
+    ours = [row for row in orders if row.get("side") == side and row.get("price")]
+    return sorted(ours, key=lambda row: float(row["price"]), reverse=side == "Buy")
+
+
+def best_of(orders: Iterable[Row], side: str) -> Row | None:
+    """The nearest of them, or None."""
+    return next(iter(from_touch(orders, side)), None)

@@ -3,9 +3,10 @@
 Whoever joins the touch, or reckons a fair price from it, would else follow and outbid himself.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from market_maker.model.order_book import Level
 from market_maker.model.rows import Row
 
 
@@ -58,6 +59,14 @@ def best_prices(orders: Iterable[Row]) -> tuple[float | None, float | None]:
     bids = [order["price"] for order in priced if order.get("side") == "Buy"]
     asks = [order["price"] for order in priced if order.get("side") == "Sell"]
     return max(bids, default=None), min(asks, default=None)
+
+
+def best_of_others(levels: Iterable[Level], own: Mapping[int, float]) -> int | None:
+    """The first of *levels*, from the touch outward, that is not only ours; in ticks.
+
+    *own*: contracts of ours by their price.
+    """
+    return next((ticks for ticks, size in levels if size > own.get(ticks, 0)), None)
 
 
 def _shown(order: Row) -> float:

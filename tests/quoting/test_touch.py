@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from market_maker.quoting.touch import Touch, touch_of_others
+from market_maker.model.order_book import Level
+from market_maker.quoting.touch import Touch, best_of_others, touch_of_others
 
 BOOK = [
     {"side": "Buy", "price": 100.0, "size": 50},
@@ -34,6 +35,16 @@ def order(side: str, price: float, leaves: float, **more: Any) -> dict[str, Any]
 )
 def test_own_orders_are_taken_out(own: list[dict[str, Any]], touch: Touch) -> None:
     assert touch_of_others(BOOK, own) == touch
+
+
+@pytest.mark.parametrize(
+    ("own", "best"),
+    [({}, 200), ({200: 20}, 200), ({200: 50}, 199), ({200: 60, 199: 70}, None), ({199: 70}, 200)],
+)
+def test_the_best_level_of_the_others_is_the_first_that_is_not_ours_alone(
+    own: dict[int, float], best: int | None
+) -> None:
+    assert best_of_others([Level(200, 50), Level(199, 70)], own) == best
 
 
 def test_an_empty_book_has_no_touch_and_no_mid() -> None:
