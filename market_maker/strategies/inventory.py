@@ -1,4 +1,4 @@
-"""A ladder that joins the touch and steps back on the side that would add to the inventory.
+"""A ladder at the touch that steps back from too much inventory.
 
 The decisions are in `market_maker/quoting/inventory.py`. Orders are sent by a thread of their own;
 everything else, what is believed and what is decided, belongs to the thread of the rounds.
