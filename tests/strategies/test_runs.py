@@ -25,7 +25,7 @@ NO_DATA = "the recorded data in ../shared/data is not here"
 MINUTES_WITH_TRADES_S = 11 * 60 + 50
 DAY_S = 23.5 * 3600  # what the polls of one day hold, without their last minutes
 SYNTHETIC_S = 180
-SOME_MINUTES_S = 240  # of the recording, for every change; the slow runs play all of it
+SOME_MINUTES_S = 450  # of the recording, with its burst; the slow runs play all of it
 
 SETTINGS: dict[str, Any] = {
     "LOG_LEVEL": logging.ERROR,
