@@ -280,6 +280,26 @@ def test_a_line_that_is_stale_costs_few_requests_however_short_the_rounds(
     assert world.open_orders() == []
 
 
+def test_a_book_that_has_missed_a_change_is_read_anew_before_anything_is_quoted() -> None:
+    world = World(StillMarket())
+    bot = world.bot(ORDER_PAIRS=2)
+    book = bot.exchange.get_order_book()
+    world.run(bot, 3)
+    assert book.has_image
+    state, known_s = bot.exchange.desk.state, bot.exchange.desk.state.connected_s
+    level = {"symbol": "XBTUSD", "id": 8_799_999_999, "side": "Buy", "size": 500}
+    change = {"table": "orderBookL2", "data": [level]}
+    state.put(Message(0, {**change, "action": "delete"}))  # one that comes twice is no harm
+    world.run(bot, 1)
+    assert (state.connected_s, len(world.open_orders())) == (known_s, 4)
+    state.put(Message(0, {**change, "action": "update"}))
+    bot.run_once()
+    assert world.open_orders() == []
+    world.run(bot, 8)
+    assert state.connected_s > known_s
+    assert (book.has_image, len(world.open_orders())) == (True, 4)
+
+
 # -- requests that fail -----------------------------------------------------------------
 
 

@@ -42,6 +42,7 @@ class TableStore:
         self._tables: dict[str, _KeyedTable | _EventTable] = {}
         self._max_rows = max_rows
         self._faults = _Faults()
+        self.torn = self._faults.torn  # order books that missed a change since their image
 
     @property
     def dropped(self) -> int:
@@ -90,6 +91,7 @@ class TableStore:
         """Forget every table: the connection is gone, and with it what its images stood for."""
         self._tables.clear()
         self.keys.clear()
+        self.torn.clear()
 
     def _apply_partial(self, name: Any, message: dict[str, Any]) -> Change | None:
         keys, scope, data = message.get("keys"), message.get("filter") or {}, message["data"]
@@ -111,6 +113,7 @@ class TableStore:
             self._tables[name] = table
             self.keys[name] = list(keys)
         table.forget(scope)
+        self.torn.discard(name)
         return Change(name, "partial", table.insert(self._sound(name, data)))
 
     def _sound(self, name: str, data: list[Any]) -> list[Row]:
@@ -128,6 +131,7 @@ class _Faults:
     def __init__(self) -> None:
         self.dropped = 0
         self.malformed = 0
+        self.torn: set[str] = set()
         self._logged: set[tuple[str, tuple[Any, ...]]] = set()
 
     def drop(self, what: str, *args: Any) -> None:
@@ -188,6 +192,10 @@ class _KeyedTable:
                 key = self._look_up(delta)
                 if key is None:
                     continue
+                if key not in rows:
+                    if self._name.startswith("orderBook"):
+                        self._faults.torn.add(self._name)  # the level came in a lost message
+                    continue
                 old = rows[key]
             rows[key] = row = {**old, **delta}
             changed.append(row)
@@ -203,7 +211,7 @@ class _KeyedTable:
                 changed.append(rows.pop(key_of(gone)))
             except (KeyError, TypeError):
                 key = self._look_up(gone)
-                if key is not None:
+                if key in rows:
                     changed.append(rows.pop(key))
         return changed
 
@@ -239,20 +247,20 @@ class _KeyedTable:
         return tuple(row.get(name) for name in self._keys)
 
     def _look_up(self, row: Row) -> Any:
-        """The key of a known row that the quick way did not find, else None."""
+        """The key of a row that the quick way did not find, which may not be there at all; None
+        where it has no key."""
         try:
             key = self._identity(row)
         except (KeyError, TypeError):
             self._faults.refuse("a row of table %s without its key", self._name)
             return None
         try:
-            if key in self._rows:
-                return key
+            if key not in self._rows:
+                self._faults.drop("change of a row of table %s that is not there", self._name)
         except TypeError:
             self._faults.refuse("a row of table %s with a key of the wrong type", self._name)
             return None
-        self._faults.drop("change of a row of table %s that is not there", self._name)
-        return None
+        return key
 
     def _drop_finished(self, changed: list[Row]) -> None:
         for row in changed:
