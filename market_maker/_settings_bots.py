@@ -89,6 +89,10 @@ def find_conflicts(bots: list[tuple[Entry, Mapping[str, Any]]]) -> Iterator[str]
                 f"{b.label}: ORDERID_PREFIX {theirs!r} and {ours!r} of {a.label} begin alike: "
                 "each would take the other's orders for its own"
             )
+    for (a, one), (b, two) in combinations(bots, 2):
+        file = one.get("USE_LOG_FILE")
+        if not isinstance(file, bool | None) and file == two.get("USE_LOG_FILE"):
+            yield f"{b.label}: USE_LOG_FILE is that of {a.label} too: True gives each its own"
     symbols = {str(values.get("SYMBOL")) for _, values in bots if values.get("SIM_DATA")}
     if len(symbols) > 1:
         yield f"SIM_DATA replays one symbol, and BOTS has {', '.join(sorted(symbols))}"

@@ -153,6 +153,15 @@ def test_a_fault_of_all_bots_is_said_once(folder: Path) -> None:
     assert len(faults(text, folder)) == 1
 
 
+def test_two_bots_do_not_write_one_log_file(folder: Path) -> None:
+    text = 'USE_LOG_FILE = {}\nBOTS = [{{"symbol": "XBTUSD"}}, {{"symbol": "ETHUSD"}}]'
+    assert faults(text.format('"my.log"'), folder) == [
+        "BOTS[1] (ETHUSD): USE_LOG_FILE is that of BOTS[0] (XBTUSD) too: True gives each its own"
+    ]
+    write(folder, text.format(True))
+    check_all(load_all())
+
+
 def test_recorded_data_has_one_symbol_only(folder: Path) -> None:
     text = 'SIM_DATA = "x"\nBOTS = [{"symbol": "XBTUSD"}, {"symbol": "ETHUSD"}]'
     assert faults(text, folder) == ["SIM_DATA replays one symbol, and BOTS has ETHUSD, XBTUSD"]

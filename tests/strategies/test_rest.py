@@ -2,7 +2,6 @@
 orders nor outbids itself."""
 
 import logging
-from typing import Any
 
 import pytest
 
@@ -17,7 +16,6 @@ MARKETS = {
     "two ticks": (60_000.0, 60_001.0),
     "wide": (60_000.0, 60_120.0),
 }
-NEEDED: dict[str, dict[str, Any]] = {}  # settings without which a strategy quotes nothing
 
 
 @pytest.mark.parametrize("min_spread", [0.0, 0.0002])
@@ -30,7 +28,7 @@ def test_alone_in_a_frozen_market_the_quotes_come_to_rest(
     changes = {"STRATEGY": name, "MIN_SPREAD": min_spread, "LOG_LEVEL": logging.ERROR}
     settings = world.settings(**changes)
     strategy = load_strategy(settings, OrderManager)
-    bot = world.bot(strategy, wrap=wire, **changes, RELIST_INTERVAL=0.0, **NEEDED.get(name, {}))
+    bot = world.bot(strategy, wrap=wire, **changes, RELIST_INTERVAL=0.0)
     world.run(bot, SETTLED_S)
     before = {(order.side, order.price_ticks, order.leaves_qty) for order in world.open_orders()}
     assert {side for side, *_ in before} == {"Buy", "Sell"}
