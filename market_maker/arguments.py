@@ -17,3 +17,16 @@ class Parser(argparse.ArgumentParser):
             message = f"what is '{unknown}'?"
             message += f" Did you mean {nearest[0]}?" if nearest else ""
         self.exit(USAGE, f"{self.prog}: {message} (see '{self.prog} --help')\n")
+
+
+def first_word(argv: list[str]) -> int | None:
+    """Where the first word stands that is neither an option nor the value of one."""
+    skip = False
+    for index, word in enumerate(argv):
+        if skip:
+            skip = False
+        elif word in ("--settings", "--log-level", "--bot"):
+            skip = True
+        elif not word.startswith("-"):
+            return index
+    return None

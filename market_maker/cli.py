@@ -4,12 +4,13 @@ so that `--help` answers at once."""
 import argparse
 import contextlib
 import difflib
+import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from market_maker.arguments import Parser
+from market_maker.arguments import Parser, first_word
 from market_maker.utils.constants import VERSION
 from market_maker.utils.errors import BotError, SettingsError
 
@@ -22,14 +23,6 @@ if TYPE_CHECKING:
 OK, FAILED = 0, 1
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DEPENDENCIES = frozenset({"requests", "websocket", "dotenv", "wsproto", "certifi", "urllib3"})
-
-
-class _Help(argparse.Action):
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        from market_maker.commands.help import HELP
-
-        print(HELP, end="")
-        parser.exit(OK)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,7 +62,7 @@ def _exit_code(end: SystemExit) -> int:
 
 
 def _dispatch(argv: list[str]) -> int:
-    at = _first_word(argv)
+    at = first_word(argv)
     word = argv[at].lower() if at is not None else ""
     if at is None or word not in COMMANDS:
         _refuse_odd_symbol(argv[at] if at is not None else None)
@@ -77,25 +70,14 @@ def _dispatch(argv: list[str]) -> int:
     return COMMANDS[word](argv[:at] + argv[at + 1 :])
 
 
-def _first_word(argv: list[str]) -> int | None:
-    """Where the first word stands that is neither an option nor the value of one."""
-    skip = False
-    for index, word in enumerate(argv):
-        if skip:
-            skip = False
-        elif word in ("--settings", "--log-level", "--bot"):
-            skip = True
-        elif not word.startswith("-"):
-            return index
-    return None
-
-
 # -- commands -------------------------------------------------------------------------------
 
 
 def _run(argv: list[str]) -> int:
+    from market_maker.commands.help import Help
+
     parser = _parser("", add_help=False)
-    parser.add_argument("-h", "--help", action=_Help, nargs=0)
+    parser.add_argument("-h", "--help", action=Help, nargs=0)
     parser.add_argument("--version", action="version", version=f"marketmaker {VERSION}")
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--latency", action="store_true")
@@ -135,8 +117,7 @@ def _setup(argv: list[str]) -> int:
 
 
 def _check(argv: list[str]) -> int:
-    parser = _parser("check", "Try settings, key, clock, symbol and funds; places nothing.")
-    parser.add_argument("symbol", nargs="?")
+    parser = _symbol_parser("check", "Try settings, key, clock, symbol and funds; places nothing.")
     bots = _load_bots(parser.parse_args(argv))
     from market_maker.commands.check import check
 
@@ -168,8 +149,7 @@ def _report(argv: list[str]) -> int:
 
 
 def _cancel_all(argv: list[str]) -> int:
-    parser = _parser("cancel-all", "Cancel every open order of the symbol, whoever placed it.")
-    parser.add_argument("symbol", nargs="?")
+    parser = _symbol_parser("cancel-all", "Cancel every open order of the symbol.")
     parser.add_argument("--own", action="store_true", help="only those of the bot itself")
     args = parser.parse_args(argv)
     bots = _load_bots(args)
@@ -178,18 +158,8 @@ def _cancel_all(argv: list[str]) -> int:
     return _each(bots, cancel_own if args.own else cancel_all)
 
 
-def _resume(argv: list[str]) -> int:
-    parser = _parser("resume", "Let a bot that a loss limit has stopped trade again.")
-    parser.add_argument("symbol", nargs="?")
-    _load(parser.parse_args(argv))
-    from market_maker.commands.account import resume
-
-    return _at_exchange(resume)
-
-
 def _guard(argv: list[str]) -> int:
-    parser = _parser("guard", "Cancel the bot's orders when its heartbeat stops.")
-    parser.add_argument("symbol", nargs="?")
+    parser = _symbol_parser("guard", "Cancel the bot's orders when its heartbeat stops.")
     parser.add_argument("--listen", metavar="HOST:PORT", help="where to listen; GUARD if left out")
     args = parser.parse_args(argv)
     _load(args)
@@ -198,13 +168,35 @@ def _guard(argv: list[str]) -> int:
     return _at_exchange(lambda settings: guard(settings, args.listen))
 
 
-def _unlock(argv: list[str]) -> int:
-    parser = _parser("unlock", "Let a bot that its guard has stopped trade again.")
-    parser.add_argument("symbol", nargs="?")
-    _load(parser.parse_args(argv))
-    from market_maker.commands.guard import unlock
+def _state(argv: list[str]) -> int:
+    parser = _symbol_parser("state", "Show what the journals know; asks no exchange.")
+    parser.add_argument("--json", action="store_true", help="all of it, as JSON")
+    args = parser.parse_args(argv)
+    _load_bots(args, {"DRY_RUN": True})  # what trading needs may be missing
+    from market_maker.commands.state import state
 
-    return _at_exchange(unlock)
+    return _at_exchange(lambda settings: state(settings, args.symbol, as_json=args.json))
+
+
+def _clear_state(argv: list[str]) -> int:
+    parser = _symbol_parser("clear-state", "Forget lots, decisions and levels, with a backup.")
+    parser.add_argument("--force", action="store_true", help="though a position is open")
+    args = parser.parse_args(argv)
+    _load(args)
+    from market_maker.commands.clear_state import clear_state
+
+    return _at_exchange(lambda settings: clear_state(settings, force=args.force))
+
+
+def _plain(command: str, description: str, module: str) -> Callable[[list[str]], int]:
+    """A command with a symbol and nothing else: the function of its name in *module*."""
+
+    def run(argv: list[str]) -> int:
+        _load(_symbol_parser(command, description).parse_args(argv))
+        commands = importlib.import_module(f"market_maker.commands.{module}")
+        return _at_exchange(getattr(commands, command))
+
+    return run
 
 
 def _withdraw(argv: list[str]) -> int:
@@ -249,14 +241,22 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "report": _report,
     "strategies": _strategies,
     "cancel-all": _cancel_all,
-    "resume": _resume,
+    "resume": _plain("resume", "Let a bot that a loss limit has stopped trade again.", "account"),
     "guard": _guard,
-    "unlock": _unlock,
+    "unlock": _plain("unlock", "Let a bot that its guard has stopped trade again.", "guard"),
+    "state": _state,
+    "clear-state": _clear_state,
     "withdraw": _withdraw,
 }
 
 
 # -- shared ---------------------------------------------------------------------------------
+
+
+def _symbol_parser(command: str, description: str) -> Parser:
+    parser = _parser(command, description)
+    parser.add_argument("symbol", nargs="?")
+    return parser
 
 
 def _parser(command: str, description: str = "", *, add_help: bool = True) -> Parser:

@@ -55,7 +55,7 @@ class OrderManager:
     ) -> None:
         self.settings = global_settings if settings is None else settings
         or_exit(lambda: check(self.settings))
-        logger.setLevel(self.settings.LOG_LEVEL)
+        or_exit(lambda: runner.begin_log(self.settings))
         for line in warnings(self.settings):
             logger.warning("%s", line)
         self.is_running, self.exit_code, self.is_in_on_stop = False, 0, False

@@ -4,6 +4,7 @@ import functools
 import logging
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from market_maker._settings_record import in_force
 from market_maker.clock import Clock
 from market_maker.exchanges.desk import Desk
 from market_maker.strategy_loader import USER_MODULE
+from market_maker.utils import log
+from market_maker.utils.errors import SettingsError
 
 logger = logging.getLogger("root")
 
@@ -134,6 +137,21 @@ class Interrupts:
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(0)
+
+
+def begin_log(settings: Any) -> None:
+    """The log has the level of LOG_LEVEL and goes into USE_LOG_FILE too; raises SettingsError."""
+    logger.setLevel(settings.LOG_LEVEL)
+    wanted = settings.USE_LOG_FILE
+    if not wanted:
+        return
+    own_name = re.sub(r"[^\w.-]", "-", f"{settings.SYMBOL}-{settings.ORDERID_PREFIX.strip('_')}")
+    path = Path(f"marketmaker-{own_name}.log" if wanted is True else wanted)
+    try:
+        log.write_file(path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise SettingsError([f"USE_LOG_FILE: {path} cannot be written: {reason}"]) from None
 
 
 def begin(manager: Any) -> None:

@@ -338,7 +338,7 @@ def _account_path(settings: Any, connector: Connector) -> Path | None:
     if is_play_money(settings):
         folder = supervised.play_folder()
         return folder and folder / _family(settings, connector).removesuffix("-")
-    folder = Path(settings.STATE_DIR or _default_state_dir())
+    folder = state_dir(settings)
     return folder / _family(settings, connector).removesuffix("-")
 
 
@@ -347,7 +347,10 @@ def _family(settings: Any, connector: Connector) -> str:
     return f"{settings.EXCHANGE.replace(':', '-')}-{connector.account_key}-"
 
 
-def _default_state_dir() -> Path:
+def state_dir(settings: Any) -> Path:
+    """The folder of all journals."""
+    if settings.STATE_DIR:
+        return Path(settings.STATE_DIR)
     if os.name == "nt":
         return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "marketmaker"
     return Path(os.environ.get("XDG_STATE_HOME", Path.home() / ".local" / "state")) / "marketmaker"

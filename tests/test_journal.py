@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from market_maker import journal_file
 from market_maker.clock import ManualClock
 from market_maker.journal import Journal, State
+from market_maker.run_log import RunLog
 from market_maker.utils.errors import AlreadyRunning, StopTrading
 
 ORDER = {"clOrdID": "mm_1", "symbol": "XBTUSD", "side": "Buy", "orderQty": 100, "price": 219.5}
@@ -211,9 +213,44 @@ def make_garbage(path: Path) -> None:
     path.write_bytes(b"no database " * 100)
 
 
+def make_foreign(path: Path) -> None:
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE recipes (name TEXT)")
+
+
+def make_foreign_of_our_version(path: Path) -> None:
+    make_foreign(path)
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 1")
+
+
+def make_journal(path: Path) -> None:
+    journal = Journal(path, ManualClock())
+    journal.record("create", [{**ORDER, "text": "x" * 500} for _ in range(200)], 0.0)
+    journal.close()
+
+
 def make_newer(path: Path) -> None:
+    make_journal(path)
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version = 99")
+
+
+def make_truncated(path: Path) -> None:
+    make_journal(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+
+
+def make_scribbled(path: Path) -> None:
+    make_journal(path)
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    path.write_bytes(whole[:middle] + b"\xff" * 8_192 + whole[middle + 8_192 :])
+
+
+def make_of_zeros(path: Path) -> None:
+    path.write_bytes(bytes(8_192))
 
 
 def make_parent_a_file(path: Path) -> None:
@@ -221,15 +258,68 @@ def make_parent_a_file(path: Path) -> None:
     path.parent.write_text("")
 
 
-@pytest.mark.parametrize("make", [make_directory, make_garbage, make_newer, make_parent_a_file])
-def test_a_journal_that_cannot_be_used_stops_trading_in_one_line(make: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (make_directory, "cannot be used"),
+        (make_parent_a_file, "cannot be used"),
+        (make_garbage, "is damaged"),
+        (make_of_zeros, "is damaged"),
+        (make_truncated, "is damaged"),
+        (make_scribbled, "is damaged"),
+        (make_foreign, "is no journal of this program"),
+        (make_foreign_of_our_version, "is no journal of this program"),
+        (make_newer, "has format 99, this version reads up to 2"),
+    ],
+)
+def test_a_journal_that_cannot_be_used_stops_trading_in_one_line_and_is_kept(
+    make: Any, words: str, tmp_path: Path
+) -> None:
     path = tmp_path / "state" / "journal"
     path.parent.mkdir()
     make(path)
+    before = path.read_bytes() if path.is_file() else None
     with pytest.raises(StopTrading) as caught:
         Journal(path, ManualClock())
     assert str(path) in str(caught.value)
+    assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert before is None or path.read_bytes() == before
+
+
+def test_a_journal_of_version_1_is_taken_over_with_all_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    with sqlite3.connect(path) as db:
+        db.executescript(journal_file._SCHEMA + "PRAGMA user_version = 1;")
+        db.execute("INSERT INTO cursors VALUES ('stop', 'lost too much')")
+        values = "(NULL, 'mm_1', 'o1', 'XBTUSD', 'create', '{}', 1.0, 2.0, 'UNKNOWN')"
+        db.execute(f"INSERT INTO outbox VALUES {values}")
+    for _ in range(2):
+        journal = Journal(path, ManualClock())
+        assert journal.get("stop") == "lost too much"
+        assert journal.is_ours("mm_1")
+        assert [entry.state for entry in journal.unsettled()] == ["UNKNOWN"]
+        RunLog(journal, ManualClock()).begin("XBTUSD", "{}")
+        journal.close()
+    with sqlite3.connect(path) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+        assert db.execute("SELECT count(*) FROM runs").fetchone() == (2,)
+
+
+def test_a_run_has_a_start_an_end_and_its_settings_once(tmp_path: Path) -> None:
+    clock = ManualClock(1_000.0)
+    journal = Journal(tmp_path / "j", clock)
+    for code in (0, 3):
+        runs = RunLog(journal, clock)
+        runs.begin("XBTUSD", '{"ORDER_PAIRS": 6}')
+        clock.sleep(60)
+        runs.end(code)
+        runs.end(1)
+    with journal.transaction() as db:
+        select = "SELECT started_at, stopped_at, exit_code FROM runs"
+        assert db.execute(select).fetchall() == [(1_000, 1_060, 0), (1_060, 1_120, 3)]
+        assert db.execute("SELECT value FROM settings").fetchall() == [('{"ORDER_PAIRS": 6}',)]
+    journal.close()
 
 
 def test_several_threads_may_write(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from market_maker.settings import load, warnings
 from market_maker.utils.errors import SettingsError
 from market_maker.venue import may_withdraw
+from tests.decisions.test_sources import Endpoint
 from tests.process import Exchange, running, until
 
 CHATTY = """\
@@ -121,3 +122,50 @@ def test_nothing_that_a_full_run_writes_shows_key_or_secret(tmp_path: Path) -> N
         assert exchange.secret.encode() not in text
         assert exchange.key.encode() not in text
         assert b"api-signature" not in text
+
+
+DECIDED = """\
+import logging
+from urllib.parse import urlsplit
+STRATEGY = "decision"
+LOG_LEVEL = logging.DEBUG
+USE_LOG_FILE = True
+DECISION_EVERY = 0.2
+DECISION_MAX_AGE = 5
+"""
+
+
+@pytest.mark.parametrize("place", ["environment", ".env", "a file"])
+def test_the_key_of_the_decisions_goes_to_their_address_and_nowhere_else(
+    place: str, tmp_path: Path
+) -> None:
+    exchange, key = Exchange(tmp_path), "quant-key-of-mine-4711"
+    # It is sent back, as a careless server may do.
+    answers = [(200, "OPEN_LONG"), (200, f"<p>{key}</p>"), (500, key), (200, key)]
+    try:
+        with Endpoint(answers) as endpoint:
+            home = tmp_path / "bot"
+            home.mkdir()
+            (home / "settings.py").write_text(f"{DECIDED}DECISION_URL = {endpoint.url!r}\n")
+            env = exchange.env(home)
+            if place == ".env":
+                (home / ".env").write_text(f"QUANT_API_KEY={key}\n")
+            elif place == "environment":
+                env["QUANT_API_KEY"] = key
+            else:
+                (tmp_path / "quant").write_text(key)
+                env["QUANT_API_KEY_FILE"] = str(tmp_path / "quant")
+            with running(["-m", "market_maker", "XBTUSD"], home, env) as bot:
+                until(lambda: len(endpoint.heard) > 5)
+                bot.wait_for("No decision: no decision in")
+                bot.signal(signal.SIGTERM)
+                assert bot.end() == 0
+    finally:
+        exchange.close()
+    assert {headers["X-API-KEY"] for headers, _ in endpoint.heard} == {key}
+    written = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    kinds = {path.suffix for path in written}
+    assert {".log", ".sqlite3"} <= kinds
+    leaking = [path.name for path, text in written.items() if key.encode() in text]
+    assert leaking == [".env"] * (place == ".env")
+    assert key not in bot.text and "***" in bot.text

@@ -53,6 +53,7 @@ def drill(settings: Settings, wanted: Drill) -> int:
     names = [_checked(text) for text in wanted.faults] or [*KINDS, MIXTURE]
     load(settings)  # what is wrong with it is said before anything begins
     settings.update(WATCHED_FILES=[], DRY_RUN=False, EXCHANGE="simulator", BASE_URL=None)
+    settings.USE_LOG_FILE = False  # of the real bot
     report = _Report(names, wanted, settings.STRATEGY)
     return _Company(settings, list(scenes(names, wanted.seeds)), report).play()
 

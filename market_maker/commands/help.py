@@ -1,5 +1,8 @@
 """What `marketmaker --help` prints."""
 
+import argparse
+from typing import Any
+
 HELP = """\
 usage: marketmaker [SYMBOL] [options]       (no SYMBOL: all of BOTS, if set)
        marketmaker COMMAND [options]
@@ -25,6 +28,9 @@ commands (each has its own --help):
   guard [SYMBOL]            a second process that cancels the bot's orders when
                             the bot falls silent
   unlock [SYMBOL]           let a bot that its guard has stopped trade again
+  state [SYMBOL]            what the journals know: runs, fills, lots, levels,
+                            decisions; --json
+  clear-state [SYMBOL]      forget lots, decisions and levels, with a backup
   withdraw AMOUNT ADDRESS   send XBT to an address
 
 options:
@@ -48,3 +54,11 @@ the guard
 
 Risk: market making can lose all the money you give it. No warranty, no advice.
 """
+
+
+class Help(argparse.Action):
+    """Prints the page and ends."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        print(HELP, end="")
+        parser.exit(0)

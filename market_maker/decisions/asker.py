@@ -24,7 +24,7 @@ class Decision(NamedTuple):
 
 
 class Asker:
-    """Asks *source* each *every_s*; an answer later than *timeout_s* is none.
+    """Asks *source*, waits *every_s*, asks again; an answer later than *timeout_s* is none.
 
     What is asked about is `standing`, which the rounds renew; *news* is called after each answer.
     """
@@ -89,4 +89,4 @@ class Asker:
             self._alive_s = max(self._alive_s, decided_s)
         if not self._is_stopped:
             self._news()
-        return max(0.0, self._every_s - (self._clock.monotonic() - asked_s))
+        return self._every_s

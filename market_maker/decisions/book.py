@@ -14,6 +14,7 @@ from market_maker.decisions.tables import (
     DONE,
     OPENING,
     SCHEMA,
+    TABLES,
     LotOrder,
     Opening,
     add_order,
@@ -26,6 +27,17 @@ from market_maker.quoting.stakes import Lot, Pair, average_price, deleverage
 
 _SETUP, _FLAT_AT = "decision.setup", "decision.flat_at"
 _NONE = Decimal(0)
+
+
+def forget(journal: Journal) -> dict[str, int]:
+    """Delete decisions, lots and levels; how many of each there were."""
+    counts = {}
+    with journal.transaction() as db:
+        known = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
+        for name in (*TABLES, "levels"):
+            counts[name] = db.execute(f"DELETE FROM {name}").rowcount if name in known else 0
+        db.executemany("DELETE FROM cursors WHERE name = ?", [(_SETUP,), (_FLAT_AT,)])
+    return {name: counts[name] for name in ("decisions", "lots", "levels")}
 
 
 class LotBook:

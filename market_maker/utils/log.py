@@ -3,6 +3,8 @@
 import logging
 import os
 import sys
+from io import TextIOWrapper
+from logging.handlers import TimedRotatingFileHandler
 from pathlib import Path
 from typing import TextIO
 
@@ -31,6 +33,7 @@ MODULE_NAMES = {
 
 _PACKAGE = str(Path(__file__).parent.parent) + os.sep
 _SHORTEST_SECRET = 6  # anything shorter would blot out ordinary words and numbers
+_KEPT_LOGS = 30
 _hidden: set[str] = set()
 
 
@@ -46,6 +49,18 @@ def setup_custom_logger(name: str, log_level: int | str = logging.INFO) -> loggi
     logger = logging.getLogger(name)
     logger.setLevel(log_level)
     return logger
+
+
+def write_file(path: Path) -> None:
+    """Write every line into the file *path* too, from now on; raises OSError."""
+    root = logging.getLogger()
+    where = str(path.absolute())
+    for handler in [h for h in root.handlers if isinstance(h, _FileHandler)]:
+        if handler.baseFilename == where:
+            return
+        root.removeHandler(handler)
+        handler.close()
+    root.addHandler(_FileHandler(where))
 
 
 def hide(*secrets: str | None) -> None:
@@ -91,3 +106,25 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
     @property
     def stream(self) -> TextIO:  # type: ignore[override]
         return sys.stderr
+
+
+class _FileHandler(TimedRotatingFileHandler):
+    """A file that only we can read, a new one each midnight. A full disk must not stop the bot."""
+
+    def __init__(self, path: str) -> None:
+        self._has_complained = False
+        super().__init__(path, when="midnight", backupCount=_KEPT_LOGS, encoding="utf-8")
+        self.setFormatter(LogFormatter())
+
+    def _open(self) -> TextIOWrapper:
+        # Made by us first, because what it says is nobody else's business.
+        os.close(os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+        return super()._open()
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        del record
+        if not self._has_complained:
+            self._has_complained = True
+            error = sys.exc_info()[1]
+            reason = getattr(error, "strerror", None) or error
+            print(f"The log file cannot be written: {reason}", file=sys.stderr)

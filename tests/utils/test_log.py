@@ -1,13 +1,20 @@
 """The log: the original's line, its module names, and no secret in it."""
 
+import io
 import logging
+import os
 import re
+import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import market_maker
+from market_maker import cli
+from market_maker.runner import begin_log
+from market_maker.settings import load
 from market_maker.utils import log
 
 PACKAGE = Path(market_maker.__file__).parent
@@ -94,3 +101,106 @@ def test_a_line_below_the_level_is_never_formatted() -> None:
             raise AssertionError("formatted")
 
     log.setup_custom_logger("root", logging.INFO).debug("%s", Costly())
+
+
+# -- the file of USE_LOG_FILE -----------------------------------------------------------------
+
+
+def file_handler() -> logging.Handler:
+    (handler,) = [h for h in logging.getLogger().handlers if isinstance(h, log._FileHandler)]
+    return handler
+
+
+def test_a_file_gets_the_same_lines_without_a_secret_for_its_owner_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "bot.log"
+    log.hide("a-secret-of-mine")
+    log.write_file(path)
+    log.setup_custom_logger("root").info("signed with %s", "a-secret-of-mine")
+    log.write_file(path)
+    logging.getLogger("another").warning("once")
+    assert path.read_text() == capsys.readouterr().err
+    assert "signed with ***\n" in path.read_text()
+    assert path.read_text().count("once") == 1
+    if os.name != "nt":
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_new_file_begins_at_midnight_and_the_old_one_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "bot.log"
+    log.write_file(path)
+    logger = log.setup_custom_logger("root")
+    logger.info("today")
+    handler = file_handler()
+    assert isinstance(handler, log._FileHandler)
+    midnight = time.localtime(handler.rolloverAt)
+    assert (midnight.tm_hour, midnight.tm_min, midnight.tm_sec) == (0, 0, 0)
+    handler.rolloverAt = 0  # midnight is over
+    logger.info("tomorrow")
+    kept = sorted(tmp_path.iterdir())
+    assert [file.name[:8] for file in kept] == ["bot.log", "bot.log."]
+    assert ["tomorrow" in kept[0].read_text(), "today" in kept[1].read_text()] == [True, True]
+
+
+def test_another_file_takes_the_place_of_the_first(tmp_path: Path) -> None:
+    for name in ("one.log", "two.log"):
+        log.write_file(tmp_path / name)
+        log.setup_custom_logger("root").info("into %s", name)
+    assert "two.log" not in (tmp_path / "one.log").read_text()
+
+
+def test_a_full_disk_is_said_once_and_stops_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log.write_file(tmp_path / "bot.log")
+    handler = file_handler()
+    assert isinstance(handler, log._FileHandler)
+
+    class Full(io.StringIO):
+        def write(self, _: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    stream, handler.stream = handler.stream, Full()  # type: ignore[assignment]
+    stream.close()
+    logger = log.setup_custom_logger("root")
+    for number in range(3):
+        logger.info("line %d", number)
+    said = capsys.readouterr().err
+    assert said.count("The log file cannot be written: No space left on device") == 1
+    assert "line 2" in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("wanted", "name"),
+    [
+        (True, "marketmaker-XBTUSD-mm_bitmex.log"),
+        ("logs.txt", "logs.txt"),
+        (False, ""),
+    ],
+)
+def test_the_file_is_named_after_the_bot(
+    wanted: object, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    begin_log(load("XBTUSD", environ={}, overrides={"USE_LOG_FILE": wanted}))
+    assert [file.name for file in tmp_path.iterdir()] == [name] * bool(name)
+
+
+def test_a_prefix_may_hold_what_a_file_name_may_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    changes = {"USE_LOG_FILE": True, "ORDERID_PREFIX": "a/b:"}
+    begin_log(load("XBTUSD", environ={}, overrides=changes))
+    assert [file.name for file in tmp_path.iterdir()] == ["marketmaker-XBTUSD-a-b-.log"]
+
+
+def test_a_place_that_cannot_be_written_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "settings.py").write_text('USE_LOG_FILE = "nowhere/bot.log"\n')
+    assert cli.main(["XBTUSD"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1] == "USE_LOG_FILE: nowhere/bot.log cannot be written: No such file or directory"
