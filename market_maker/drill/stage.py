@@ -77,7 +77,7 @@ class Stage:
         settings, clock, place = self._settings, self.clock, self.place
         bot = seat(place, settings, self.scene.seed, journal_path)
         desk, connector = bot.exchange.desk, bot.exchange.desk.connector
-        self.tap = Tap(connector, clock)
+        self.tap = Tap(connector, clock, self._is_whole)
         self.wants = Wants(bot, clock)
         bounds = (None, None)
         if settings.CHECK_POSITION_LIMITS:
@@ -131,6 +131,15 @@ class Stage:
         if self.tap.is_busy and now_s <= self._faults_end_s + _LOOK_EVERY_S:
             # What was lost before the end is still waited for: that is part of the fault.
             self._faults_end_s = now_s + _LOOK_EVERY_S
+        if not self._is_whole():
+            self.engine.call_at(now_s + _LOOK_EVERY_S, self._look)
+
+    def _is_whole(self) -> bool:
+        """Whether all that is wanted rests. Asked after each of the bot's actions as well: what is
+        filled at once was quoted all the same."""
+        now_s = self.engine.now()
+        if now_s < self._faults_end_s or self._whole_s < math.inf:
+            return self._whole_s < math.inf
         missing = sum(max(0, self._wanted(side) - len(self.judge.live(side))) for side in SIDES)
         if not any(map(self._wanted, SIDES)) and any(self._before.values()):
             missing = 1
@@ -138,8 +147,7 @@ class Stage:
             self._recovered_s = min(self._recovered_s, now_s)
         if not missing:
             self._whole_s = now_s
-            return
-        self.engine.call_at(now_s + _LOOK_EVERY_S, self._look)
+        return not missing
 
     def _note_deeds(self) -> None:
         self._deeds = Counter(self.judge.deeds)  # without the clean-up at the end

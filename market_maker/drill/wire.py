@@ -23,8 +23,12 @@ class _Doubt(NamedTuple):
 class Tap:
     """Looks at what passes through a connector, whatever language that speaks."""
 
-    def __init__(self, connector: Connector, clock: Clock) -> None:
+    def __init__(
+        self, connector: Connector, clock: Clock, acted: Callable[[], object] = lambda: None
+    ) -> None:
+        """*acted* is called when an action of the bot has been answered."""
         self._clock = clock
+        self._acted = acted
         self._doubts: list[_Doubt] = []
         self._busy: list[tuple[float, int]] = []  # calls under way: since when, their orders
         self.doubted_s = 0.0  # when the latest order was left in doubt
@@ -54,6 +58,7 @@ class Tap:
         if unclear:
             self.doubted_s = now_s
             self._doubts.append(_Doubt(since_s, now_s + _FREED_AFTER_S, unclear))
+        self._acted()
         return results
 
     def _wait_for(self, call: Callable[..., Any], *args: Any, orders: int = 0, **more: Any) -> Any:
