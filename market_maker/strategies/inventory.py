@@ -23,6 +23,7 @@ from market_maker.utils.errors import MarketEmptyError
 
 _SIDES = ("Buy", "Sell")
 _A_LITTLE_S = 0.01  # more than the grace
+_SPARE = 20  # requests of the rate budget that are kept for those rounds that matter most
 _HEAR_EVERY_S = 0.1  # while orders are on their way
 
 
@@ -70,7 +71,7 @@ class Inventory(OrderManager):
         """Count the takers; where they turn, the quotes do."""
         before = self._asides()
         self._takers.append(str(trade.get("side")))
-        if self._asides() != before:
+        if self._asides() != before and self._has_requests():
             self._want_round()
 
     def on_book(self, row: Row) -> None:
@@ -79,7 +80,8 @@ class Inventory(OrderManager):
         Behind a quote of ours that is the touch alone, the loop itself does not see them move.
         """
         del row
-        if self._has_moved() or any(self._leaves(s, *best) for s, best in self._best.items()):
+        is_deep = any(self._leaves(side, *best) for side, best in self._best.items())
+        if self._has_moved() or (is_deep and self._has_requests()):
             self._want_round()
 
     def on_fill(self, fill: Row) -> None:
@@ -257,6 +259,8 @@ class Inventory(OrderManager):
     def _grace_left_s(self) -> float:
         """Seconds until one of our best quotes leaves the touch if nothing else happens."""
         left_s = math.inf
+        if not self._has_requests():
+            return left_s
         for side, (order, was_told) in self._best.items():
             place = self._queue.place(order, self.clock.monotonic())
             if not was_told and self._would_leave(side, order, place.ratio, math.inf):
@@ -315,6 +319,10 @@ class Inventory(OrderManager):
         left = flatten(desk) if self.settings.INVENTORY_FLATTEN else 0
         self._is_cleared = not left
         logger.info("Inventory: all orders are cancelled: the exchange lists none of ours.")
+
+    def _has_requests(self) -> bool:
+        """Whether the rate budget has some for more than to follow the touch and our fills."""
+        return self.exchange.desk.gateway.budget.wait_s(_SPARE) <= 0
 
     def _want_round(self) -> None:
         state = self.exchange.desk.state
