@@ -4,6 +4,7 @@ All are off by default, and then nothing is computed. The arithmetic is in `mark
 `fair_price`, `skew`, `volatility`, `shape`, `places` and `brake`.
 """
 
+import contextlib
 import logging
 import math
 from collections.abc import Sequence
@@ -15,9 +16,9 @@ from market_maker.model.ticks import LotGrid, PriceGrid
 from market_maker.model.times import seconds_of
 from market_maker.quoting import fair_price, skew
 from market_maker.quoting.brake import TradeBrake
-from market_maker.quoting.places import Place, Places, is_worth_keeping, keep_places
+from market_maker.quoting.places import Rests, is_worth_keeping, keep_places
 from market_maker.quoting.shape import Shift, is_quote, move_quotes, resize_quotes
-from market_maker.quoting.touch import Touch, sizes_of_others
+from market_maker.quoting.touch import Touch
 from market_maker.quoting.volatility import Volatility
 from market_maker.reference import Reference
 from market_maker.utils.errors import MarketEmptyError, NotSupported, StaleData
@@ -57,7 +58,7 @@ class Options:
     def __init__(self, manager: Any) -> None:
         self._manager = manager
         self._brake = TradeBrake()
-        self._places = Places()
+        self._rests = Rests()
         self._basis = fair_price.Basis()
         self._volatility = Volatility(1.0, _WINDOW)
         self._reference: Reference | None = None
@@ -212,26 +213,21 @@ class Options:
         return orders[-room:] if room else []
 
     def _kept(self, orders: list[Row], grid: PriceGrid) -> list[Row]:
-        settings, working = self._manager.settings, self._manager._working_orders()
-        places = self._look(working, grid)
+        """The quotes, but those that are too young to move or have too good a place stay."""
+        manager, settings = self._manager, self._manager.settings
+        working, now_s = manager._working_orders(), manager.clock.monotonic()
+        rested_s, queue = self._rests.look(working, now_s), None
+        if settings.QUEUE_WORTH:
+            with contextlib.suppress(NotSupported):  # without a book no place is known
+                queue = manager.exchange.get_queue_estimate()
 
         def stays(order: Row, ticks: float) -> bool:
-            place = places.get(order["orderID"], Place(0.0, 0.0, 0.0))
-            return is_worth_keeping(place, ticks, settings.QUEUE_WORTH, settings.MIN_REST)
+            if rested_s.get(order["orderID"], 0.0) < settings.MIN_REST:
+                return True
+            ratio = queue.place(order, now_s).ratio if queue else 1.0
+            return is_worth_keeping(ratio, ticks, settings.QUEUE_WORTH)
 
         return keep_places(orders, working, stays, grid)
-
-    def _look(self, working: Sequence[Row], grid: PriceGrid) -> dict[str, Place]:
-        """Where the *working* orders stand; without a book nobody is known to be behind them."""
-        sizes: dict[tuple[str, float], float] = {}
-        if self._manager.settings.QUEUE_WORTH:
-            exchange = self._manager.exchange
-            try:
-                sizes = sizes_of_others(exchange.bitmex.market_depth(exchange.symbol), working)
-            except NotSupported:
-                sizes = {}
-        others = lambda side, ticks: max(0.0, sizes.get((side, grid.price(ticks)), 0.0))  # noqa: E731
-        return self._places.look(working, others, grid, self._manager.clock.monotonic())
 
     # -- for people ---------------------------------------------------------------------
 

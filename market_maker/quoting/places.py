@@ -6,73 +6,36 @@ mostly who know more; between the two the worth falls with what is ahead.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
 
 from market_maker.model.rows import Row
 from market_maker.model.ticks import PriceGrid
 
 
-class Place(NamedTuple):
-    """Where a resting order stands."""
+def is_worth_keeping(ratio: float, gain_ticks: float, worth_ticks: float) -> bool:
+    """Whether moving an order gains less than its place is worth.
 
-    rested_s: float  # since it came to this price
-    ahead: float  # contracts of others before it, at most
-    others: float  # contracts of others at its price
-
-
-def is_worth_keeping(place: Place, gain_ticks: float, worth_ticks: float, rest_s: float) -> bool:
-    """Whether the order stays: too young to move, or moving it gains less than its place is worth.
-
-    *worth_ticks* is what the very front is worth over the very back.
+    *ratio* is the part of its level that stands before it (0 is the front, 1 the back or unknown),
+    *worth_ticks* what the very front is worth over the very back.
     """
-    if place.rested_s < rest_s:
-        return True
-    front = 1 - place.ahead / place.others if place.others > 0 else 1.0
-    return worth_ticks > 0 and gain_ticks < worth_ticks * front
+    return gain_ticks < worth_ticks * (1 - ratio)
 
 
-@dataclass(slots=True)
-class _Standing:
-    price_ticks: int
-    since_s: float
-    ahead: float
-
-
-class Places:
-    """Since when our orders rest where they are, and how much is ahead of them at most."""
+class Rests:
+    """Since when our orders rest at their prices."""
 
     def __init__(self) -> None:
-        self._standing: dict[str, _Standing] = {}  # orderID -> where it was seen
+        self._since: dict[str, tuple[float, float]] = {}  # orderID -> price, time
 
-    def look(
-        self,
-        working: Iterable[Row],
-        others_at: Callable[[str, int], float],
-        grid: PriceGrid,
-        now_s: float,
-    ) -> dict[str, Place]:
-        """The places of *working*. *others_at* tells what others show at a side's price in ticks.
-
-        Who joins a price stands behind all that is there; what is ahead never grows, and is never
-        more than what is left there.
-        """
-        seen: dict[str, _Standing] = {}
-        found: dict[str, Place] = {}
+    def look(self, working: Iterable[Row], now_s: float) -> dict[str, float]:
+        """Seconds that each of *working* has been seen at its price."""
+        seen = {}
         for row in working:
             order_id, price = row.get("orderID"), row.get("price")
-            if not order_id or not price:
-                continue
-            ticks = grid.nearest(price)
-            others = others_at(str(row["side"]), ticks)
-            known = self._standing.get(order_id)
-            if known is None or known.price_ticks != ticks:
-                known = _Standing(ticks, now_s, others)
-            known.ahead = min(known.ahead, others)
-            seen[order_id] = known
-            found[order_id] = Place(now_s - known.since_s, known.ahead, others)
-        self._standing = seen
-        return found
+            if order_id and price:
+                known = self._since.get(order_id)
+                seen[order_id] = known if known and known[0] == price else (price, now_s)
+        self._since = seen
+        return {order_id: now_s - since_s for order_id, (_, since_s) in seen.items()}
 
 
 def keep_places(

@@ -32,7 +32,7 @@ def touch_of_others(levels: Iterable[Row], own: Iterable[Row]) -> Touch:
     Several rows of one price count together. For the moment in which the book does not show an
     order of ours yet, the others at its price seem to be fewer than they are.
     """
-    sizes = sizes_of_others(levels, own)
+    sizes = _sizes_of_others(levels, own)
     bids = [(price, size) for (side, price), size in sizes.items() if side == "Buy" and size > 0]
     asks = [(price, size) for (side, price), size in sizes.items() if side == "Sell" and size > 0]
     bid, bid_size = max(bids, default=(None, 0.0))
@@ -40,7 +40,7 @@ def touch_of_others(levels: Iterable[Row], own: Iterable[Row]) -> Touch:
     return Touch(bid, bid_size, ask, ask_size)
 
 
-def sizes_of_others(levels: Iterable[Row], own: Iterable[Row]) -> dict[tuple[str, float], float]:
+def _sizes_of_others(levels: Iterable[Row], own: Iterable[Row]) -> dict[tuple[str, float], float]:
     """What others show at each side and price of *levels*."""
     sizes: dict[tuple[str, float], float] = {}
     for level in levels:

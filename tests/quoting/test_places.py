@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from market_maker.model.rows import Row
 from market_maker.model.ticks import PriceGrid
-from market_maker.quoting.places import Place, Places, is_worth_keeping, keep_places
+from market_maker.quoting.places import Rests, is_worth_keeping, keep_places
 
 GRID = PriceGrid.of(0.5)
 
@@ -20,39 +20,29 @@ def wish(side: str, price: float, qty: int = 100) -> Row:
 
 
 @pytest.mark.parametrize(
-    ("place", "gain", "stays"),
+    ("ratio", "gain", "stays"),
     [
-        (Place(10, 0, 500), 3, True),  # at the front, worth 4 ticks
-        (Place(10, 0, 500), 4, False),
-        (Place(10, 250, 500), 1, True),  # in the middle, worth 2
-        (Place(10, 250, 500), 2, False),
-        (Place(10, 500, 500), 0.5, False),  # at the back, worth nothing
-        (Place(10, 0, 0), 3, True),  # alone at its price
-        (Place(1.9, 500, 500), 50, True),  # too young to move
-        (Place(2.0, 500, 500), 50, False),
+        (0.0, 3, True),  # at the front, worth 4 ticks
+        (0.0, 4, False),
+        (0.5, 1, True),  # in the middle, worth 2
+        (0.5, 2, False),
+        (1.0, 0.5, False),  # at the back or unknown, worth nothing
     ],
 )
 def test_an_order_stays_while_its_place_is_worth_more_than_the_move(
-    place: Place, gain: float, stays: bool
+    ratio: float, gain: float, stays: bool
 ) -> None:
-    assert is_worth_keeping(place, gain, worth_ticks=4, rest_s=2) is stays
+    assert is_worth_keeping(ratio, gain, worth_ticks=4) is stays
+    assert not is_worth_keeping(ratio, gain, worth_ticks=0)
 
 
-def test_without_a_worth_nothing_stays() -> None:
-    assert not is_worth_keeping(Place(10, 0, 500), 0.5, worth_ticks=0, rest_s=0)
-
-
-def test_what_is_ahead_never_grows_and_a_move_begins_anew() -> None:
-    places, others = Places(), {100.0: 500.0, 99.5: 80.0}
-    look = lambda price, now_s: places.look(  # noqa: E731
-        [resting("Buy", price)], lambda side, ticks: others[GRID.price(ticks)], GRID, now_s
-    )["a"]
-    assert look(100.0, 0.0) == Place(0, 500, 500)
-    others[100.0] = 300.0
-    assert look(100.0, 1.0) == Place(1, 300, 300)
-    others[100.0] = 900.0  # they have come behind us
-    assert look(100.0, 5.0) == Place(5, 300, 900)
-    assert look(99.5, 6.0) == Place(0, 80, 80)
+def test_an_order_rests_from_when_it_is_first_seen_at_its_price() -> None:
+    rests = Rests()
+    assert rests.look([resting("Buy", 100.0), {"side": "Buy", "price": 99.0}], 10.0) == {"a": 0}
+    assert rests.look([resting("Buy", 100.0)], 14.0) == {"a": 4}
+    assert rests.look([resting("Buy", 99.5)], 16.0) == {"a": 0}
+    assert rests.look([], 17.0) == {}
+    assert rests.look([resting("Buy", 99.5)], 18.0) == {"a": 0}
 
 
 def test_a_kept_order_has_its_price_and_the_wanted_size() -> None:
