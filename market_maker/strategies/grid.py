@@ -92,7 +92,8 @@ class Grid(OrderManager):
             buys = [row for row in rows if row["side"] == "Buy"]
             self.converge_orders(buys, [row for row in rows if row["side"] == "Sell"])
             return
-        self._cancel([level for level in resting if level not in wanted])
+        kept = {level.id for level in wanted}
+        self._cancel([level for level in resting if level.id not in kept])
         self._place([level for level in wanted if not level.cl_ord_id])
 
     def print_status(self) -> None:
@@ -189,7 +190,7 @@ class Grid(OrderManager):
             ours = ours[: self.plan.levels(side)]
         ours = self.quote_options.within_brake(side, ours[::-1])[::-1]  # the others wait their turn
         rows = {level.id: _row(level) for level in reversed(ours)}
-        kept = [id(row) for row in self._fit(side, list(rows.values()))]
+        kept = {id(row) for row in self._fit(side, list(rows.values()))}
         return [level for level in ours if level.cl_ord_id or id(rows[level.id]) in kept]
 
     def _cancel(self, levels: list[Level]) -> None:
