@@ -1,0 +1,492 @@
+"""The position manager in the in-process world: what it opens, calls off, remembers and refuses."""
+
+import logging
+import random
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from market_maker.journal import Journal
+from market_maker.quoting.stakes import net_qty
+from market_maker.strategies.decision import DecisionManager
+from market_maker.utils.errors import SettingsError, StopTrading
+from tests.doubles import StillMarket, Wire
+from tests.strategies.test_grid import kill
+from tests.test_crash_points import Died, Line, Points
+from tests.test_invariants import failing
+from tests.world import START_S, World
+
+QUIET: dict[str, Any] = {
+    "LOG_LEVEL": logging.WARNING,
+    "DECISION_EVERY": 1,
+    "DECISION_MAX_AGE": 10,
+    "DECISION_STAKE": 10,
+    "MIN_REQUOTE_INTERVAL": 0.2,
+    "MAX_POSITION": 50_000,
+}
+# A tenth of 1 XBT in lots of 100: at 60000.0 the satoshi of a lot round up, and 60 are too many.
+STAKE = {"Buy": 5_900, "Sell": 6_000}
+
+
+class Script:
+    """A source that says each word at its second from the start, and NONE between."""
+
+    def __init__(self, **words: str) -> None:
+        self.words = {int(second.removeprefix("s")): word for second, word in words.items()}
+        self.told: list[dict[str, Any]] = []
+
+    def __call__(self, told: dict[str, Any]) -> str:
+        self.told.append(told)
+        return self.words.get(int(told["time"] - START_S), "NONE")
+
+
+def make(world: World, source: Any = None, journal: Journal | None = None, **changes: Any) -> Any:
+    wrap = changes.pop("wrap", None)
+    settings = {**QUIET, "DECISION_CALL": source, **changes}
+    bot = world.bot(DecisionManager, journal=journal, wrap=wrap, **settings)
+    assert isinstance(bot, DecisionManager)
+    return bot
+
+
+def still() -> tuple[StillMarket, World]:
+    market = StillMarket(60_000.0, 60_000.5)
+    return market, World(market)
+
+
+def resting(world: World) -> list[tuple[str, float, int]]:
+    grid = world.engine.liquidity("XBTUSD").grid
+    return [(o.side, grid.price(o.price_ticks), o.leaves_qty) for o in world.open_orders()]
+
+
+def trade(market: StillMarket, side: str, qty: int) -> None:
+    """Somebody takes what rests at the touch, ours alone."""
+    market.show(60_000.0, 60_000.5, size=0)
+    market.take(side, qty, 60_000.0 if side == "Sell" else 60_000.5)
+    market.show(60_000.0, 60_000.5)
+
+
+def trade_by_hand(world: World, side: str, qty: int) -> None:
+    fields = {"symbol": "XBTUSD", "side": side, "orderQty": qty, "ordType": "Market"}
+    world.engine.place(world.account.number, fields)
+
+
+def held(bot: Any) -> Decimal:
+    return net_qty(bot.book.lots())
+
+
+def outcomes(bot: Any) -> list[tuple[str, str]]:
+    with bot.exchange.desk.journal.transaction() as db:
+        return [tuple(r) for r in db.execute("SELECT word, outcome FROM decisions ORDER BY id")]
+
+
+# -- decisions ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("word", "side", "price"), [
+    ("OPEN_LONG", "Buy", 60_000.0), ("OPEN_SHORT", "Sell", 60_000.5)
+])  # fmt: skip
+def test_an_opening_joins_the_touch_and_is_called_off(word: str, side: str, price: float) -> None:
+    _, world = still()
+    bot = make(world, Script(s0=word, s4=word.replace("OPEN", "CANCEL")))
+    world.run(bot, 2)
+    assert resting(world) == [(side, price, STAKE[side])]
+    world.run(bot, 4)
+    assert resting(world) == []
+    assert outcomes(bot) == [(word, "CANCELLED"), (word.replace("OPEN", "CANCEL"), "DONE")]
+
+
+def test_the_order_follows_every_tick_of_the_others_and_never_itself() -> None:
+    market, world = still()
+    bot = make(world, Script(s0="OPEN_LONG"))
+    world.run(bot, 2)
+    market.show(60_000.5, 60_001.0)
+    world.run(bot, 1)
+    assert [price for _, price, _ in resting(world)] == [60_000.5]
+    market.show(59_990.0, 60_001.0)
+    world.run(bot, 6)
+    assert [price for _, price, _ in resting(world)] == [59_990.0]
+    world.run(bot, 6)
+    assert [price for _, price, _ in resting(world)] == [59_990.0]
+
+
+def test_what_is_filled_is_a_lot_and_the_other_way_closes_the_oldest_first() -> None:
+    market, world = still()
+    bot = make(world, Script(s0="OPEN_LONG", s4="OPEN_LONG", s8="OPEN_SHORT"))
+    world.run(bot, 2)
+    market.take("Sell", 100_000, 60_000.0)
+    market.show(60_100.0, 60_100.5)
+    world.run(bot, 4)
+    market.take("Sell", 100_000, 60_100.0)
+    market.show(60_200.0, 60_200.5)
+    world.run(bot, 4)
+    lots = bot.book.lots()
+    assert [float(lot.price) for lot in lots] == [60_000.0, 60_100.0]
+    assert float(held(bot)) == world.position()["currentQty"] > 11_000
+    assert [qty for side, _, qty in resting(world) if side == "Sell"] == [int(lots[0].qty)]
+    market.take("Buy", 100_000, 60_201.0)
+    world.run(bot, 2)
+    assert [lot.id for lot in bot.book.lots()] == [lots[1].id]
+    assert float(held(bot)) == world.position()["currentQty"]
+
+
+def test_one_opening_at_a_time_and_what_makes_no_sense_is_ignored() -> None:
+    _, world = still()
+    script = Script(s0="CANCEL_LONG", s1="OPEN_LONG", s2="OPEN_SHORT", s3="CANCEL_SHORT")
+    bot = make(world, script)
+    world.run(bot, 5)
+    assert [side for side, *_ in resting(world)] == ["Buy"]
+    assert [outcome for _, outcome in outcomes(bot)] == ["IGNORED", "OPENING", "IGNORED", "IGNORED"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"MAX_POSITION": 1_000}, "do not fit MAX_POSITION"),
+        ({"MAX_ORDER_SIZE": 1_000}, "above MAX_ORDER_SIZE"),
+        ({"DECISION_STAKE": 0.01}, "less than one lot of 100"),
+    ],
+)
+def test_a_stake_that_does_not_fit_opens_nothing(
+    changes: dict[str, Any], words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, world = still()
+    bot = make(world, Script(s0="OPEN_LONG"), **changes)
+    world.run(bot, 3)
+    assert resting(world) == []
+    assert outcomes(bot) == [("OPEN_LONG", "REFUSED")]
+    assert words in caplog.text
+
+
+def test_no_more_than_all_of_the_trading_balance_is_used() -> None:
+    market, world = still()
+    script = Script(s0="OPEN_LONG", s4="OPEN_LONG", s8="OPEN_LONG")
+    bot = make(world, script, DECISION_STAKE=60, TRADING_BALANCE_SIZE=0.1)
+    for _ in range(3):
+        world.run(bot, 2)
+        trade(market, "Sell", 10_000)
+        world.run(bot, 2)
+    assert [outcome for _, outcome in outcomes(bot)] == ["DONE", "DONE", "REFUSED"]
+    assert 5_700 <= world.position()["currentQty"] <= 6_000
+    assert script.told[-1]["currentPositionPct"] == 100.0
+
+
+def test_the_source_is_told_where_we_stand() -> None:
+    market, world = still()
+    script = Script(s1="OPEN_LONG")
+    bot = make(world, script)
+    world.run(bot, 3)
+    assert script.told[-1]["longStakeState"] == "OPENING"
+    trade(market, "Sell", 10_000)
+    world.run(bot, 3)
+    told = script.told[-1]
+    assert (told["longStakeState"], told["currentPositionPct"]) == ("CLOSED", 10.0)
+    assert told["contracts"] == world.position()["currentQty"]
+    assert 0 < told["lastOpenStakeHours"] < 0.01
+
+
+# -- sources that fail --------------------------------------------------------------------------
+
+
+def test_a_source_that_falls_silent_opens_nothing_and_its_order_goes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    _, world = still()
+
+    def source(told: dict[str, Any]) -> str:
+        if told["time"] - START_S < 2:
+            return "OPEN_LONG"
+        raise RuntimeError("gone")
+
+    bot = make(world, source)
+    world.run(bot, 9)
+    assert len(resting(world)) == 1
+    world.run(bot, 6)
+    assert resting(world) == []
+    assert outcomes(bot)[0] == ("OPEN_LONG", "LOST")
+    assert caplog.text.count("No decision: DECISION_CALL raised 'RuntimeError: gone'") == 1
+    assert caplog.text.count("The source is silent") == 1
+
+
+def test_a_file_is_acted_on_once_and_once_more_when_it_is_written_anew(tmp_path: Path) -> None:
+    market, world = still()
+    path = tmp_path / "decision.txt"
+    path.write_text("OPEN_LONG")
+    bot = make(world, None, DECISION_FILE=path)
+    for _ in range(3):
+        world.run(bot, 2)
+        trade(market, "Sell", 10_000)
+    world.run(bot, 2)
+    assert outcomes(bot) == [("OPEN_LONG", "DONE")]
+    path.write_text("OPEN_LONG\n")
+    world.run(bot, 2)
+    assert outcomes(bot) == [("OPEN_LONG", "DONE"), ("OPEN_LONG", "OPENING")]
+
+
+def test_an_old_decision_is_not_carried_out() -> None:
+    market, world = still()
+    bot = make(world, Script(s0="OPEN_LONG"))
+    bot.start()
+    market.show(None, 60_000.5)  # no round decides while a side is empty
+    world.run(bot, 12)
+    market.show(60_000.0, 60_000.5)
+    world.run(bot, 3)
+    assert resting(world) == []
+    assert ("OPEN_LONG", "EXPIRED") in outcomes(bot) or outcomes(bot) == []
+
+
+def test_without_a_source_the_run_ends_with_one_line() -> None:
+    _, world = still()
+    bot = make(world, None)
+    with pytest.raises(SettingsError, match="needs DECISION_URL, DECISION_FILE or DECISION_CALL"):
+        bot.start()
+    bot.on_stop()
+
+
+# -- restarts -----------------------------------------------------------------------------------
+
+
+def again(world: World, folder: Path, source: Any, **changes: Any) -> Any:
+    return make(world, source, Journal(folder / "journal", world.clock), **changes)
+
+
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_an_opening_goes_on_once_after_a_restart(is_killed: bool, tmp_path: Path) -> None:
+    market, world = still()
+    bot = again(world, tmp_path, Script(s0="OPEN_LONG"))
+    world.run(bot, 2)
+    trade(market, "Sell", 2_000)
+    for life in range(2):
+        world.run(bot, 1)
+        part = int(held(bot))
+        kill(bot) if is_killed else bot.shut_down()
+        bot = again(world, tmp_path, Script())
+        world.run(bot, 1)
+        if life == 0:
+            assert part > 0
+            assert sum(qty for *_, qty in resting(world)) + held(bot) == STAKE["Buy"]
+    assert resting(world) == []
+    assert outcomes(bot) == [("OPEN_LONG", "EXPIRED")]
+
+
+def test_an_opening_that_is_too_old_is_dropped(tmp_path: Path) -> None:
+    _, world = still()
+    bot = again(world, tmp_path, Script(s0="OPEN_LONG"))
+    world.run(bot, 2)
+    kill(bot)
+    world.clock.sleep(11)
+    bot = again(world, tmp_path, Script())
+    world.run(bot, 2)
+    assert resting(world) == []
+    assert outcomes(bot) == [("OPEN_LONG", "EXPIRED")]
+
+
+def test_what_was_filled_while_no_bot_ran_is_a_lot(tmp_path: Path) -> None:
+    market, world = still()
+    bot = again(world, tmp_path, Script(s0="OPEN_LONG"))
+    world.run(bot, 2)
+    kill(bot)
+    trade(market, "Sell", 10_000)
+    world.clock.sleep(1)
+    bot = again(world, tmp_path, Script())
+    world.run(bot, 2)
+    assert float(held(bot)) == world.position()["currentQty"] > 0
+    assert outcomes(bot) == [("OPEN_LONG", "DONE")]
+    assert [float(lot.price) for lot in bot.book.lots()] == [60_000.0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"QUANT_ALGO": "BitcoinFuturesSwinger"},
+            "QUANT_ALGO BitcoinFuturesMarketMaker, and it is",
+        ),
+        ({"TRADING_BALANCE_SIZE": 0.5}, "TRADING_BALANCE_SIZE 1.0, and it is 0.5 now"),
+        ({"BASE_URL": "http://127.0.0.1:1/", "EXCHANGE": "bitmex"}, "the venue simulator, and"),
+    ],
+)
+def test_lots_of_other_settings_end_the_run_with_one_line(
+    changes: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    market, world = still()
+    bot = again(world, tmp_path, Script(s0="OPEN_LONG"))
+    world.run(bot, 2)
+    trade(market, "Sell", 10_000)
+    world.run(bot, 2)
+    bot.shut_down()
+    bot = again(world, tmp_path, Script())
+    bot.settings.update(changes)
+    with pytest.raises(SettingsError) as caught:
+        bot.start()
+    (line,) = caught.value.faults
+    assert words in line and "marketmaker clear-state XBTUSD" in line
+
+
+# -- the two positions --------------------------------------------------------------------------
+
+
+def test_a_trade_by_hand_is_an_error_and_is_adjusted(caplog: pytest.LogCaptureFixture) -> None:
+    _, world = still()
+    bot = make(world, Script(s0="OPEN_LONG"), DECISION_MAX_AGE=60)
+    world.run(bot, 2)
+    trade_by_hand(world, "Buy", 300)
+    world.run(bot, 15)
+    assert float(held(bot)) == world.position()["currentQty"] == 300
+    assert "Contract Position is 300 and Internal Contract Position 0." in caplog.text
+    assert "Pulling all quotes: the two positions differ." in caplog.text
+    assert "Side: Buy Contract size: 300 Average price: 60000" in caplog.text
+    assert [side for side, *_ in resting(world)] == ["Buy"], "it goes on"
+
+
+def test_without_adjusting_it_ends() -> None:
+    _, world = still()
+    bot = make(world, Script(s0="OPEN_LONG"), DECISION_MAX_AGE=60, ADJUST_POSITION_DATA=False)
+    world.run(bot, 2)
+    trade_by_hand(world, "Buy", 300)
+    with pytest.raises(StopTrading, match="ADJUST_POSITION_DATA = False forbids"):
+        world.run(bot, 15)
+    assert resting(world) == []
+
+
+def test_a_position_from_before_is_taken_over() -> None:
+    _, world = still()
+    trade_by_hand(world, "Sell", 700)
+    bot = make(world, Script())
+    world.run(bot, 3)
+    (lot,) = bot.book.lots()
+    assert (lot.side, lot.qty) == ("Sell", 700)
+    assert Decimal("0.011") < lot.share < Decimal("0.012")
+
+
+def test_what_closes_the_position_at_the_end_closes_the_lots(tmp_path: Path) -> None:
+    market, world = still()
+    bot = again(world, tmp_path, Script(s0="OPEN_LONG"), ON_STOP="flatten")
+    world.run(bot, 2)
+    trade(market, "Sell", 10_000)
+    world.run(bot, 2)
+    assert held(bot) > 0
+    bot.shut_down()
+    assert (bot.exit_code, world.position()["currentQty"]) == (0, 0)
+    bot = again(world, tmp_path, Script())
+    assert make_book(bot).lots() == []
+
+
+def make_book(bot: Any) -> Any:
+    bot.on_start()
+    return bot.book
+
+
+# -- death at every point -----------------------------------------------------------------------
+
+
+class Life:
+    """A run through an opening, a part of it filled, a move, and a closing decision."""
+
+    def __init__(self, dies_at: int | None, folder: Path) -> None:
+        self.market, self.world = still()
+        self.points, self.folder = Points(dies_at), folder
+        lines: list[Line] = []
+
+        def wrap(transport: Any) -> Line:
+            lines.append(Line(transport, self.points, is_slow=False))
+            return lines[0]
+
+        journal = Journal(folder / "journal", self.world.clock)
+        script = Script(s0="OPEN_LONG", s6="OPEN_SHORT")
+        self.bot = make(self.world, script, journal, wrap=wrap)
+        for name in ("record", "settle", "book_fills", "put", "transaction"):
+            self.guard(journal, name)
+
+    def guard(self, owner: Any, name: str) -> None:
+        self.points.guard(owner, name)
+
+    def live(self) -> bool:
+        try:
+            self.bot.start()
+            self.world.run(self.bot, 2)
+            trade(self.market, "Sell", 2_000)
+            self.world.run(self.bot, 1)
+            trade(self.market, "Sell", 100_000)
+            self.world.run(self.bot, 4)
+            trade(self.market, "Buy", 2_000)
+            self.world.run(self.bot, 2)
+        except Died:
+            kill(self.bot)
+            return False
+        return True
+
+
+def check(world: World, bot: Any) -> None:
+    """Lots, orders and the exchange tell the same."""
+    assert float(held(bot)) == (world.position()["currentQty"] or 0)
+    with bot.exchange.desk.journal.transaction() as db:
+        select = "SELECT side, cum FROM lot_orders WHERE cl_ord_id NOT LIKE 'adjustment%'"
+        filled = {"Buy": Decimal(0), "Sell": Decimal(0)}
+        for side, cum in db.execute(select):
+            filled[side] += Decimal(cum)
+        adjusted = db.execute(
+            "SELECT count(*) FROM lot_orders WHERE cl_ord_id LIKE 'adjustment%'"
+        ).fetchone()
+    assert filled["Buy"] - filled["Sell"] == held(bot)
+    assert adjusted == (0,), "nothing had to be adjusted"
+    ids = [order.cl_ord_id for order in world.engine.orders(world.account.number)]
+    assert len(ids) == len(set(ids))
+
+
+def points_of_a_life(folder: Path) -> int:
+    folder.mkdir()
+    whole = Life(None, folder)
+    assert whole.live()
+    points = whole.points.passed
+    check(whole.world, whole.bot)
+    assert points > 100
+    return points
+
+
+def die_and_restart(dies_at: int, folder: Path) -> None:
+    folder.mkdir()
+    life = Life(dies_at, folder)
+    assert not life.live()
+    life.world.clock.sleep(0.5)
+    bot = again(life.world, folder, Script())
+    life.world.run(bot, 2)
+    trade(life.market, "Sell", 10_000)
+    life.world.run(bot, 2)
+    check(life.world, bot)
+    executions = life.world.engine.executions(life.world.account.number)
+    longs = sum(e.fill.qty for e in executions if e.fill and e.order.side == "Buy")
+    assert longs <= STAKE["Buy"], "the stake is opened once"
+    bot.shut_down()
+    assert bot.exit_code == 0
+    assert life.world.open_orders() == []
+
+
+def test_death_neither_loses_nor_doubles_a_lot(tmp_path: Path) -> None:
+    points = points_of_a_life(tmp_path / "whole")
+    for dies_at in range(points % 23, points, 23):
+        die_and_restart(dies_at, tmp_path / str(dies_at))
+
+
+@pytest.mark.slow
+def test_nor_does_death_at_any_point(tmp_path: Path) -> None:
+    for dies_at in range(points_of_a_life(tmp_path / "whole")):
+        die_and_restart(dies_at, tmp_path / str(dies_at))
+
+
+@pytest.mark.parametrize("seed", [21])
+def test_on_a_wire_that_fails_lots_and_position_agree_in_the_end(seed: int) -> None:
+    world, wire = World(seed=seed), Wire()
+    words = ("OPEN_LONG", "OPEN_SHORT", "CANCEL_LONG", "CANCEL_SHORT", "NONE")
+    rng = random.Random(seed)
+    bot = make(world, lambda _: rng.choice(words), wrap=wire, DECISION_STAKE=2)
+    failing(random.Random(seed), 0.2)(wire)
+    world.run(bot, 60)
+    wire.script = lambda request: None
+    world.run(bot, 20)
+    assert float(held(bot)) == (world.position()["currentQty"] or 0)
+    assert world.engine.executions(world.account.number)
+    bot.shut_down()
+    assert bot.exit_code == 0
+    assert world.open_orders() == []
