@@ -154,7 +154,7 @@ class Options:
             if len(self._volatility) < _LEAST_SAMPLES:
                 raise StaleData("VOLATILITY_SPREAD: how much the mid moves is not known yet")
             wider = settings.VOLATILITY_SPREAD * self._volatility.sigma * tick
-        return Leans(fair, inventory, funding, wider)
+        return Leans(fair, inventory + 0.0, funding + 0.0, wider)  # no -0.0
 
     def _fair_price(self, mid: float) -> float:
         settings, exchange = self._manager.settings, self._manager.exchange

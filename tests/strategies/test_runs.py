@@ -91,10 +91,15 @@ class Mortal:
         self._transport.close()
 
 
-def bury(bot: OrderManager) -> None:
+def bury(world: World, bot: OrderManager) -> None:
     """What the operating system does when a process is gone."""
     desk = bot.exchange.desk
-    desk.connector.stream.close()
+    stream, listeners = desk.connector.stream, world.engine.listeners
+    stream.close()
+    listeners[:] = [
+        heard for heard in listeners
+        if getattr(getattr(heard, "__self__", None), "stream", None) is not stream
+    ]  # fmt: skip
     desk.gateway.switch.abandon()
     desk.journal._db.close()
     desk.journal._release()
@@ -120,7 +125,7 @@ def live(world: World, name: str, seconds: float, folder: Path, seed: int = 1) -
         except Killed:
             assert life < 3
             died_s = world.clock.now()
-            bury(bot)
+            bury(world, bot)
             world.clock.sleep(rng.uniform(0.1, 5))
             gone.append((died_s, world.clock.now()))
     check_levels(world, bot, name)
