@@ -69,6 +69,10 @@ class Worker:
         assert self.process.stdin is not None and self.process.stdout is not None
         self.process.stdin.write(json.dumps(what) + "\n")
         self.process.stdin.flush()
+        return self.hear()
+
+    def hear(self) -> Any:
+        assert self.process.stdout is not None
         for line in self.process.stdout:
             if line.startswith("= "):
                 return json.loads(line[2:])

@@ -156,7 +156,8 @@ class Peer:
 
 def numbers(form: Row) -> Row:
     """A form's fields, with numbers where order requests have them."""
-    return {k: float(v) if k in ("price", "orderQty") else v for k, v in form.items()}
+    read = {"price": float, "orderQty": lambda text: int(float(text))}
+    return {name: read.get(name, str)(value) for name, value in form.items()}
 
 
 def text_frame(payload: bytes) -> bytes:

@@ -5,9 +5,11 @@
 Twelve resting orders are re-priced at each move. "first" is when the first amend has arrived,
 "acknowledged" when the answer to the last has left. Warm: a quote that changes nothing every 2 ms
 in between; idle: nothing. A move of 0.3 % needs one phase, of 2 % two: the new bids would meet
-the old asks, so ours wait for their side to move away first, which the peers do not.
+the old asks, so ours wait for their side to move away first, which the peers do not. A bot that
+polls is stopped while it is not its turn: it would keep a core busy.
 """
 
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -28,6 +30,7 @@ class Bot:
         told = self.server.told
         words = [f"{key}={value}" for key, value in settings.items()]
         self.worker = Worker(python, "bots.py", name, *list(told.values()), *words)
+        self.polls = "LOOP_INTERVAL" in settings
         self.pause_s = max(PAUSE_S, 1.3 * settings.get("LOOP_INTERVAL", 0))
 
     def begin(self) -> None:
@@ -38,14 +41,20 @@ class Bot:
             time.sleep(0.2)
         self.server.control(move=1.003)
         time.sleep(3)
+        self.rest()
+
+    def rest(self) -> None:
+        if self.polls:
+            self.worker.process.send_signal(signal.SIGSTOP)
 
     def moves(
         self, count: int, ratio: float, service_ms: float, quotes: float
     ) -> list[list[float]]:
         """For each move: ms to the first amend and until all are acknowledged."""
         found = []
+        self.worker.process.send_signal(signal.SIGCONT)
         self.server.control(service_ms=service_ms, quotes_per_s=quotes)
-        time.sleep(0.2)
+        time.sleep(0.3)
         for _ in range(count):
             self.up = not self.up
             self.server.control(move=ratio if self.up else 1 / ratio)
@@ -59,6 +68,7 @@ class Bot:
                 found.append([(first - seen["moved_ns"]) / 1e6, (last - seen["moved_ns"]) / 1e6])
             time.sleep(self.pause_s)
         self.server.control(quotes_per_s=0)
+        self.rest()
         if len(found) < count / 2:
             raise SystemExit(f"{count - len(found)} of {count} moves had no {ORDERS} amends")
         return found
