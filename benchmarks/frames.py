@@ -27,9 +27,7 @@ def images():
         "execution": (["execID"], []),
     }
     for table, (keys, rows) in tables.items():
-        yield _text(
-            {"table": table, "action": "partial", "keys": keys, "filter": {}, "data": rows}
-        )
+        yield _text({"table": table, "action": "partial", "keys": keys, "filter": {}, "data": rows})
     for workload in ("instrument", "quote", "trade", "order"):
         yield frames(workload, 0)[0]
 

@@ -128,7 +128,9 @@ class Subscriber:
 class Original(Subscriber):
     def __init__(self):
         sys.argv = sys.argv[:1]
-        Path("settings.py").write_text('BASE_URL = "http://127.0.0.1:1/api/v1/"\nSYMBOL = "XBTUSD"\n')
+        Path("settings.py").write_text(
+            'BASE_URL = "http://127.0.0.1:1/api/v1/"\nSYMBOL = "XBTUSD"\n'
+        )
         sys.path.insert(0, "")
         from market_maker.ws.ws_thread import BitMEXWebsocket
 

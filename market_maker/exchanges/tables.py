@@ -70,7 +70,11 @@ class TableStore:
         if type(data) is not list:
             self._faults.refuse("%s of table %s without a list of rows", action, name)
             return None
-        rows = act(self._sound(name, data))
+        for row in data:
+            if not is_sound(row):
+                data = self._sound(name, data)
+                break
+        rows = act(data)
         return Change(name, action, rows) if rows else None
 
     def has(self, table: str) -> bool:
@@ -118,11 +122,10 @@ class TableStore:
 
     def _sound(self, name: str, data: list[Any]) -> list[Row]:
         """The rows whose values can be what they are meant to be."""
-        for row in data:
-            if not is_sound(row):
-                self._faults.refuse("a row of table %s that cannot be read", name)
-                return [row for row in data if is_sound(row)]
-        return data
+        sound = [row for row in data if is_sound(row)]
+        if len(sound) < len(data):
+            self._faults.refuse("a row of table %s that cannot be read", name)
+        return sound
 
 
 class _Faults:
@@ -283,11 +286,6 @@ class _EventTable:
         self._name = name
 
     def insert(self, data: list[Row]) -> list[Row]:
-        for row in data:
-            if type(row) is not dict:
-                self._faults.refuse("a row of table %s that is no object", self._name)
-                data = [row for row in data if type(row) is dict]
-                break
         self._rows.extend(data)
         return data
 

@@ -40,7 +40,8 @@ _OF_TEXT = """
     orderID clOrdID execID trdMatchID symbol side ordType ordStatus execType execInst timeInForce
     state currency settlCurrency timestamp transactTime text ordRejReason
 """
-_NUMBERS, _TEXTS = frozenset(_OF_NUMBERS.split()), frozenset(_OF_TEXT.split())
+_NUMBER, _TEXT = (int, float), (str,)
+_KINDS = {**dict.fromkeys(_OF_NUMBERS.split(), _NUMBER), **dict.fromkeys(_OF_TEXT.split(), _TEXT)}
 _LARGEST = 1e18
 
 
@@ -49,11 +50,13 @@ def is_sound(row: Any) -> bool:
     if type(row) is not dict:
         return False
     for name, value in row.items():
-        if value is None or (type(value) is str and name not in _NUMBERS):
+        kind = _KINDS.get(name)
+        if kind is None or value is None:
             continue
-        if name in _TEXTS:
-            return False
-        if name in _NUMBERS and not (type(value) in (int, float) and abs(value) < _LARGEST):
+        if kind is _TEXT:
+            if type(value) is not str:
+                return False
+        elif not (type(value) in kind and -_LARGEST < value < _LARGEST):
             return False
     return True
 
