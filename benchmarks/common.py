@@ -84,11 +84,13 @@ class Worker:
         self._folder.cleanup()
 
 
-def arguments(text: str | None, rounds: int) -> argparse.Namespace:
-    """The options every benchmark has."""
+def arguments(text: str | None, rounds: int, **numbers: float) -> argparse.Namespace:
+    """The options every benchmark has, and *numbers* of its own with their defaults."""
     _end_on_term()
     parser = argparse.ArgumentParser(description=(text or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=rounds)
+    for name, value in numbers.items():
+        parser.add_argument(f"--{name}", type=type(value), default=value)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     place = os.environ.get(ENVIRONMENTS) or str(Path(tempfile.gettempdir()) / "client-environments")
     parser.add_argument("--environments", type=Path, default=place, metavar="FOLDER",

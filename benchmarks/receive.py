@@ -24,7 +24,7 @@ def main() -> None:
         for workload in ("quote", "order", "instrument"):
             kept: dict[str, list[list[float]]] = {name: [] for name in clients}
 
-            def run(name: str, workload: str = workload, kept=kept) -> list[float]:  # noqa: B008
+            def run(name: str, workload: str = workload, kept=kept) -> list[float]:
                 count = COUNT.get(name, 10_000)
                 spent, rate = clients[name].ask(receive=workload, port=port, count=count)
                 kept[name].append([rate])

@@ -319,7 +319,7 @@ class Server:
                 self.moved_ns = self.tell(self.book.frames(1000 + self.count % 1000))
         return {
             "moved_ns": self.moved_ns, "arrived_ns": self.arrived_ns,
-            "answered_ns": self.answered_ns, "open": len(self.book.orders),
+            "answered_ns": self.answered_ns, "open": len(self.book.orders), "told": self.count,
         }  # fmt: skip
 
     # -- the stream ---------------------------------------------------------------------------

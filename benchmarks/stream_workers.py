@@ -41,11 +41,14 @@ class Floor:
 
     def receive(self, url):
         """A bare socket, and a frame cut where its length says."""
-        host, port, path = url.split("/", 3)[2].split(":") + [url.split("/", 3)[3]]
-        sock = socket.create_connection((host, int(port)))
+        from urllib.parse import urlsplit
+
+        where = urlsplit(url)
+        sock = socket.create_connection((where.hostname, where.port))
         sock.sendall(
-            f"GET /{path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+            f"GET {where.path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
         )
         data = b""
         while b"\r\n\r\n" not in data:

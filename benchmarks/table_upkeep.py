@@ -34,7 +34,10 @@ def main() -> None:
             if "book" in workload:
                 counts |= {n: 200 for n in clients if n not in ("ours", "floor")}
             runs = {
-                n: lambda n=n, w=workload: clients[n].ask(apply=w, count=counts[n]) for n in clients
+                name: lambda asked={"apply": workload, "count": counts[name]}, client=client: (
+                    client.ask(**asked)
+                )
+                for name, client in clients.items()
             }
             tables.append(report(workload, "us", in_turn(options.rounds, runs)))
     finally:

@@ -43,6 +43,9 @@ class Bot:
         time.sleep(3)
         self.rest()
 
+    def wake(self) -> None:
+        self.worker.process.send_signal(signal.SIGCONT)
+
     def rest(self) -> None:
         if self.polls:
             self.worker.process.send_signal(signal.SIGSTOP)
@@ -52,7 +55,7 @@ class Bot:
     ) -> list[list[float]]:
         """For each move: ms to the first amend and until all are acknowledged."""
         found = []
-        self.worker.process.send_signal(signal.SIGCONT)
+        self.wake()
         self.server.control(service_ms=service_ms, quotes_per_s=quotes)
         time.sleep(0.3)
         for _ in range(count):

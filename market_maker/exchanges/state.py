@@ -101,7 +101,7 @@ class LiveState:
             self.wake.set()
             return
         self._inbox.append(event)
-        if not (type(event) is Message and event.more):
+        if not ((type(event) is Message and event.more) or self.wake.is_set()):
             self.wake.set()
 
     # -- the reading side ---------------------------------------------------------------
@@ -109,7 +109,8 @@ class LiveState:
     def drain(self) -> bool:
         """Fold what has arrived. True if something a decision depends on has changed."""
         with self.lock:
-            self.wake.clear()
+            if self.wake.is_set():  # looking is much cheaper than clearing
+                self.wake.clear()
             inbox = self._inbox
             while inbox:
                 self.version += 1
