@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from market_maker import supervised
 from market_maker._settings_record import in_force
 from market_maker.clock import Clock
 from market_maker.exchanges.desk import Desk
@@ -41,6 +42,7 @@ class Pace:
     ) -> None:
         """Until something relevant changes; *hear* is called for whatever arrives meanwhile."""
         clock, state, latency = self._clock, desk.state, desk.latency
+        supervised.beat()
         if latency is not None:
             latency.end_round()
         if self._last_round_s == float("-inf"):

@@ -37,8 +37,9 @@ class Place(NamedTuple):
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "Place | None":
         """Ours, or None where this bot is alone."""
+        text = environ.get(VARIABLE)
         try:
-            return cls(**json.loads(environ.get(VARIABLE, "")))
+            return cls(**json.loads(text)) if text else None
         except (ValueError, TypeError):
             return None
 
@@ -59,11 +60,12 @@ def end_with_supervisor(clock: Clock) -> None:
 
 def report(fills: int, position: float) -> None:
     """Tell the supervisor what the run came to."""
-    place = Place.read(os.environ)
-    if place is not None:
-        line = json.dumps({"fills": fills, "position": position}) + "\n"
-        with contextlib.suppress(OSError):  # nobody may listen any more
-            os.write(place.report_fd, line.encode())
+    _tell({"fills": fills, "position": position})
+
+
+def beat() -> None:
+    """Tell the supervisor that our loop turns."""
+    _tell({})
 
 
 def began_s() -> float:
@@ -100,6 +102,13 @@ class NamedLines(io.TextIOBase):
 
     def fileno(self) -> int:
         return self._out.fileno()
+
+
+def _tell(report: dict[str, float]) -> None:
+    place = Place.read(os.environ)
+    if place is not None:
+        with contextlib.suppress(OSError):  # it is gone, or stopped and the pipe is full
+            os.write(place.report_fd, json.dumps(report).encode() + b"\n")
 
 
 def _await_end() -> None:

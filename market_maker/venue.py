@@ -15,6 +15,7 @@ from market_maker.exchanges.base import Connector, ExchangeError
 from market_maker.exchanges.binance_dial import BinanceKey
 from market_maker.exchanges.binance_dial import open_connector as dial_binance
 from market_maker.exchanges.ccxt_rest import open_connector as dial_ccxt
+from market_maker.exchanges.deadman import silence_s
 from market_maker.exchanges.desk import Desk
 from market_maker.exchanges.dial import open_connector as dial
 from market_maker.exchanges.gateway import GatewayRules
@@ -155,11 +156,8 @@ def gateway_rules(settings: Any) -> Callable[[], GatewayRules]:
         limits = PositionLimits()
         if settings.CHECK_POSITION_LIMITS:
             limits = PositionLimits(settings.MIN_POSITION, settings.MAX_POSITION)
-        # Renewed while rounds complete: shorter than a quiet wait it would fire while all is well.
-        longest_s = max(settings.LOOP_INTERVAL, settings.MIN_REQUOTE_INTERVAL)
-        timeout_s = settings.DEADMAN_TIMEOUT and max(settings.DEADMAN_TIMEOUT, 3 * longest_s)
         orders = OrderLimits(settings.MAX_ORDER_SIZE, settings.MAX_OPEN_ORDERS, settings.PRICE_BAND)
-        return GatewayRules(Limits(limits, orders), timeout_s or 0.0)
+        return GatewayRules(Limits(limits, orders), silence_s(settings))
 
     return read
 

@@ -31,6 +31,28 @@ class Lingering(OrderManager):
         time.sleep(60)
 """
 
+HANGING = """\
+import time
+from market_maker.market_maker import OrderManager
+
+
+class Hanging(OrderManager):
+    rounds = 0
+
+    def place_orders(self):
+        super().place_orders()
+        self.rounds += 1
+        if self.rounds == 3:
+            time.sleep(60)
+"""
+IMPATIENT = """\
+import market_maker.cli
+import market_maker.commands.bots
+
+market_maker.commands.bots._GRACE_S = 0.0
+raise SystemExit(market_maker.cli.main())
+"""
+
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="BOTS needs signals")
 
 
@@ -131,6 +153,24 @@ def test_asked_twice_the_bots_hurry(tmp_path: Path) -> None:
         assert bots.end() == 0, bots.text
     assert bots.text.count("All orders are cancelled: the exchange lists none of ours.") == 2
     assert "SIGHUP: ending 2 bots." in bots.text
+
+
+def test_one_that_hangs_is_killed_and_its_orders_go(exchange: Exchange, tmp_path: Path) -> None:
+    (tmp_path / "hanging.py").write_text(HANGING)
+    write_bots(
+        tmp_path,
+        '{"symbol": "ETHUSD", "strategy": "hanging.py", "DEADMAN_TIMEOUT": 5}',
+        '{"symbol": "XBTUSD", "DEADMAN_TIMEOUT": 5}',
+        more="LOOP_INTERVAL = 0.5",
+    )
+    with running(["-c", IMPATIENT], tmp_path, exchange.env(tmp_path)) as bots:
+        until(lambda: open_symbols(exchange) == {"XBTUSD", "ETHUSD"})
+        bots.wait_for("ETHUSD has hung for 5 s: killing it.")
+        bots.wait_for("ETHUSD was killed by SIGKILL. Still running: 1.")
+        until(lambda: open_symbols(exchange) == {"XBTUSD"})
+        bots.signal(signal.SIGINT)
+        assert bots.end() == 1, bots.text
+    assert open_symbols(exchange) == set()
 
 
 def test_a_changed_file_restarts_the_bot_that_uses_it_and_keeps_its_exchange(

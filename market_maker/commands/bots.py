@@ -20,6 +20,7 @@ from pathlib import Path
 from market_maker import venue
 from market_maker._settings_bots import Entry
 from market_maker.clock import Clock
+from market_maker.exchanges.deadman import silence_s
 from market_maker.model.ticks import plain
 from market_maker.settings import Settings
 from market_maker.simulator.child import VARIABLE as EXCHANGE_VARIABLE
@@ -30,6 +31,7 @@ from market_maker.utils.errors import SettingsError
 logger = logging.getLogger("root")
 
 _LOOK_S = 0.05
+_GRACE_S = 30.0  # for what a bot may do between two turns, such as its clean-up
 _SIGNALS = [
     number
     for name in ("SIGINT", "SIGTERM", "SIGHUP")
@@ -73,7 +75,9 @@ class _Member:
         self.fills = 0
         self.position: float | None = None
         self.began_s = 0.0
+        self.heard_s: float | None = None  # when its loop was last known to turn
         self._reports = -1
+        self._told = b""  # a line that is not whole yet
 
     def start(self, command: list[str], place: Place, env: dict[str, str], fds: list[int]) -> int:
         """Start *command* for this bot; *fds* are inherited, the first as standard input.
@@ -81,7 +85,8 @@ class _Member:
         Answers the number of the process.
         """
         self._reports, theirs = os.pipe()
-        os.set_blocking(self._reports, False)
+        for end in (self._reports, theirs):
+            os.set_blocking(end, False)  # a bot never waits for us
         self.process = subprocess.Popen(
             command,
             stdin=fds[0],
@@ -92,24 +97,27 @@ class _Member:
         os.close(theirs)
         return self.process.pid
 
-    def look(self) -> int | None:
-        """The return code if it has ended; what it has told is read then."""
-        code = self.process.poll() if self.process else None
+    def look(self, now_s: float) -> int | None:
+        """Hear what it tells; the return code if it has ended."""
+        if self.process is None:
+            return None
+        code = self.process.poll()
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(self._reports, 4096):
+                self._told += data
+        *lines, self._told = self._told.split(b"\n")
+        for line in lines:
+            self._hear(json.loads(line), now_s)
         if code is not None:
+            os.close(self._reports)
             self.process = None
-            self._read_reports()
         return code
 
-    def _read_reports(self) -> None:
-        told = b""
-        with contextlib.suppress(BlockingIOError):  # a process it has left behind has the pipe
-            while data := os.read(self._reports, 4096):
-                told += data
-        os.close(self._reports)
-        for line in told.splitlines():
-            report = json.loads(line)
+    def _hear(self, report: dict[str, float], now_s: float) -> None:
+        self.heard_s = now_s
+        if "position" in report:
             # A sweep counts all of the run, in the journal.
-            self.fills = report["fills"] + (0 if self.ending else self.fills)
+            self.fills = int(report["fills"]) + (0 if self.ending else self.fills)
             self.position = report["position"]
 
 
@@ -145,9 +153,11 @@ class _Company:
             while asked:
                 self._end_all(asked.popleft())
             for member in self.members:
-                code = member.look()
+                code = member.look(self._clock.monotonic())
                 if code is not None:
                     self._note_end(member, code)
+                else:
+                    self._end_if_hung(member)
 
     def close(self) -> None:
         """Let go of the exchange. Bots that still run, after an error here, end with us."""
@@ -202,6 +212,18 @@ class _Company:
         for process in running:
             process.send_signal(signal.SIGTERM)
 
+    def _end_if_hung(self, member: _Member) -> None:
+        """End a bot whose loop does not turn: while the others live, the account's dead man's
+        switch does not fire for it."""
+        timeout_s = silence_s(member.settings)
+        if member.process is None or member.ending or self._is_ending or not timeout_s:
+            return
+        silent_s = self._clock.monotonic() - (member.heard_s or self._clock.monotonic())
+        if silent_s > timeout_s + _GRACE_S:
+            logger.error("%s has hung for %.0f s: killing it.", member.entry.name, silent_s)
+            member.process.kill()
+            member.heard_s = None
+
     def _note_end(self, member: _Member, code: int) -> None:
         name, is_sweep = member.entry.name, bool(member.ending)
         if is_sweep:
@@ -219,7 +241,7 @@ class _Company:
             logger.error("%s has ended with exit code %d. Still running: %d.", name, code, others)
         else:
             logger.error("%s was killed by %s. Still running: %d.", name, member.ending, others)
-        # The others keep the account's dead man's switch from firing: it would not do this for us.
+        # The others keep the account's dead man's switch from firing: it will not do this for us.
         if member.code == 1 and not member.settings.DRY_RUN:
             logger.info("%s: making sure that nothing of it is left in the book.", name)
             self._start(member, ["cancel-all", "--own", *self._words])

@@ -8,7 +8,8 @@ the main loop, so that a slow round does no harm, but only while that loop compl
 import logging
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from market_maker.clock import Clock
 from market_maker.exchanges.base import Connector
@@ -19,6 +20,17 @@ logger = logging.getLogger("root")
 
 _RETRY_S = 1.0
 _GUARD_S = (2.0, 3600.0)  # what a guard takes
+
+
+def silence_s(settings: Mapping[str, Any]) -> float:
+    """How long a bot with these settings may be silent; 0: for ever.
+
+    The switch is renewed while rounds complete: shorter than a quiet wait it would fire while all
+    is well.
+    """
+    timeout_s = float(settings["DEADMAN_TIMEOUT"])
+    waits_s = (settings["LOOP_INTERVAL"], settings["MIN_REQUOTE_INTERVAL"])
+    return timeout_s and max(timeout_s, *(3.0 * wait_s for wait_s in waits_s))
 
 
 class DeadMansSwitch:
