@@ -21,7 +21,7 @@ from market_maker.quoting.shape import Shift, is_quote, move_quotes, resize_quot
 from market_maker.quoting.touch import Touch
 from market_maker.quoting.volatility import Volatility
 from market_maker.reference import Reference
-from market_maker.utils.errors import MarketEmptyError, NotSupported, StaleData
+from market_maker.utils.errors import MarketEmptyError, NotSupported, SkipRound, StaleData
 
 logger = logging.getLogger("root")
 
@@ -116,7 +116,7 @@ class Options:
             return orders
         try:
             return self._apply(orders, names)
-        except StaleData as reason:
+        except SkipRound as reason:
             self._manager.exchange.desk.gateway.pull(str(reason))  # a strategy may catch it
             raise
 

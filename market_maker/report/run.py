@@ -82,6 +82,8 @@ class _Watch:
         self._engine.listeners.append(self._hear)
 
     def _hear(self, event: Event) -> None:
+        if self._recorded is not None and self._recorded.next_time() is None:
+            self._place.clock.curtain_s = min(self._place.clock.curtain_s, self._engine.now())
         if isinstance(event, QuoteEvent) and event.symbol == self._symbol:
             mid = self._mid_of(event)
             if mid is not None:
@@ -102,8 +104,6 @@ class _Watch:
         if part > self._told:
             self._told = part
             self._progress(part / 100)
-        if self._recorded is not None and self._recorded.next_time() is None:
-            self._place.clock.curtain_s = min(self._place.clock.curtain_s, now_s)
 
     def result(self, ended: str) -> Run:
         """The figures at the end of the run, orders cancelled."""

@@ -86,6 +86,34 @@ def test_a_and_k_are_found_where_they_are_known() -> None:
     assert fitted[1] == pytest.approx(k, rel=0.35)
 
 
+def test_time_in_which_the_feed_was_in_doubt_makes_no_arrivals_rarer() -> None:
+    fits = []
+    for doubt_s in (0.0, 3_600.0):
+        arrivals, now_s = Arrivals(100), 0.0
+        for number in range(40):
+            if number == 20:
+                arrivals.pause(now_s)
+                arrivals.pause(now_s + 1)  # it goes on
+                now_s += doubt_s
+            arrivals.add(now_s, str(number), "Buy", 100 + number % 7 + 0.5, 100.0)
+            now_s += 1.0
+        fits.append(arrivals.fit())
+    assert fits[0] is not None and fits[1] == pytest.approx(fits[0], rel=0.05)
+
+
+def test_the_fit_is_that_of_the_definition_and_follows_new_arrivals() -> None:
+    arrivals = Arrivals(100)
+    for second, depth in enumerate((1.0, 1.0, 2.0, 1.0, 3.0, -1.0)):
+        arrivals.add(float(second), str(second), "Sell", 100 - depth, 100.0)
+    a, k = arrivals.fit() or (0.0, 0.0)
+    # Over 5 s and two sides, 5, 2 and 1 arrivals reach 1, 2 and 3 ticks.
+    rates = [math.log(n / 10) for n in (5, 2, 1)]
+    assert k == pytest.approx((rates[0] - rates[2]) / 2)
+    assert math.log(a) == pytest.approx(sum(rates) / 3 + 2 * k)
+    arrivals.add(6.0, "6", "Sell", 97.0, 100.0)
+    assert arrivals.fit() != (a, k)
+
+
 @pytest.mark.parametrize("depths", [[], [1.0], [1.0, 1.0], [-1.0, -2.0]])
 def test_depths_that_tell_nothing_give_no_fit(depths: list[float]) -> None:
     arrivals = Arrivals(10)

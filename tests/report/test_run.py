@@ -19,6 +19,8 @@ from tests.doubles import decide
 DATA = Path(__file__).parents[3] / "shared" / "data"
 FILES = [DATA / f"bitmex_XBTUSD_{kind}_2020-03-10.csv.gz" for kind in ("book10", "trades")]
 
+SHORT = [DATA / f"bitmex_XBTUSD_{kind}_2020-03-04.csv.gz" for kind in ("book10", "trades")]
+
 
 def given_settings(**changes: Any) -> Settings:
     found = load("XBTUSD", environ={}, cwd="/nonexistent")
@@ -57,6 +59,12 @@ def test_recorded_data_is_traded_to_the_time_given() -> None:
     run = trade(given_settings(), 90, 1, market, heard.append)
     assert run.is_exact and run.figures.fills
     assert heard == sorted(heard) and heard[-1] > 0.9
+
+
+@pytest.mark.skipif(not SHORT[0].exists(), reason="the recorded data in ../shared/data is not here")
+def test_a_run_ends_with_what_was_recorded() -> None:
+    run = trade(given_settings(), 3_600, 1, RecordedMarket(SHORT))
+    assert 130 < run.seconds < 140 and run.is_exact and not run.ended
 
 
 def test_the_command_prints_tables_of_80_columns(

@@ -1,0 +1,55 @@
+"""What the strategy "avellaneda" believes, and when it learns."""
+
+import logging
+
+import pytest
+
+from market_maker.strategies.avellaneda import Avellaneda
+from tests.doubles import StillMarket
+from tests.world import World
+
+SET = {"LOG_LEVEL": logging.ERROR, "AVELLANEDA_LEAST_SAMPLES": 20}
+
+
+def test_before_enough_samples_the_careful_ends_of_the_bounds_are_believed() -> None:
+    world = World(seed=5)
+    bot = world.bot(Avellaneda, **SET)
+    world.run(bot, 5)
+    s = bot.settings
+    assert bot.market() == (s.AVELLANEDA_SIGMA[1], s.AVELLANEDA_A[0], s.AVELLANEDA_K[0])
+    world.run(bot, 120)
+    believed = bot.market()
+    assert believed != (s.AVELLANEDA_SIGMA[1], s.AVELLANEDA_A[0], s.AVELLANEDA_K[0])
+    assert s.AVELLANEDA_SIGMA[0] <= believed.sigma <= s.AVELLANEDA_SIGMA[1]
+
+
+def test_nothing_is_learnt_while_quotes_are_pulled_or_over_a_lost_line() -> None:
+    world = World(seed=5)
+    bot = world.bot(Avellaneda, **SET)
+    world.run(bot, 60)
+    known = len(bot.arrivals), len(bot.volatility)
+    bot.exchange.desk.gateway.pull("for the test")
+    world.clock.sleep(30)
+    bot._call_hooks()
+    assert (len(bot.arrivals), len(bot.volatility)) == known
+    bot.exchange.desk.gateway.release()
+    bot.exchange.desk.connector.reconnect()
+    world.clock.sleep(2)
+    samples = len(bot.volatility)
+    bot.run_once()
+    assert len(bot.volatility) == samples  # the mid before the gap is no mid to compare with
+
+
+def test_it_leans_towards_its_target_and_the_status_shows_every_term(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World(StillMarket())
+    bot = world.bot(Avellaneda, LOG_LEVEL=logging.INFO, AVELLANEDA_TARGET=300)
+    world.run(bot, 2)
+    mid, q, _, terms = bot._terms
+    assert q == -3 and terms.reservation > 0
+    assert bot.reference_price() == pytest.approx(mid * 0.5)
+    bot.print_status()
+    for term in ("mid", "reservation", "bid depth", "ask depth", "q", "risk", "arrival", "spread",
+                 "sigma", "A", "k"):  # fmt: skip
+        assert f"{term} " in caplog.text
