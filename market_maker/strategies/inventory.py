@@ -7,7 +7,7 @@ everything else, what is believed and what is decided, belongs to the thread of 
 import math
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from market_maker.exchanges.flatten import flatten
 from market_maker.market_maker import OrderManager, logger
@@ -47,10 +47,13 @@ class Lean(NamedTuple):
 class Inventory(OrderManager):
     """ORDER_PAIRS quotes of ORDER_START_SIZE on each side, from the touch outward."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.sender = Sender(self.clock, self.exchange.desk.state.wake)
+
     def on_start(self) -> None:
         """Follow book and queues; raises NotSupported where there is no book."""
         self.state = State.INIT
-        self.sender = Sender(self.clock, self.exchange.desk.state.wake)
         self._job: Callable[[], None] | None = None  # what the sender is to do next
         self._takers: deque[str] = deque(maxlen=self.settings.INVENTORY_TRADES)
         self._paid: deque[Row] = deque(maxlen=1_000)  # fills of ours
@@ -228,7 +231,8 @@ class Inventory(OrderManager):
         )
         level = -1 if side == "Buy" else 1
         orders = [{**self.prepare_order(level), "price": grid.price(t)} for t in reversed(ticks)]
-        room = inventory.room(side, seen.inventory, rules.max_inventory)
+        low, high = self.exchange.desk.state.position_range()
+        room = inventory.room(side, high if side == "Buy" else low, rules.max_inventory)
         return self._fit(side, ladder.fit(orders, room, lambda order: float(order["orderQty"])))
 
     def _lean(self, side: str, seen: Seen, rules: inventory.Shape) -> Lean:
@@ -340,7 +344,7 @@ class Inventory(OrderManager):
         most, buyers = plain(self.settings.INVENTORY_MAX), seen.buyers
         told = "not known" if buyers is None else f"{buyers:.2f}"
         held = plain(seen.inventory)
-        logger.info("Inventory: %s, %s of %s, buyers %s", self.state.value, held, most, told)
+        logger.info("Inventory: %s at %s of %s, buyers %s", self.state.value, held, most, told)
         for side, lean in self._leans.items():
             skew = "no quotes" if lean.skew is None else f"skew {lean.skew}"
             aside = ", aside" if lean.steps_aside else ""

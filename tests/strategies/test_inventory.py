@@ -9,6 +9,7 @@ import requests
 
 from market_maker.clock import Clock
 from market_maker.model.rows import Row
+from market_maker.model.wire import Answer
 from market_maker.quoting.converge import Plan
 from market_maker.quoting.inventory import State
 from market_maker.sender import Sender
@@ -185,6 +186,23 @@ def test_much_inventory_far_from_its_price_is_closed_once_and_not_again_for_a_wh
     assert stage.world.position()["currentQty"] < 100
 
 
+def test_an_order_without_an_answer_holds_its_level_and_counts_for_the_largest() -> None:
+    stage = Stage(INVENTORY_GRACE=60, INVENTORY_MAX=300)
+    lost: list[Any] = []
+
+    def script(request: Any) -> Any:
+        if request.verb == "POST" and request.path.startswith("/order") and not lost:
+            lost.append(request)
+            return Answer(504, None, {}, "timed out")
+        return None
+
+    stage.wire.script = script
+    stage.run(20)
+    assert lost
+    assert stage.prices("Buy") == [60_000.0, 59_999.5, 59_999.0]
+    assert sum(o.leaves_qty for o in stage.world.open_orders() if o.side == "Buy") == 300
+
+
 def test_amends_go_out_before_cancels_and_those_before_creates() -> None:
     stage = Stage(INVENTORY_GRACE=60)
     stage.run(1)
@@ -220,7 +238,7 @@ def test_the_status_explains_each_quote(caplog: pytest.LogCaptureFixture) -> Non
     caplog.set_level("INFO", logger="root")
     stage.bot.print_status()
     told = [r.getMessage() for r in caplog.records]
-    assert "Inventory: BID, 400 of 1000, buyers 1.00" in told
+    assert "Inventory: BID at 400 of 1000, buyers 1.00" in told
     assert "Inventory buys: skew 3" in told
     assert any(
         re.fullmatch(r"  60000.5 x 100: 48600 before it \(1.00\), \d+.\d s", t) for t in told
