@@ -130,8 +130,7 @@ class OrderManager:
         try:
             self._call_hooks()
             if not self.check_connection():
-                reason = desk.gateway.outbox.fatal or desk.state.fatal
-                raise errors.StopTrading(reason or "the stream has ended")
+                raise desk.why_ended()
             self.exchange.check()
             self.quote_options.check()
             self.sanity_check()

@@ -17,16 +17,18 @@ class Quirks(NamedTuple):
     options: dict[str, object]
     budget: tuple[float, float, float]
     id_max: int = 36
+    forbidden: str = ""  # the code of a right that the key lacks, where ccxt has no class for it
 
 
 # The unified names lose or replace ids in places: always the native one.
 QUIRKS = {
-    "okx": Quirks("clOrdId", "clOrdId", {}, (60.0, 20.0, 10.0), 32),
+    "okx": Quirks("clOrdId", "clOrdId", {}, (60.0, 20.0, 10.0), 32, "50120"),
     "binance": Quirks(
         "newClientOrderId",
         "origClientOrderId",
         {"fetchMargins": False, "fetchMarkets": {"types": ["spot"]}},
         (200.0, 4.0, 20.0),
+        forbidden="-2015",
     ),
     "htx": Quirks("client-order-id", "clientOrderId", {}, (50.0, 20.0, 10.0), 64),
     "hitbtc": Quirks("client_order_id", "", {}, (40.0, 15.0, 10.0), 32),

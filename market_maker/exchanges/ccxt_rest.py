@@ -12,11 +12,12 @@ from typing import Any
 
 from market_maker.clock import Clock
 from market_maker.exchanges.base import ExchangeError, Result, Status
+from market_maker.exchanges.ccxt_errors import verdict, words
 from market_maker.exchanges.ccxt_quirks import QUIRKS, capabilities, turned
 from market_maker.exchanges.client_ids import ClientIds
 from market_maker.exchanges.polled import PolledConnector
 from market_maker.exchanges.poller import PACE, Pace
-from market_maker.model.rows import LATE_AMEND, POST_ONLY, Row
+from market_maker.model.rows import POST_ONLY, Row
 from market_maker.utils.errors import AuthenticationError, SettingsError
 
 _PAGE = 500
@@ -74,7 +75,8 @@ class CcxtVenue:
         mid = None if bid[0] is None or ask[0] is None else (bid[0] + ask[0]) / 2
         limits = market.get("limits") or {}
         least, cost = limits.get("amount") or {}, limits.get("cost") or {}
-        scale, is_open = 10**8, market.get("active") is not False
+        is_open = market.get("active") is not False and not _is_suspended(market)
+        scale = 10**8
         return {
             "symbol": self._symbol, "state": "Open" if is_open else "Closed", "typ": "IFXXXP",
             "tickSize": _step(market, "price", self._exchange),
@@ -229,11 +231,11 @@ class CcxtVenue:
         try:
             return self._call(method, *args)
         except (ccxt.AuthenticationError, ccxt.PermissionDenied) as error:
-            raise AuthenticationError(f"the exchange refuses the key: {_words(error)}") from None
+            raise AuthenticationError(f"the exchange refuses the key: {words(error)}") from None
         except ccxt.OrderNotFound as error:
-            raise _NotFound(404, _words(error)) from None
+            raise _NotFound(404, words(error)) from None
         except ccxt.BaseError as error:
-            raise ExchangeError(0, _words(error)) from None
+            raise ExchangeError(0, words(error)) from None
 
     def _act(self, method: str, *args: Any) -> Result:
         """What may be concluded from how an action ended."""
@@ -241,16 +243,8 @@ class CcxtVenue:
 
         try:
             raw = self._call(method, *args)
-        except (ccxt.RateLimitExceeded, ccxt.DDoSProtection) as error:
-            return Result(Status.NOT_SENT, {}, _words(error), None, 2.0)
-        except ccxt.OrderNotFound:
-            return Result(Status.REJECTED, {}, LATE_AMEND)
-        except (ccxt.AuthenticationError, ccxt.PermissionDenied) as error:
-            raise AuthenticationError(f"the exchange refuses our orders: {_words(error)}") from None
-        except (ccxt.NetworkError, ccxt.BadResponse, ccxt.NullResponse) as error:
-            return Result(Status.UNKNOWN, {}, _words(error))
         except ccxt.BaseError as error:
-            return Result(Status.REJECTED, {}, _words(error))
+            return verdict(error, self._quirks.forbidden)
         order_id = str((raw or {}).get("id") or "")
         if method == "create_order" and not order_id:
             return Result(Status.UNKNOWN, {}, "an answer without the order's number")
@@ -285,9 +279,9 @@ class _NotFound(ExchangeError):
     """The venue does not know the order."""
 
 
-def _words(error: Exception) -> str:
-    """The error in one line; ccxt puts whole answers into its texts."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
+def _is_suspended(market: Mapping[str, Any]) -> bool:
+    """What ccxt calls active whatever its venue says."""
+    return (market.get("info") or {}).get("status") == "suspended"
 
 
 def _step(market: Mapping[str, Any], name: str, exchange: Any) -> float:

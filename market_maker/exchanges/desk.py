@@ -102,7 +102,7 @@ class Desk:
         try:
             return self.journal.book_fills(rows)
         except StopTrading as error:
-            self.gateway.outbox.fatal = self.gateway.outbox.fatal or str(error)
+            self.gateway.outbox.stop_for(error)
             return rows
 
     def _is_ours(self, cl_ord_id: str) -> bool:
@@ -139,6 +139,9 @@ class Desk:
         self._wait(lambda: self.state.connected, _CONNECT_TIMEOUT_S, "Couldn't connect to WS!")
         logger.info("Connected to WS. Waiting for data images, this may take a moment...")
         self._wait(lambda: self.state.ready, _IMAGES_TIMEOUT_S, "The exchange sent no image of")
+        state = (self.state.instrument() or {}).get("state", "Open")
+        if state != "Open" and not self.gateway.dry_run:
+            raise SettingsError([f"{self.connector.symbol} is closed at the exchange: {state}"])
         self.gateway.outbox.recover()
         logger.info("Got all market data. Starting.")
 
@@ -224,6 +227,16 @@ class Desk:
             self.gateway.switch.abandon()
             self.connector.stop()
             self.journal.close()
+
+    def why_ended(self) -> StopTrading:
+        """Why there is no going on: a refused key, a failed journal, a stream that has ended."""
+        outbox = self.gateway.outbox
+        if outbox.fatal:
+            reason = StopTrading(outbox.fatal)
+            reason.exit_code = outbox.fatal_code
+            return reason
+        fatal = self.state.fatal
+        return AuthenticationError(fatal) if fatal else StopTrading("the stream has ended")
 
     def _wait(self, is_done: Callable[[], bool], timeout_s: float, complaint: str) -> None:
         deadline_s = self.clock.monotonic() + timeout_s

@@ -229,7 +229,7 @@ class Gateway:
         try:
             return self._journal.is_ours(cl_ord_id)
         except StopTrading as error:
-            self.outbox.fatal = self.outbox.fatal or str(error)
+            self.outbox.stop_for(error)
             return self.state.orders.get(cl_ord_id) is not None
 
     @property

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from market_maker.clock import Clock
-from market_maker.exchanges.base import Capabilities, Result, Sink, Status
+from market_maker.exchanges.base import Capabilities, ExchangeError, Result, Sink, Status
 from market_maker.exchanges.client_ids import ClientIds
 from market_maker.exchanges.feed import Table
 from market_maker.exchanges.hitbtc_actions import Actions
@@ -32,7 +32,7 @@ from market_maker.exchanges.hitbtc_tables import HitbtcTables
 from market_maker.model.latency import Latency, measure_all
 from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, Request, Stream, Transport
-from market_maker.utils.errors import NotSupported
+from market_maker.utils.errors import NotSupported, SettingsError, StopTrading
 
 logger = logging.getLogger("root")
 
@@ -127,6 +127,12 @@ class HitbtcConnector:
         measure_all(latency, *self._streams.values(), self._transport)
 
     def start(self, sink: Sink) -> None:
+        try:
+            if self.market.state != "Open":
+                raise SettingsError([f"HitBTC has closed {self.symbol}"])
+        except ExchangeError as error:
+            who = "The exchange says" if error.status else "No answer of the exchange"
+            raise StopTrading(f"{who}: {error.message}") from None
         logger.info("Connecting to HitBTC for %s (%s).", self.symbol, self._reads.name)
         self._feed = HitbtcFeed(self._streams, self.tables, self._images, self.requests)
         self._feed.start(sink)

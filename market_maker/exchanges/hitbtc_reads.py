@@ -1,5 +1,6 @@
 """What the bot asks HitBTC over REST, as the venue's own rows."""
 
+import difflib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -8,9 +9,10 @@ from market_maker.exchanges.hitbtc_orders import API, NO_SUCH_ORDER
 from market_maker.exchanges.hitbtc_rows import Market, venue_symbol
 from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, Request
-from market_maker.utils.errors import AuthenticationError
+from market_maker.utils.errors import AuthenticationError, SettingsError
 
 _PAGE = 100
+_NO_SUCH_SYMBOL = 2001
 
 
 class HitbtcReads:
@@ -21,8 +23,14 @@ class HitbtcReads:
         self._send = send
 
     def market(self, symbol: str) -> Market:
+        """The symbol; raises SettingsError for one that HitBTC does not list."""
+        answer = self.get(f"/public/symbol/{self.name}")
+        if code_of(answer) == _NO_SUCH_SYMBOL:
+            nearest = difflib.get_close_matches(self.name, _body(self.get("/public/symbol")), 1)
+            hint = f": did you mean {nearest[0]}?" if nearest else ""
+            raise SettingsError([f"HitBTC has no {self.name}{hint}"])
         try:
-            return Market.read(self._read(f"/public/symbol/{self.name}"), symbol)
+            return Market.read(_body(answer), symbol)
         except (KeyError, ValueError, ArithmeticError) as error:
             raise ExchangeError(200, f"HitBTC's {self.name} cannot be traded: {error}") from None
 

@@ -39,8 +39,9 @@ class OkxReads:
         answer = self.get("/public/instruments", self._of_type)
         found = [] if code_of(answer) in _NO_SUCH_ORDER else _data(answer)
         if not found:
-            listed = self._read("/public/instruments", {"instType": self.inst_type})
-            names = [str(row.get("instId")) for row in listed]
+            kinds = ("SWAP", "SPOT")
+            listed = [self._read("/public/instruments", {"instType": kind}) for kind in kinds]
+            names = [str(row.get("instId")) for rows in listed for row in rows]
             nearest = difflib.get_close_matches(self.inst_id, names, 1)
             hint = f": did you mean {nearest[0]}?" if nearest else ""
             raise SettingsError([f"OKX has no {self.inst_id}{hint}"])

@@ -13,7 +13,7 @@ from market_maker.exchanges.throttle import RateBudget
 from market_maker.journal import Journal, State
 from market_maker.model.latency import Latency
 from market_maker.model.rows import TERMINAL, Row
-from market_maker.utils.errors import StopTrading
+from market_maker.utils.errors import AuthenticationError, StopTrading
 
 logger = logging.getLogger("root")
 
@@ -40,6 +40,7 @@ class Outbox:
         clock: Clock,
     ) -> None:
         self.fatal = ""  # why the exchange will take no more orders from us
+        self.fatal_code = StopTrading.exit_code
         # The thread that awaits an answer: the wrong moment to interrupt that thread.
         self.busy_thread: int | None = None
         self.after_action: Callable[[], None] = lambda: None
@@ -96,7 +97,12 @@ class Outbox:
         try:
             self._journal.close_unsettled()
         except StopTrading as error:
-            self.fatal = self.fatal or str(error)
+            self.stop_for(error)
+
+    def stop_for(self, error: StopTrading) -> None:
+        """Nothing new goes out from now on; the first reason is the one that is told."""
+        if not self.fatal:
+            self.fatal, self.fatal_code = str(error), error.exit_code
 
     def provable_from_s(self) -> float:
         """Monotonic time from which a request sent now can no longer be acted on."""
@@ -145,7 +151,7 @@ class Outbox:
                 [str(result.row.get("orderID") or "") for result in results],
             )
         except StopTrading as error:
-            self.fatal = self.fatal or str(error)  # what was sent is sent; nothing new goes out
+            self.stop_for(error)  # what was sent is sent
 
     def _believe(self, key: str, result: Result, *, looks_up: bool) -> None:
         """Fold an answer in. A refused cancel or amend says that the order may not be as we
@@ -160,7 +166,7 @@ class Outbox:
         with self._state.lock:
             self._state.orders.settle(key, result, settle_after_s)
         if result.answer is not None and result.answer.status in (401, 403):
-            self.fatal = f"the exchange refuses our orders: {result.text}"
+            self.stop_for(AuthenticationError(f"the exchange refuses our orders: {result.text}"))
         if result.retry_after_s is not None:
             self._budget.block_until(self._clock.now() + result.retry_after_s)
 

@@ -140,7 +140,8 @@ class Poller:
             self._act() if self._is_live else self._begin()
             self._failures = 0
         except AuthenticationError as error:
-            self.tell({"status": 401, "error": str(error)})
+            text = str(error).removeprefix("the exchange refuses the key: ")
+            self.tell({"status": 401, "error": text})
             return None
         except (ExchangeError, LookupError, TypeError, ValueError) as error:
             return self._fail(error)

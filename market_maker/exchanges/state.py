@@ -205,8 +205,9 @@ class LiveState:
         elif isinstance(event, Disconnected):
             self.connected, self._is_relevant = False, True
             if event.reason.startswith(("handshake 401", "handshake 403")):
-                self.fatal = event.reason
-            logger.warning("Websocket Closed: %s", event.reason)
+                self.fatal = event.reason  # the line that ends the run says so
+            else:
+                logger.warning("Websocket Closed: %s", event.reason)
 
     def _fold_message(self, data: Any) -> None:
         if not isinstance(data, dict):
@@ -230,14 +231,16 @@ class LiveState:
 
     def _fold_error(self, data: Row) -> None:
         status, text = data.get("status"), str(data.get("error"))[:200]
+        if status in (401, 403):
+            self.fatal, self._is_relevant = f"{status} {text}", True
+            return  # the line that ends the run says so
+        if isinstance(data.get("request"), dict) and data["request"].get("op") == "subscribe":
+            self.refused = text
+            if not self._images:
+                return  # of the start: as above
         if (text, status) != self._last_error and self._errors < _MAX_ERRORS:
             self._last_error, self._errors = (text, status), self._errors + 1
             logger.error("Websocket error %s: %s", status, text)
-        if status in (401, 403):
-            self.fatal = f"{status} {text}"
-            self._is_relevant = True
-        elif isinstance(data.get("request"), dict) and data["request"].get("op") == "subscribe":
-            self.refused = text
 
     def _fold_change(self, change: Change, delta: list[Row]) -> None:
         if change.table == "order":

@@ -9,6 +9,7 @@ import pytest
 
 from market_maker._settings_venues import CCXT
 from market_maker.exchanges.base import Status
+from market_maker.exchanges.ccxt_errors import words
 from market_maker.exchanges.ccxt_quirks import QUIRKS
 from market_maker.exchanges.ccxt_rest import CcxtVenue, new_exchange
 from market_maker.exchanges.client_ids import ClientIds
@@ -124,11 +125,15 @@ def test_each_error_is_classed_by_what_may_be_concluded(
     assert rig.venue.place(ORDER).status is status
 
 
-def test_a_refused_key_stops() -> None:
+def test_a_refused_key_is_told_as_such_and_nothing_is_in_doubt() -> None:
     rig = Rig("binance")
     rig.answer = ccxt.AuthenticationError("no")
+    result = rig.venue.place(ORDER)
+    assert result.status is Status.REJECTED
+    assert result.answer is not None
+    assert result.answer.status == 401
     with pytest.raises(AuthenticationError):
-        rig.venue.place(ORDER)
+        rig.venue.open_orders()
 
 
 def test_its_own_limiter_is_off_and_no_margin_is_asked_for() -> None:
@@ -205,3 +210,38 @@ def test_a_lock_stands_before_its_object_which_is_not_made_for_threads() -> None
     for thread in threads:
         thread.join()
     assert most == [1]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('okx {"code":"50113","msg":"Invalid Sign","data":[]}', "Invalid Sign (50113)"),
+        (
+            'okx {"code":"1","msg":"All failed","data":[{"sCode":"51008","sMsg":"No money"}]}',
+            "No money (51008)",
+        ),
+        (
+            'hitbtc {"error":{"code":20001,"message":"Insufficient funds"}}',
+            "Insufficient funds (20001)",
+        ),
+        ('binance {"code":-2010,"msg":"no"}', "no (-2010)"),
+        ("kraken EOrder:Insufficient funds", "kraken EOrder:Insufficient funds"),
+        ("x {no json", "x {no json"),
+    ],
+)
+def test_a_venues_answer_is_told_in_its_own_words(text: str, told: str) -> None:
+    assert words(ccxt.ExchangeError(text)) == told
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("okx", ccxt.ExchangeError('okx {"code":"50120","msg":"no permission","data":[]}')),
+        ("binance", ccxt.DDoSProtection('binance {"code":-2015,"msg":"permissions for action."}')),
+    ],
+)
+def test_a_right_that_the_key_lacks_is_told_as_such(name: str, error: Exception) -> None:
+    rig = Rig(name)
+    rig.answer = error
+    result = rig.venue.place(ORDER)
+    assert (result.status, result.answer and result.answer.status) == (Status.REJECTED, 401)

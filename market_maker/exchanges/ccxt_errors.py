@@ -1,0 +1,56 @@
+"""What ccxt's errors amount to: what may be concluded of an order, and the venue's own words."""
+
+import re
+
+from market_maker import jsonx
+from market_maker.exchanges.base import Result, Status
+from market_maker.model.rows import LATE_AMEND
+from market_maker.model.wire import Answer
+
+_LONGEST = 200
+_NAMES = ("msg", "message", "retMsg", "err-msg")
+
+
+def verdict(error: Exception, forbidden: str) -> Result:
+    """How an action ended that *error* ended. *forbidden* is the venue's code of a right that the
+    key lacks."""
+    import ccxt
+
+    if forbidden and re.search(rf'[cC]ode":\s*"?{re.escape(forbidden)}\b', str(error)):
+        return _no_right(error)
+    match error:
+        case ccxt.RateLimitExceeded() | ccxt.DDoSProtection():
+            return Result(Status.NOT_SENT, {}, words(error), None, 2.0)
+        case ccxt.OrderNotFound():
+            return Result(Status.REJECTED, {}, LATE_AMEND)
+        case ccxt.AuthenticationError() | ccxt.PermissionDenied():
+            return _no_right(error)
+        case ccxt.NetworkError() | ccxt.BadResponse() | ccxt.NullResponse():
+            return Result(Status.UNKNOWN, {}, words(error))
+    return Result(Status.REJECTED, {}, words(error))
+
+
+def _no_right(error: Exception) -> Result:
+    """Nothing was done, and nothing will be: whoever reads the answer ends the run."""
+    return Result(Status.REJECTED, {}, words(error), Answer(401, None, {}))
+
+
+def words(error: Exception) -> str:
+    """The error in one line. ccxt puts whole answers into its texts: the venue's words of one."""
+    text = " ".join(str(error).split())
+    found = _message(text[text.find("{") :]) if "{" in text else ""
+    return (found or text)[:_LONGEST] or type(error).__name__
+
+
+def _message(answer: str) -> str:
+    """What an answer in JSON says, with its code; nothing where it is no such thing."""
+    try:
+        body = jsonx.loads(answer)
+    except ValueError:
+        return ""
+    body = body["error"] if isinstance(body.get("error"), dict) else body
+    items = body.get("data")
+    if isinstance(items, list) and items and isinstance(items[0], dict) and items[0].get("sMsg"):
+        body = {"msg": items[0]["sMsg"], "code": items[0].get("sCode")}
+    said = next((str(body[name]) for name in _NAMES if body.get(name)), "")
+    return f"{said} ({body['code']})" if said and body.get("code") else said
