@@ -537,7 +537,8 @@ def test_a_refused_key_ends_the_run_with_the_reason(
 
     with pytest.raises(SystemExit) as ended:
         world.bot(Asks, wrap=wire).run_loop()
-    assert ended.value.code == 2
+    # that something could not be verified at the end is the worse news
+    assert ended.value.code == (2 if verb == "PUT" else 1)
     assert "No way" in caplog.text
     if verb in ("POST", "PUT"):
         assert world.open_orders() == [], "what can be cancelled is cancelled"
