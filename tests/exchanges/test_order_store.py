@@ -321,3 +321,26 @@ def test_an_order_filled_to_its_size_has_ended_whatever_its_status(status: str |
     orders = placed()
     orders.apply({**row("New", cum=100, second=2), "ordStatus": status})
     assert (len(orders), orders.exposed("Buy"), orders.filled_qty) == (0, 0, 100)
+
+
+@pytest.mark.parametrize("status", [Status.REJECTED, Status.NOT_SENT])
+def test_an_answer_that_comes_after_all_ends_the_doubt_of_an_order(status: Status) -> None:
+    orders = store()
+    sent(orders)
+    orders.doubt_in_flight(LATER)  # the end of the run does not wait for another thread's answer
+    orders.settle("mm_1", Result(status, {}), LATER)
+    assert len(orders) == 0
+    assert orders.exposed("Buy") == 0
+
+
+def test_every_change_of_an_order_is_counted() -> None:
+    orders, seen = store(), [0]
+    for step in (
+        lambda: sent(orders),
+        lambda: orders.settle("mm_1", Result(Status.OK, row()), LATER),
+        lambda: orders.apply(row("PartiallyFilled", cum=40, second=2)),
+        lambda: orders.apply(row("Canceled", cum=40, second=3)),
+    ):
+        step()
+        seen.append(orders.changes)
+    assert seen == sorted(set(seen))
