@@ -157,7 +157,7 @@ def gateway_rules(settings: Any) -> Callable[[], GatewayRules]:
         if settings.CHECK_POSITION_LIMITS:
             limits = PositionLimits(settings.MIN_POSITION, settings.MAX_POSITION)
         orders = OrderLimits(settings.MAX_ORDER_SIZE, settings.MAX_OPEN_ORDERS, settings.PRICE_BAND)
-        return GatewayRules(Limits(limits, orders), silence_s(settings))
+        return GatewayRules(Limits(limits, orders), silence_s(settings), settings.STALE_AFTER)
 
     return read
 

@@ -22,7 +22,8 @@ def lose_connections(count: int, folder: Path) -> None:
         with running(["-m", "market_maker", "XBTUSD"], folder, exchange.env(folder)) as bot:
             bot.wait_for("Websocket Closed", 1)
             before = held(bot.pid)
-            bot.wait_for("Websocket Closed", count + 1)
+            for number in range(2, count + 2):
+                bot.wait_for("Websocket Closed", number)
             until(lambda: all(now <= then for now, then in zip(held(bot.pid), before, strict=True)))
             bot.signal(signal.SIGTERM)
             assert bot.end() == 0

@@ -280,6 +280,46 @@ def test_a_line_that_is_stale_costs_few_requests_however_short_the_rounds(
     assert world.open_orders() == []
 
 
+def test_a_loop_that_only_places_is_not_let_through_on_prices_that_hang_either() -> None:
+    market = StillMarket()
+    world, wire = World(market), Wire()
+    resting: list[int] = []
+
+    class OnlyPlaces(OrderManager):
+        def run_loop(self) -> None:
+            freeze_market_data(self)
+            market.show(60_500.0, 60_500.5)
+            for step in range(12):
+                buy = {"price": 59_000.0 - step, "orderQty": 100, "side": "Buy"}
+                self.exchange.create_bulk_orders([buy])
+                resting.append(len(world.open_orders()))
+                self.clock.sleep(2)
+
+    bot = world.bot(OnlyPlaces, wrap=wire, ORDER_PAIRS=1, STALE_AFTER=10)
+    stream: Any = bot.exchange.desk.connector.stream
+    stream.reconnect = lambda: None
+    bot.run_loop()
+    assert resting[3] > 3
+    assert resting[-5:] == [0] * 5
+    assert bot.exit_code == 0
+
+
+def test_nor_is_one_that_sleeps_long_taken_for_blind_while_the_market_moves() -> None:
+    world = World(seed=4)
+
+    class Sleeps(OrderManager):
+        def run_loop(self) -> None:
+            for step in range(5):
+                self.clock.sleep(25)
+                buy = {"price": 50_000.0 - step, "orderQty": 100, "side": "Buy"}
+                assert self.exchange.create_bulk_orders([buy])[0]["ordStatus"] == "New"
+
+    bot = world.bot(Sleeps, STALE_AFTER=10)
+    connected_s = bot.exchange.desk.state.connected_s
+    bot.run_loop()
+    assert (bot.exit_code, bot.exchange.desk.state.connected_s) == (0, connected_s)
+
+
 def test_a_book_that_has_missed_a_change_is_read_anew_before_anything_is_quoted() -> None:
     world = World(StillMarket())
     bot = world.bot(ORDER_PAIRS=2)

@@ -88,6 +88,7 @@ class Desk:
             dry_run=dry_run,
             burst=burst,
         )
+        self.gateway.stale_reason = self._stale_reason
         self.audit = OrderAudit(self.state, self.gateway, clock)
         if isinstance(connector, SharesDesk):
             connector.share(journal, budget)
@@ -180,6 +181,19 @@ class Desk:
 
     def check_data(self, stale_after_s: float) -> None:
         """Raise StaleData unless what we know is whole and fresh; asks for what is needed."""
+        self._check_stream(stale_after_s)
+        if self.has_account and not self.gateway.dry_run:
+            self.audit.step()
+
+    def _stale_reason(self, stale_after_s: float) -> str:
+        self.state.drain()  # a strategy that has slept has news to hear
+        try:
+            self._check_stream(stale_after_s)
+        except StaleData as reason:
+            return str(reason)
+        return ""
+
+    def _check_stream(self, stale_after_s: float) -> None:
         state, now_s = self.state, self.clock.monotonic()
         if state.overflowed:
             self._reconnect("more data came than could be read")
@@ -198,8 +212,6 @@ class Desk:
                 raise StaleData(reason)
             if not self.is_market_quiet():
                 self._reconnect(reason)
-        if self.has_account and not self.gateway.dry_run:
-            self.audit.step()
 
     def check_losses(self, limits: LossLimits) -> None:
         """Raise LossLimitReached, with the quotes pulled, where a limit is reached."""

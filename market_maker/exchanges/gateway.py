@@ -39,6 +39,7 @@ class GatewayRules(NamedTuple):
 
     limits: Limits = Limits()
     deadman_timeout_s: float = 0.0
+    stale_after_s: float = math.inf  # so long after the last news of the market it is asked for
 
 
 class Gateway:
@@ -66,6 +67,7 @@ class Gateway:
         self.dry_run = dry_run
         self.hold = PassiveHold()
         self.quotes_sent = 0  # creates and amends that the exchange took
+        self.stale_reason: Callable[[float], str] = lambda _: ""  # why the data is old, if it is
         self.pulled = ""  # why the quotes are out of the market, while they are
         self.hurry = threading.Event()  # the user waits: verify, but wait for nothing any more
         self._pulled_for = ""  # the reason said last, until quotes go out again
@@ -102,14 +104,14 @@ class Gateway:
                     order["clOrdID"] = self.new_client_id()
                 order["symbol"] = self.connector.symbol
             rules = self._rules()
-            verdicts = approve_creates(orders, self.state, rules.limits, self._halt)
+            verdicts = approve_creates(orders, self.state, rules.limits, self._halt(rules))
             return self._carry_out(verdicts, self.outbox.create, rules)
 
     def amend(self, changes: Sequence[Row]) -> list[Result]:
         """Change orders: each row has `orderID` and a new total `orderQty` and/or `price`."""
         with self._lock:
             rules = self._rules()
-            verdicts = approve_amends(changes, self.state, rules.limits, self._halt)
+            verdicts = approve_amends(changes, self.state, rules.limits, self._halt(rules))
             with self.state.lock:
                 resting = self.state.orders.resting()
             if self.connector.caps.amend == "none":
@@ -232,11 +234,20 @@ class Gateway:
             self.outbox.stop_for(error)
             return self.state.orders.get(cl_ord_id) is not None
 
-    @property
-    def _halt(self) -> str:
+    def _halt(self, rules: GatewayRules) -> str:
         """Why nothing new may go out at all, or an empty text."""
         if self.outbox.fatal or self._is_stopping:
             return self.outbox.fatal or "the bot is stopping"
+        if (
+            not self.pulled
+            and self._clock.monotonic() > self.state.last_recv_s + rules.stale_after_s
+        ):
+            # A round would have asked: this is a strategy that acts without one.
+            reason = self.stale_reason(rules.stale_after_s)
+            if reason:
+                self.pull(reason)
+                self.release()  # the next action is judged anew
+                return reason
         return f"quotes are pulled: {self.pulled}" if self.pulled else ""
 
     # -- the dead man's switch ----------------------------------------------------------
