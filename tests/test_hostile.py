@@ -219,6 +219,23 @@ def take_answers(count: int, seed: int) -> None:
     target.recover(LINES_AT_MOST + taken)  # an order that is refused is worth a line
 
 
+@pytest.mark.parametrize("table", ["instrument", "position", "margin"])
+def test_no_value_of_any_column_ends_the_run(table: str) -> None:
+    target = Target()
+    state, bot = target.state, target.bot
+    row = dict(state.tables.rows(table)[0])
+    keys = {name: row[name] for name in state.tables.keys[table] if name in row}
+    for column in row.keys() - keys.keys():
+        for value in ODD:
+            data = [{**keys, column: copy.deepcopy(value)}]
+            state.put(Message(0, {"table": table, "action": "update", "data": data}))
+            bot.run_once()
+            bot.print_status()
+        state.put(Message(0, {"table": table, "action": "update", "data": [row]}))
+    target.check_harm()
+    target.recover()
+
+
 def test_ten_thousand_bad_frames_and_answers_do_no_harm() -> None:
     hear_frames(8_000, seed=1)
     take_answers(2_000, seed=1)

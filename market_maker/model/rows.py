@@ -35,14 +35,17 @@ _OF_NUMBERS = """
     currentQty avgEntryPrice avgCostPrice markPrice markValue bidPrice askPrice midPrice lastPrice
     bidSize askSize tickSize lotSize multiplier initMargin maintMargin makerFee takerFee
     marginBalance availableMargin walletBalance realisedPnl unrealisedPnl
+    indicativeSettlePrice underlyingToSettleMultiplier quoteToSettleMultiplier commission
+    fundingRate homeNotional freeQty lockedQty
 """
 _OF_TEXT = """
     orderID clOrdID execID trdMatchID symbol side ordType ordStatus execType execInst timeInForce
-    state currency settlCurrency timestamp transactTime text ordRejReason
+    state currency settlCurrency timestamp transactTime text ordRejReason fundingTimestamp
 """
 _NUMBER, _TEXT = (int, float), (str,)
 _KINDS = {**dict.fromkeys(_OF_NUMBERS.split(), _NUMBER), **dict.fromkeys(_OF_TEXT.split(), _TEXT)}
-_LARGEST = 1e18
+_STEPS = frozenset({"tickSize", "lotSize"})  # never below 0
+_SMALLEST, _LARGEST = 1e-18, 1e18  # but for 0: with what is beyond, values overflow a float
 
 
 def is_sound(row: Any) -> bool:
@@ -56,9 +59,15 @@ def is_sound(row: Any) -> bool:
         if kind is _TEXT:
             if type(value) is not str:
                 return False
-        elif not (type(value) in kind and -_LARGEST < value < _LARGEST):
+        elif type(value) not in kind or not _is_sound_number(name, value):
             return False
     return True
+
+
+def _is_sound_number(name: str, value: float) -> bool:
+    if _SMALLEST <= value < _LARGEST or value == 0:
+        return True
+    return -_LARGEST < value <= -_SMALLEST and name not in _STEPS
 
 
 def is_live(row: Row) -> bool:
