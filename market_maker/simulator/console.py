@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import IO, Any
 
 from market_maker import jsonx
+from market_maker.simulator.control import PREFIX
 from market_maker.simulator.exchange import Account
 from market_maker.simulator.faulty_hub import FaultyHub
 from market_maker.simulator.instruments import iso_time
@@ -18,13 +19,14 @@ def announcement(
     server: Server, token: str, accounts: Sequence[Account], options: argparse.Namespace
 ) -> str:
     """All that a client needs to know: one line of JSON, or lines for a person."""
-    control = server.base_url.partition("/api")[0] + "/control"
+    tongue = server.hub.tongue
+    control = server.base_url.removesuffix(f"{tongue.root}/") + PREFIX.rstrip("/")
     if options.json:
-        keys = [server.hub.tongue.keys(account) for account in accounts]
+        keys = [tongue.keys(account) for account in accounts]
         return jsonx.dumps(
             {
                 "base_url": server.base_url,
-                "ws_url": server.ws_url,
+                "ws_url": server.ws_url if tongue.stream else None,
                 "accounts": keys,
                 "control_url": control,
                 "control_token": token,
@@ -36,12 +38,12 @@ def announcement(
     lines = [
         f"Built-in exchange, play money, {source}, {_words(options)}.",
         f"REST       {server.base_url}",
-        f"WebSocket  {server.ws_url}",
+        *([f"WebSocket  {server.ws_url}"] if tongue.stream else []),
         f"control    {control}",
         f"token      {token}",
     ]
     for account in accounts:
-        lines += [f"{name:<10} {word}" for name, word in server.hub.tongue.keys(account).items()]
+        lines += [f"{name:<10} {word}" for name, word in tongue.keys(account).items()]
     if options.host not in (LOOPBACK, "localhost", "::1"):
         lines += [
             f"Open beyond this machine: who reaches {options.host} can read the market, and who",

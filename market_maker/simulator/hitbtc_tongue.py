@@ -14,7 +14,7 @@ from market_maker.simulator.dialects.hitbtc_rows import error_body
 from market_maker.simulator.dialects.hitbtc_session import HitbtcSession
 from market_maker.simulator.exchange import Account, Engine
 from market_maker.simulator.faults import Fate, Faults
-from market_maker.simulator.faulty_dialect import Faulty
+from market_maker.simulator.faulty_dialect import Faulty, shift_times
 from market_maker.simulator.tongue import Call, Heard, Line
 
 STREAM = f"{API}/ws"
@@ -79,6 +79,9 @@ class FaultyHitbtc(Faulty, HitbtcDialect):
         is_told = isinstance(answer.body, Mapping) and answer.status
         return _refusal(answer.status, "", answer.headers) if is_told else answer
 
+    def shifted(self, body: Any, seconds: float) -> Any:
+        return shift_times(_in_milliseconds(body, round(seconds * 1000)), seconds)
+
     def names_of(self, table: str) -> tuple[str, ...]:
         return (table, *_TABLES.get(channel_of(table) or table, ()))
 
@@ -86,6 +89,20 @@ class FaultyHitbtc(Faulty, HitbtcDialect):
 def faulty_hitbtc(engine: Engine, faults: Faults | None = None) -> HitbtcTongue:
     """HitBTC's language on a wire that breaks as *faults* say."""
     return HitbtcTongue(FaultyHitbtc(engine, faults or Faults(engine)))
+
+
+def _in_milliseconds(body: Any, later_ms: int) -> Any:
+    """A copy of *body* whose times in milliseconds are moved."""
+    if isinstance(body, list):
+        return [_in_milliseconds(item, later_ms) for item in body]
+    if not isinstance(body, Mapping):
+        return body
+    return {
+        name: value + later_ms
+        if name == "t" and isinstance(value, int)
+        else _in_milliseconds(value, later_ms)
+        for name, value in body.items()
+    }
 
 
 def _refusal(status: int, message: str, headers: Mapping[str, str] | None = None) -> Answer:

@@ -60,6 +60,7 @@ class Judge:
         man's switch is, where a venue counts them in a way of its own."""
         self.violations: list[Violation] = []
         self.counts: deque[Count] = deque(maxlen=100_000)  # oldest first
+        self.traded: deque[tuple[float, int]] = deque(maxlen=100_000)  # when, signed contracts
         self.deeds: Counter[str] = Counter()  # exec_type -> how often, of the account's orders
         self.excused_until_s = 0.0  # till then the account cannot be expected to react
         self._engine = engine
@@ -71,7 +72,7 @@ class Judge:
         self._position = position or self._engine_position
         self._is_armed = is_armed or (lambda: engine.timer(account_no) is not None)
         self._live: dict[str, Order] = {}
-        self._ids: dict[str, str] = {}  # clOrdID -> orderID, the latest ones
+        self._ids: dict[str, str] = {}  # clOrdID, or orderID without one -> orderID, the latest
         self._match_id = ""
         self._foreign: deque[tuple[float, int]] = deque(maxlen=100)  # when, contracts
         self._stacked_since_s: dict[tuple[str, int | None], float] = {}
@@ -127,6 +128,8 @@ class Judge:
             if event.fill.match_id == self._match_id:
                 self.complain("two orders of the account traded with each other")
             self._match_id = event.fill.match_id
+            qty = event.fill.qty
+            self.traded.append((event.time_s, qty if order.side == "Buy" else -qty))
         if event.exec_type == "New":
             self._judge_new(order)
         is_live = order.leaves_qty > 0 and order.ord_status not in ("Canceled", "Rejected")
@@ -140,7 +143,9 @@ class Judge:
 
     def _is_foreign(self, order: Order) -> bool:
         """Whether it is of another hand, or of the exchange itself."""
-        return not order.cl_ord_id and (self._rules.has_ids or order.text != BY_API)
+        if order.cl_ord_id or order.order_id in self._ids:
+            return False
+        return self._rules.has_ids or order.text != BY_API
 
     def _judge_new(self, order: Order) -> None:
         name = order.cl_ord_id or order.order_id

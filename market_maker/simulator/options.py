@@ -12,7 +12,7 @@ from market_maker.simulator.keys import ORDER_PERMISSIONS, read_permissions
 from market_maker.simulator.listener import LOOPBACK
 from market_maker.simulator.market.presets import DEFAULT, PRESETS
 
-DIALECTS = ("bitmex", "okx", "binance", "hitbtc")
+DIALECTS = ("bitmex", "okx", "binance", "hitbtc", "plain")
 _EPILOG = """faults (--fault NAME or NAME:key=value,...; '--fault help' explains them):
   {names}
 """

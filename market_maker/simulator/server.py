@@ -155,8 +155,14 @@ def _hitbtc(_: argparse.Namespace, engine: Engine, faults: Faults) -> Dialected:
     return faulty_hitbtc(engine, faults), None  # the dialect counts order requests itself
 
 
+def _plain(_: argparse.Namespace, engine: Engine, faults: Faults) -> Dialected:
+    from market_maker.simulator.plain_tongue import PlainLimits, faulty_plain
+
+    return faulty_plain(engine, faults), PlainLimits()
+
+
 _TONGUES = {  # by the name that --dialect gives
-    "bitmex": _bitmex, "okx": _okx, "binance": _binance, "hitbtc": _hitbtc,
+    "bitmex": _bitmex, "okx": _okx, "binance": _binance, "hitbtc": _hitbtc, "plain": _plain,
 }  # fmt: skip
 
 

@@ -53,11 +53,21 @@ class HitbtcRest:
         self.by_symbol = {spot.spec.symbol: spot for spot in self.spots.values()}
         self.desk = OrderDesk(engine, self.spots)
         self._public: dict[str, Callable[[Spot, Params], Any]] = {
-            "symbol": lambda spot, _: self._symbol(spot),
+            "symbol": lambda spot, _: self._symbol(self.fresh(spot.spec.symbol) or spot),
             "ticker": lambda spot, _: self.ticker(spot),
             "orderbook": lambda spot, p: self.book(spot, int(p.get("depth") or _PAGE)),
             "trades": self._trades,
         }
+
+    def fresh(self, symbol: str) -> Spot | None:
+        """The spot of an engine's symbol as it is now: its tick and lot may have changed."""
+        spot = self.by_symbol.get(symbol)
+        if spot is None or self.engine.instrument(symbol) is spot.spec:
+            return spot
+        spot = self.spots[spot.name] = self.by_symbol[symbol] = Spot.of(
+            self.engine.instrument(symbol)
+        )
+        return spot
 
     # -- who asks ------------------------------------------------------------------------------
 
@@ -96,7 +106,8 @@ class HitbtcRest:
         if not hmac.compare_digest(signature(account.secret, text).encode(), signed.encode()):
             raise unauthorized("invalid signature")
         try:
-            age_ms = abs(self.engine.now() * 1000 - float(timestamp))
+            now_ms = (self.engine.now() + self.engine.skew_s) * 1000
+            age_ms = abs(now_ms - float(timestamp))
             allowed_ms = min(_LONGEST_WINDOW_MS, float(window or _WINDOW_MS))
         except ValueError:
             raise unauthorized("invalid timestamp") from None

@@ -55,7 +55,7 @@ class HitbtcFeed:
         """The pushes that tell of *event*, in order."""
         match event:
             case QuoteEvent() | TradeEvent() | BookEvent():
-                spot = self.rest.by_symbol.get(event.symbol)
+                spot = self.rest.fresh(event.symbol)
                 return [] if spot is None else self._market(event, spot)
             case OrderEvent():
                 return self._order(event)
@@ -153,7 +153,9 @@ class HitbtcFeed:
     def _balances(self, account_no: int) -> list[Scoped]:
         if BALANCES not in self.asked:
             return []
-        owner = next(a for a in self.rest.engine.accounts() if a.number == account_no)
+        owner = next((a for a in self.rest.engine.accounts() if a.number == account_no), None)
+        if owner is None:  # the market's own
+            return []
         return [(Scope(BALANCES, None, account_no), self.balance(owner))]
 
     def balance(self, account: Account) -> Message:

@@ -50,7 +50,8 @@ class Spot:
 
     def quantity(self, qty: int) -> str:
         """Contracts of the engine as an amount of the base currency."""
-        return f"{self._amount(qty).quantize(self.increment):f}"
+        amount = self._amount(qty)
+        return f"{amount if amount % self.increment else amount.quantize(self.increment):f}"
 
     def qty(self, quantity: Decimal) -> int:
         """Contracts of the engine, rounded down to a whole lot."""

@@ -26,10 +26,10 @@ _VERBS = {  # method -> the verb of the call that does the same
 
 
 class HitbtcSession:
-    """One client of one socket: "public" or "trading"."""
+    """One client of one socket: "public" or "trading"; *account* has logged in already."""
 
-    def __init__(self, dialect: HitbtcDialect, kind: str) -> None:
-        self.account: Account | None = None
+    def __init__(self, dialect: HitbtcDialect, kind: str, account: Account | None = None) -> None:
+        self.account = account
         self.ending = ""
         self._dialect, self._feed, self._kind = dialect, dialect.feed, kind
         self._say: Callable[[Message], None] = lambda _: None

@@ -140,6 +140,10 @@ class OrderDesk:
         trigger = ms(now_s + seconds) if seconds else "0"
         return {"triggerTime": trigger, "tag": key[1], "ts": ms(now_s)}
 
+    def is_armed(self, account: Account) -> bool:
+        """Whether a timer of the account runs, with whatever tag."""
+        return any(number == account.number for number, _ in self._timers)
+
     # -- within --------------------------------------------------------------------------------
 
     def _fields(self, wire: Mapping[str, Any]) -> Row:

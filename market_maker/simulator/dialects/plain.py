@@ -49,7 +49,7 @@ def identify(
     expected = plain_signature(account.secret, time_ms, verb, target, body)
     if not hmac.compare_digest(expected.encode(), signed.encode()):
         raise PlainError(401, "signature", "The signature is wrong")
-    if not time_ms.isdigit() or abs(int(time_ms) / 1000 - engine.now()) > TIMELY_S:
+    if not time_ms.isdigit() or abs(int(time_ms) / 1000 - engine.now() - engine.skew_s) > TIMELY_S:
         raise PlainError(401, "time", f"The request is not of now: {engine.now() * 1000:.0f}")
     return account
 
