@@ -16,6 +16,7 @@ import logging
 # "okx" is OKX, real money; "okx-demo" its demo environment, for a key made there.
 # "binance" is Binance spot, real money; "binance-testnet" its test network.
 # "hitbtc" is HitBTC spot, real money; "hitbtc-demo" its demo environment.
+# "plain" is any server that speaks the plain REST protocol of docs/plain.md, at BASE_URL.
 # "ccxt:okx", "ccxt:binance", "ccxt:htx", "ccxt:hitbtc", "ccxt:kraken" and "ccxt:bybit" are spot
 # markets over ccxt, asked in turns: real money. pip install -e '.[ccxt]'
 EXCHANGE = "simulator"
@@ -27,7 +28,7 @@ BASE_URL = None
 # Keys of accounts belong in .env, so that this file can be shown to others: BITMEX_API_KEY and
 # BITMEX_API_SECRET (which work here too, as below); OKX_API_KEY, OKX_API_SECRET and
 # OKX_API_PASSPHRASE; BINANCE_API_KEY and BINANCE_API_SECRET; HITBTC_API_KEY and
-# HITBTC_API_SECRET; CCXT_API_KEY, CCXT_API_SECRET and, for "ccxt:okx", CCXT_API_PASSPHRASE.
+# HITBTC_API_SECRET; PLAIN_API_KEY and PLAIN_API_SECRET; CCXT_API_KEY, CCXT_API_SECRET and, for "ccxt:okx", CCXT_API_PASSPHRASE.
 API_KEY = ""
 API_SECRET = ""
 

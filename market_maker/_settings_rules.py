@@ -290,6 +290,9 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+_SPOKEN = {"bitmex": "BitMEX's", "plain": "the plain"}  # by whatever server is at BASE_URL
+
+
 def _exchange_faults(values: Mapping[str, Any], where: Where) -> Iterator[str]:
     url = values.get("BASE_URL")
     host = (urlsplit(url).hostname or "") if url else ""
@@ -306,10 +309,11 @@ def _exchange_faults(values: Mapping[str, Any], where: Where) -> Iterator[str]:
                 f"EXCHANGE = 'simulator' ({where('EXCHANGE')}): set EXCHANGE = 'bitmex' to "
                 "trade at that address, or remove BASE_URL"
             )
-    elif not url and values.get("EXCHANGE") == "bitmex":
+    elif not url and values.get("EXCHANGE") in _SPOKEN:
         yield (
             f"EXCHANGE = {values.get('EXCHANGE')!r} ({where('EXCHANGE')}) needs BASE_URL, the "
-            "address of a server that speaks BitMEX's protocol"
+            "address of a server that speaks "
+            f"{_SPOKEN[str(values.get('EXCHANGE'))]} protocol"
         )
     elif not values.get("DRY_RUN"):
         for name in KEYS[str(values.get("EXCHANGE"))]:

@@ -3,6 +3,7 @@
 CCXT = tuple(f"ccxt:{name}" for name in ("okx", "binance", "htx", "hitbtc", "kraken", "bybit"))
 EXCHANGES = (
     "simulator", "bitmex", "okx", "okx-demo", "binance", "binance-testnet", "hitbtc", "hitbtc-demo",
+    "plain",
     *CCXT,
 )  # fmt: skip
 _HITBTC_KEYS = ("HITBTC_API_KEY", "HITBTC_API_SECRET")
@@ -17,6 +18,7 @@ KEYS = {  # what an account at each exchange is known by
     "binance-testnet": _BINANCE_KEYS,
     "hitbtc": _HITBTC_KEYS,
     "hitbtc-demo": _HITBTC_KEYS,
+    "plain": ("PLAIN_API_KEY", "PLAIN_API_SECRET"),
     **dict.fromkeys(CCXT, _CCXT_KEYS),
     "ccxt:okx": (*_CCXT_KEYS, "CCXT_API_PASSPHRASE"),
 }

@@ -12,7 +12,7 @@ from market_maker.utils.errors import SettingsError
 
 WORD = "LIVE"
 _OWN = ("MAX_LOSS", "MAX_POSITION")  # no default of ours may stand for what a user would lose
-LIVE_EXCHANGES = frozenset({"okx", "binance", "hitbtc", *CCXT})
+LIVE_EXCHANGES = frozenset({"okx", "binance", "hitbtc", "plain", *CCXT})
 
 
 def is_live(settings: Any) -> bool:

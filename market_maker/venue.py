@@ -25,6 +25,7 @@ from market_maker.exchanges.hitbtc_dial import open_connector as dial_hitbtc
 from market_maker.exchanges.losses import stop_of
 from market_maker.exchanges.okx_dial import OkxKey
 from market_maker.exchanges.okx_dial import open_connector as dial_okx
+from market_maker.exchanges.plain import open_connector as dial_plain
 from market_maker.exchanges.poller import Pace
 from market_maker.exchanges.throttle import account_budgets
 from market_maker.journal import Journal
@@ -177,6 +178,8 @@ def _open(
         return _open_binance(settings, symbol, clock, rng, dry_run)
     if settings.EXCHANGE.startswith("hitbtc"):
         return _open_hitbtc(settings, symbol, clock, rng)
+    if settings.EXCHANGE == "plain":
+        return _open_plain(settings, symbol, clock)
     if settings.EXCHANGE.startswith("ccxt:"):
         return _open_ccxt(settings, symbol, clock)
     on_stop = before_exec = _nothing
@@ -260,6 +263,16 @@ def _open_hitbtc(settings: Any, symbol: str, clock: Clock, rng: random.Random) -
         timeout_s=settings.TIMEOUT,
     )
     return _Opened(connector, all(key), _nothing)
+
+
+def _open_plain(settings: Any, symbol: str, clock: Clock) -> _Opened:
+    key, secret = (settings[name] or "" for name in KEYS[settings.EXCHANGE])
+    connector = dial_plain(
+        settings.BASE_URL, symbol, key, secret, clock=clock,
+        pace=Pace(settings.POLL_INTERVAL, settings.CHECK_SPACING, settings.IDLE_CHECK),
+        timeout_s=settings.TIMEOUT,
+    )  # fmt: skip
+    return _Opened(connector, bool(key and secret), _nothing)
 
 
 def _open_ccxt(settings: Any, symbol: str, clock: Clock) -> _Opened:
