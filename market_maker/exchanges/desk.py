@@ -10,6 +10,7 @@ from market_maker.exchanges.audit import OrderAudit
 from market_maker.exchanges.base import Connector, ExchangeError
 from market_maker.exchanges.gateway import Gateway, GatewayRules
 from market_maker.exchanges.losses import LossWatch
+from market_maker.exchanges.missed_fills import MissedFills
 from market_maker.exchanges.polled import SharesDesk
 from market_maker.exchanges.state import LiveState
 from market_maker.exchanges.symbols import unknown_symbol
@@ -90,6 +91,7 @@ class Desk:
         )
         self.gateway.stale_reason = self._stale_reason
         self.audit = OrderAudit(self.state, self.gateway, clock)
+        self.missed_fills = MissedFills(connector, self.state, budget, clock)
         if isinstance(connector, SharesDesk):
             connector.share(journal, budget)
         connector.on_answer = lambda answer: budget.learn(answer.headers)
@@ -184,6 +186,7 @@ class Desk:
         self._check_stream(stale_after_s)
         if self.has_account and not self.gateway.dry_run:
             self.audit.step()
+            self.missed_fills.step()
 
     def _stale_reason(self, stale_after_s: float) -> str:
         self.state.drain()  # a strategy that has slept has news to hear

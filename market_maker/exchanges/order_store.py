@@ -65,6 +65,7 @@ class OrderStore:
         self.symbol = symbol
         self.is_ours = is_ours
         self.filled_qty = 0.0  # signed contracts filled by any order we saw; never reset
+        self.traded_qty = 0.0  # ... and of both sides together
         self.image_time = ""  # the exchange's time of the last image of the position
         self.changes = 0  # grows whenever an order of ours may look different
         self.filled_orders = 0  # orders of ours that were filled, in part at least
@@ -219,6 +220,7 @@ class OrderStore:
             self._seen_cum[order_id] = cum
             signed = more if row.get("side") == "Buy" else -more
             self.filled_qty = round(self.filled_qty + signed, SIZE_DECIMALS)
+            self.traded_qty = round(self.traded_qty + more, SIZE_DECIMALS)
             self._trim(self._seen_cum)
 
     # -- what we know -------------------------------------------------------------------
@@ -226,6 +228,10 @@ class OrderStore:
     def get(self, key: str) -> Tracked | None:
         """The live order with this orderID or clOrdID."""
         return self._live.get(self._order_ids.get(key, key))
+
+    def has_seen(self, order_id: str) -> bool:
+        """Whether an order of this id is live, has ended or was filled since we look."""
+        return order_id in self._live or order_id in self._done or order_id in self._seen_cum
 
     def filled_in_the_end(self, order_id: str) -> float | None:
         """The `cumQty` of an order that has ended, or None if we do not know that it has."""

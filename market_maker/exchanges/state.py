@@ -7,7 +7,7 @@ one lock, so that there is one writer at a time and every reader sees fresh rows
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from market_maker.clock import Clock
@@ -67,6 +67,8 @@ class LiveState:
         # Best prices by the latest message, quote or instrument; None where a side is empty.
         self.touch: dict[str, float | None] = {"bidPrice": None, "askPrice": None}
         self.depth = Depth(symbol, self.tables, self.orders, clock)
+        self.booked_qty = 0.0  # contracts of the fills that were told one by one, of both sides
+        self.connections = 0
         self.base_qty = 0.0  # position when the fills counted so far began to count
         self._needed = _PUBLIC + (_PRIVATE if has_account else ())
         self._inbox: deque[StreamEvent] = deque()
@@ -198,6 +200,7 @@ class LiveState:
         elif isinstance(event, Connected):
             self.connected, self._overflowed, self.refused = True, False, ""
             self.connected_s = self.clock.monotonic()
+            self.connections += 1
             self.tables.clear()
             self.depth.clear()
             self.touch = dict.fromkeys(self.touch)
@@ -297,6 +300,7 @@ class LiveState:
                 if self._images > 1 and self.orders.is_ours(str(row.get("clOrdID") or "")):
                     self._notices.append(Notice("fill", row))
                 continue
+            self._count_booked(row)
             before = self.orders.filled_qty
             # It tells of its order too, whose own row may never come.
             self.orders.apply({name: row[name] for name in _OF_THE_ORDER if name in row})
@@ -304,6 +308,23 @@ class LiveState:
                 self._note_fill()
             if self.orders.is_ours(str(row.get("clOrdID") or "")):
                 self._notices.append(Notice("fill", row))
+
+    def take_fills(self, rows: Iterable[Row]) -> None:
+        """Take fills that a query shows; what they made of their orders is known already."""
+        with self.lock:
+            told = [
+                row
+                for row in rows
+                if row.get("symbol") == self.symbol and row.get("execType") == "Trade"
+                if row.get("execID") and self.orders.has_seen(str(row.get("orderID")))
+            ]  # fmt: skip
+            for row in self._book_fills(told) if told else ():
+                self._count_booked(row)
+                self._is_relevant = True
+                self._notices.append(Notice("fill", row))
+
+    def _count_booked(self, row: Row) -> None:
+        self.booked_qty = round(self.booked_qty + (row.get("lastQty") or 0), SIZE_DECIMALS)
 
     def _fold_position(self, change: Change, delta: list[Row]) -> None:
         if change.action == "partial":

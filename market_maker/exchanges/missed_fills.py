@@ -1,0 +1,63 @@
+"""Fills that no message told of: asked for after a lost connection, and when the sums differ.
+
+What an order has filled shows in its own row, in an answer or in a query as well; so position and
+levels are right without them. Losses, counters and strategies need each fill itself.
+"""
+
+import logging
+import math
+
+from market_maker.clock import Clock
+from market_maker.exchanges.base import Connector, ExchangeError
+from market_maker.exchanges.state import LiveState
+from market_maker.exchanges.throttle import RateBudget
+from market_maker.model.ticks import SIZE_DECIMALS
+from market_maker.utils.errors import NotSupported
+
+logger = logging.getLogger("root")
+
+_ODD_FOR_S = 2.0  # the row of an order and that of its fill may be so far apart
+_TRIES = 3  # the history may lag; then the difference is taken for what it is
+
+
+class MissedFills:
+    """Asks the history of executions when it is due, within the rate budget."""
+
+    def __init__(
+        self, connector: Connector, state: LiveState, budget: RateBudget, clock: Clock
+    ) -> None:
+        self._connector, self._state = connector, state
+        self._budget, self._clock = budget, clock
+        self._known_gap = 0.0  # a difference that the history does not explain
+        self._odd_since_s = math.inf
+        self._tries = 0
+        self._connections = -1
+
+    def step(self) -> None:
+        """Called in every round, with the state ready."""
+        if self._connections < 0:
+            self._connections = self._state.connections
+        is_back = self._connections != self._state.connections
+        now_s = self._clock.monotonic()
+        if self._gap() == self._known_gap and not is_back:
+            self._odd_since_s, self._tries = math.inf, 0
+            return
+        self._odd_since_s = min(self._odd_since_s, now_s)
+        if (now_s - self._odd_since_s >= _ODD_FOR_S or is_back) and self._budget.take(1):
+            self._connections = self._state.connections
+            self._ask(now_s)
+
+    def _ask(self, now_s: float) -> None:
+        self._odd_since_s, self._tries = now_s, self._tries + 1
+        try:
+            rows = self._connector.fetch_rows("execution/tradeHistory", count=100, reverse="true")
+        except (ExchangeError, NotSupported) as error:
+            logger.debug("The history of executions did not come: %s", error)
+        else:
+            self._state.take_fills(rows[::-1])
+        if self._tries >= _TRIES:
+            self._known_gap = self._gap()
+
+    def _gap(self) -> float:
+        state = self._state
+        return round(state.orders.traded_qty - state.booked_qty, SIZE_DECIMALS)
