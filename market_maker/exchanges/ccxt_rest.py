@@ -18,6 +18,7 @@ from market_maker.exchanges.client_ids import ClientIds
 from market_maker.exchanges.polled import PolledConnector
 from market_maker.exchanges.poller import PACE, Pace
 from market_maker.model.rows import POST_ONLY, Row
+from market_maker.model.wire import Answer
 from market_maker.utils.errors import AuthenticationError, SettingsError
 
 _PAGE = 500
@@ -59,11 +60,12 @@ class CcxtVenue:
         self.name = f"ccxt:{exchange.id}"
         self._quirks = QUIRKS[exchange.id]
         self.caps = capabilities(self._quirks)
+        self.on_answer: Callable[[Answer], None] = lambda _: None
         self._exchange = exchange
         self._symbol = symbol
         self._inventory = Decimal(str(inventory))
         self._ids = ClientIds(prefix, self._quirks.id_max)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._found: Row = {}
 
     # -- reads ---------------------------------------------------------------------------------
@@ -179,7 +181,7 @@ class CcxtVenue:
     @property
     def _market(self) -> Row:
         if not self._found:
-            markets = self._read("load_markets")
+            markets = self._read("load_markets", True)
             wanted = self._symbol.replace("-", "/")
             found = markets.get(wanted) or next(
                 (m for m in markets.values() if m.get("id", "").upper() == self._symbol), None
@@ -221,9 +223,14 @@ class CcxtVenue:
         return text
 
     def _call(self, method: str, *args: Any) -> Any:
+        exchange = self._exchange
         with self._lock:  # its objects are not made for several threads
-            call: Callable[..., Any] = getattr(self._exchange, method)
-            return call(*args)
+            exchange.last_response_headers = None
+            try:
+                return getattr(exchange, method)(*args)
+            finally:
+                headers = {k.lower(): v for k, v in (exchange.last_response_headers or {}).items()}
+                self.on_answer(Answer(0, None, headers))
 
     def _read(self, method: str, *args: Any) -> Any:
         import ccxt
@@ -244,6 +251,8 @@ class CcxtVenue:
         try:
             raw = self._call(method, *args)
         except ccxt.BaseError as error:
+            if type(error) is ccxt.InvalidOrder:
+                self._found = {}  # tick or lot may have changed: the markets are read anew
             return verdict(error, self._quirks.forbidden)
         order_id = str((raw or {}).get("id") or "")
         if method == "create_order" and not order_id:

@@ -144,11 +144,11 @@ class Differ:
         new = self._new_prints(rows)
         return [self._table("trade", "insert", new)] if new else []
 
-    def placed(self, row: Row) -> None:
-        """An order of ours was taken by the venue; the answer has told the bot."""
+    def placed(self, row: Row) -> list[Table]:
+        """An order of ours was taken by the venue: tables get its row, for updates to change."""
         order_id = str(row["orderID"])
-        self._resting.setdefault(order_id, dict(row))
         self.actions.note(order_id)
+        return [] if order_id in self._resting else self._change(order_id, None, row)
 
     def orders(self, rows: Sequence[Row], mark: int) -> tuple[list[Table], list[str]]:
         """All open orders, read after *mark*: what has changed, and which are there no more."""

@@ -29,7 +29,7 @@ from market_maker.quoting.limits import Approved, Refused, is_reducing
 from market_maker.quoting.passive import PassiveHold
 from market_maker.quoting.phases import amend_phases
 from market_maker.quoting.urgency import by_urgency
-from market_maker.utils.errors import StopTrading
+from market_maker.utils.errors import AuthenticationError, StopTrading
 
 logger = logging.getLogger("root")
 
@@ -161,7 +161,8 @@ class Gateway:
     def cancel_own(self, timeout_s: float = 15.0) -> list[Row]:
         """Cancel every order of ours and verify with the exchange that none is left.
 
-        Returns those that were found. Raises ExchangeError when it cannot verify in *timeout_s*,
+        Returns those that were found. Raises ExchangeError, or AuthenticationError, when it cannot
+        verify in *timeout_s*,
         which must be longer than a request without an answer may take to arrive; in a `hurry` it
         does not wait for such requests.
         """
@@ -170,7 +171,8 @@ class Gateway:
         with self.state.lock:
             self.state.orders.doubt_in_flight(self.outbox.provable_from_s())
         while True:
-            failure, listed = ExchangeError(0, "orders of ours are still open"), None
+            failure: Exception = ExchangeError(0, "orders of ours are still open")
+            listed = None
             try:
                 with self.state.lock:
                     known = {row["orderID"]: row for row in self.state.orders.resting()}
@@ -179,6 +181,10 @@ class Gateway:
                 found = {**known, **listed, **found}
                 self.cancel(list(listed))
                 self.settle_unknown()
+            except AuthenticationError as error:
+                if not len(self.state.orders):
+                    raise
+                failure = error  # a key may be taken again, and our orders stand meanwhile
             except ExchangeError as error:
                 failure = error
             with self._lock:

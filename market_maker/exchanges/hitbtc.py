@@ -22,6 +22,7 @@ from market_maker.exchanges.hitbtc_chains import SUFFIX, Chains
 from market_maker.exchanges.hitbtc_feed import HitbtcFeed
 from market_maker.exchanges.hitbtc_orders import (
     NEW,
+    OFF_GRID,
     Call,
     outcome,
 )
@@ -219,8 +220,24 @@ class HitbtcConnector:
         return False
 
     def _ask(self, calls: Sequence[Call]) -> list[Answer]:
-        if not calls:
-            return []
+        """Send requests, and look again at what a refusal says that we have wrong."""
+        answers = self._answers(calls) if calls else []
+        if any(outcome(answer)[2] in OFF_GRID for answer in answers):
+            self._read_market()
+        return answers
+
+    def _read_market(self) -> None:
+        """Read the symbol anew and tell of it: its tick or lot may have changed."""
+        try:
+            self._market = self._reads.market(self.symbol)
+        except ExchangeError as error:
+            logger.warning("The exchange cannot be asked: %s", error)
+            return
+        change = self.tables.take_market(self._market)
+        if self._feed is not None:
+            self._feed.tell([change])
+
+    def _answers(self, calls: Sequence[Call]) -> list[Answer]:
         if self.requests is not None and self._feed is not None and self._feed.is_live:
             return self.requests.call(calls)
         answers = self._transport.send([call.over_rest() for call in calls])

@@ -28,6 +28,7 @@ _TEXTS = {
     2022: "Invalid price",
     20045: "Invalid orderQty",
 }
+OFF_GRID = frozenset({2010, 2011, 2012, 2020, 2021, 2022, 20045})  # of a size or a price
 _GONE = {CANCEL: "Unable to cancel order"}
 _LIFETIMES = {"ImmediateOrCancel": "IOC", "FillOrKill": "FOK"}
 

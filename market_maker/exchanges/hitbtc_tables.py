@@ -86,6 +86,11 @@ class HitbtcTables:
         row["timestamp"] = quote["timestamp"]
         return row
 
+    def take_market(self, market: Market) -> Table:
+        """The symbol was read anew; it may have another tick or lot."""
+        self.market = market
+        return self._change(market.instrument_row())
+
     def balance_rows(self, balances: Iterable[Raw]) -> tuple[Row, Row]:
         """(position, margin)."""
         self._holding.take(balances)

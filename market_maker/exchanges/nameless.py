@@ -45,11 +45,13 @@ class Pending(NamedTuple):
 
 
 class Nameless:
-    """Gives the venue's orders our names. *now* is the venue's time in Unix seconds."""
+    """Gives the venue's orders our names. *now* is the venue's time in Unix seconds; a request
+    that is older than *expiry_s* can no longer arrive."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], expiry_s: float) -> None:
         self.names: Names = _Notebook()
-        self._now = now
+        self._now, self._expiry_s = now, expiry_s
+        self._missed: set[str] = set()  # clOrdIDs not found once since they expired
         self._pending: dict[str, Pending] = {}  # side -> the create in flight or unanswered
 
     def begin(self, order: Row, side: str) -> str:
@@ -81,8 +83,8 @@ class Nameless:
     def find(self, cl_ord_id: str, orders: Sequence[Row], fills: Sequence[Row]) -> str:
         """The orderID that *cl_ord_id* must have, or an empty text; raises Ambiguous.
 
-        *fills* were read after *orders*. What is found is named; the side stays claimed until
-        `settle` where nothing is: the venue must be seen without it twice.
+        *fills* were read after *orders*. What is found is named; where nothing is, the side
+        stays claimed until the venue was seen without the order twice after its expiry.
         """
         pending = self._recall(cl_ord_id)
         if pending is None:
@@ -94,11 +96,17 @@ class Nameless:
         order_id = str(next(iter(found), ""))
         if order_id:
             self.names.name_order(cl_ord_id, order_id)
-            self._pending.pop(pending.side, None)
+            self.forget(cl_ord_id)
+        elif self._now() >= pending.sent_s + self._expiry_s:
+            if cl_ord_id in self._missed:
+                self.forget(cl_ord_id)
+            else:
+                self._missed.add(cl_ord_id)
         return order_id
 
     def forget(self, cl_ord_id: str) -> None:
-        """It is proven that the create has not come to anything."""
+        """The create is no longer in doubt: its side is free."""
+        self._missed.discard(cl_ord_id)
         self._pending = {s: p for s, p in self._pending.items() if p.cl_ord_id != cl_ord_id}
 
     def _recall(self, cl_ord_id: str) -> Pending | None:

@@ -52,6 +52,7 @@ class PlainVenue:
         self, transport: Transport, symbol: str, offset_s: Callable[[], float] = lambda: 0.0
     ) -> None:
         self.caps = CAPS
+        self.on_answer: Callable[[Answer], None] = lambda _: None
         self._transport = transport
         self._symbol = symbol
         self._offset_s = offset_s
@@ -187,7 +188,9 @@ class PlainVenue:
         self._transport.close()
 
     def _send(self, request: Request) -> Answer:
-        return self._transport.send([request])[0]
+        answer = self._transport.send([request])[0]
+        self.on_answer(answer)
+        return answer
 
     def _read(self, path: str, **query: Any) -> Any:
         answer = self._send(Request("GET", path, query or None))

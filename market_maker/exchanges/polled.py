@@ -22,6 +22,7 @@ class Venue(Reads, Protocol):
     """What a polled venue does for us, in BitMEX's rows."""
 
     name: str
+    on_answer: Callable[[Answer], None]  # hears every answer, for the rate budget
 
     def place(self, order: Row) -> Result:
         """Create one order; an OK row has at least `orderID`."""
@@ -62,6 +63,7 @@ class PolledConnector:
         self.symbol = symbol
         self.account_key = account_key
         self.on_answer: Callable[[Answer], None] = lambda _: None
+        venue.on_answer = lambda answer: self.on_answer(answer)
         self._venue = venue
         self._clock = clock
         self._budget = RateBudget(clock, *venue.caps.budget)
@@ -71,7 +73,9 @@ class PolledConnector:
         self._nameless: Nameless | None = None
         reads: Reads = venue
         if not venue.caps.client_ids:
-            self._nameless = Nameless(lambda: clock.now() + venue.server_offset_s())
+            self._nameless = Nameless(
+                lambda: clock.now() + venue.server_offset_s(), venue.caps.request_expiry_s or 0.0
+            )
             self._differ.is_early = self._nameless.is_early
             reads = _Named(venue, self._nameless)
         self._reads = reads
@@ -145,9 +149,14 @@ class PolledConnector:
         if result.status is not Status.OK:
             return result
         row = {**_placed(order, side), **result.row}
-        with self._differ.lock:
-            self._differ.placed(row)
+        self._take(row)
         return result._replace(row=row)
+
+    def _take(self, row: Row) -> None:
+        """An order is on the venue of which no read has told yet."""
+        with self._differ.lock:
+            for table in self._differ.placed(row):
+                self._poller.tell(table)
 
     def amend(self, changes: Sequence[Row]) -> list[Result]:
         del changes
@@ -202,6 +211,8 @@ class PolledConnector:
         orders = self.fetch_open_orders()
         if not order_id:
             order_id = self._find(cl_ord_id, orders)
+            assert self._nameless is not None
+            orders = self._nameless.name(orders)  # it has just got its name
         found = next((row for row in orders if row["orderID"] == order_id), None)
         if found is not None or not order_id:
             return found
@@ -227,12 +238,14 @@ class PolledConnector:
             self._poller.doubt([str(r["orderID"]) for r in orders if r["side"] == ambiguous.side])
             self._nameless.forget(cl_ord_id)
             return ""
-        if order_id and not any(row["orderID"] == order_id for row in orders):
+        if order_id:
+            listed = next((row for row in orders if row["orderID"] == order_id), None)
             sent = self._nameless.names.created(cl_ord_id)
-            if sent is not None:
-                with self._differ.lock:
-                    order, side = sent[0], str(sent[0].get("side"))
-                    self._differ.placed({**_placed(order, side), "orderID": order_id})
+            if listed is not None:
+                self._take({**listed, "clOrdID": cl_ord_id})
+            elif sent is not None:
+                order, side = sent[0], str(sent[0].get("side"))
+                self._take({**_placed(order, side), "orderID": order_id})
         return order_id
 
     def fetch_rows(self, table: str, **params: Any) -> list[Row]:

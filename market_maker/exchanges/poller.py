@@ -24,7 +24,7 @@ logger = logging.getLogger("root")
 
 OVERLAP_S = 60.0  # a fill may come into the history so much later than its time says
 _PATIENCE = 3  # failed reads in a row after which the venue counts as lost
-_LONGEST_DELAY_S = 30.0
+_LONGEST_DELAY_S = 4.0  # no more often than it is asked while all is well
 _SOON_S = 0.25  # until the next look at an order that has disappeared
 
 
