@@ -28,7 +28,8 @@ BASE_URL = None
 # Keys of accounts belong in .env, so that this file can be shown to others: BITMEX_API_KEY and
 # BITMEX_API_SECRET (which work here too, as below); OKX_API_KEY, OKX_API_SECRET and
 # OKX_API_PASSPHRASE; BINANCE_API_KEY and BINANCE_API_SECRET; HITBTC_API_KEY and
-# HITBTC_API_SECRET; PLAIN_API_KEY and PLAIN_API_SECRET; CCXT_API_KEY, CCXT_API_SECRET and, for "ccxt:okx", CCXT_API_PASSPHRASE.
+# HITBTC_API_SECRET; PLAIN_API_KEY and PLAIN_API_SECRET; CCXT_API_KEY, CCXT_API_SECRET and, for
+# "ccxt:okx", CCXT_API_PASSPHRASE.
 API_KEY = ""
 API_SECRET = ""
 

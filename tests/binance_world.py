@@ -7,6 +7,7 @@ from market_maker.auth.binance import BinanceSigner
 from market_maker.exchanges.base import Connector
 from market_maker.exchanges.binance import BinanceConnector, public_topics
 from market_maker.exchanges.binance_calls import FrameCalls, Limits, RestCalls
+from market_maker.exchanges.binance_line import SharedLine
 from market_maker.exchanges.binance_reads import ServerTime
 from market_maker.settings import Settings
 from market_maker.simulator.binance_twin import BinanceTwin
@@ -18,9 +19,11 @@ ENTRIES = ("ws", "rest")  # how orders go out
 
 
 class BinanceWorld(World):
-    """The *profile* of a bot is here how its orders go out: "ws" or "rest"."""
+    """The *profile* of a bot is here how its orders go out: "ws", "shared" (a socket that another
+    bot has too) or "rest"."""
 
     twin: BinanceTwin  # of the bot that came last
+    symbol, unit = BTCUSDT.symbol, 1e-6
 
     def __init__(self, market: MarketSource | None = None, seed: int = 1, **engine: Any) -> None:
         super().__init__(market, seed, instruments=[BTCUSDT], **engine)
@@ -51,10 +54,15 @@ class BinanceWorld(World):
         signer = BinanceSigner(self.account.key, self.account.secret, time.now)
         frames = FrameCalls(self.send, signer, limits, self.clock, settings.TIMEOUT)
         transport = wrap(self.twin.transport) if wrap else self.twin.transport
+        streams: dict[str, Any] = dict(self.twin.streams)
+        if profile == "shared":
+            line = SharedLine(streams["private"])
+            line.member().attach(lambda _: None)  # of another bot, which does nothing
+            streams["private"] = line.member()
         return BinanceConnector(
             RestCalls(transport, signer, limits),
             frames,
-            self.twin.streams,
+            streams,
             symbol,
             limits=limits,
             time=time,
@@ -76,5 +84,7 @@ class BinanceWorld(World):
         if lost == "cut":
             stream.reconnect()
 
-    def position(self) -> Mapping[str, Any]:
-        return self.engine.position_row(self.account.number, "BTCUSDT")
+    def held(self) -> float:
+        """By the balance of the base currency, which pays fees; 1 BTC is inventory."""
+        balance_sat = self.engine.margin_row(self.account.number, "XBt")["walletBalance"]
+        return float(balance_sat - 100_000_000) / BTCUSDT.base_unit

@@ -49,3 +49,6 @@ class OkxWorld(World):
             spot_inventory=settings.SPOT_BASE_INVENTORY,
             timeout_s=settings.TIMEOUT,
         )
+
+    def is_armed(self) -> bool:
+        return self.twin.dialect.rest.desk.is_armed(self.account)

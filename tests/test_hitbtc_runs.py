@@ -13,10 +13,9 @@ from market_maker.model.rows import Row
 from market_maker.simulator.events import MarginEvent
 from market_maker.simulator.market.synthetic import Flow, SyntheticMarket
 from tests.hitbtc_doubles import CUT_AFTER, CUT_BEFORE, FATES, LOSE_ANSWER, LOSE_REQUEST
-from tests.hitbtc_world import ENTRIES, INVENTORY, SPOT, HitbtcWorld
+from tests.hitbtc_world import CONTRACT, ENTRIES, INVENTORY, SPOT, HitbtcWorld
 from tests.test_invariants import FLOWS, SECONDS, Bookkeeper
 
-CONTRACT = 1e-6  # BTC: what the engine counts in
 BTC, USDT = 100_000_000, 100_000_000_000
 
 SETTINGS = st.fixed_dictionaries(

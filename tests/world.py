@@ -25,8 +25,18 @@ START_S = 1_600_000_000.0
 class World:
     """An exchange with a market, and as many bots on it as a test asks for."""
 
-    def __init__(self, market: MarketSource | None = None, seed: int = 1, **engine: Any) -> None:
-        self.clock = ManualClock(START_S)
+    symbol = "XBTUSD"  # as the engine calls it
+    unit = 1.0  # what one of the engine's contracts is in the bot's sizes
+
+    def __init__(
+        self,
+        market: MarketSource | None = None,
+        seed: int = 1,
+        *,
+        clock: ManualClock | None = None,
+        **engine: Any,
+    ) -> None:
+        self.clock = clock or ManualClock(START_S)
         self.engine = Engine(
             self.clock, market=market or SyntheticMarket(seed=seed), seed=seed, **engine
         )
@@ -112,4 +122,12 @@ class World:
         return [order for order in self.engine.orders(self.account.number) if order.leaves_qty]
 
     def position(self) -> Mapping[str, Any]:
-        return self.engine.position_row(self.account.number, "XBTUSD")
+        return self.engine.position_row(self.account.number, self.symbol)
+
+    def held(self) -> float:
+        """The position as the exchange has it, in its own contracts."""
+        return float(self.position()["currentQty"] or 0)
+
+    def is_armed(self) -> bool:
+        """Whether the account's dead man's switch is."""
+        return self.engine.timer(self.account.number) is not None

@@ -51,7 +51,7 @@ class Place(Protocol):
     def connector(self, settings: Any) -> Connector:
         """The bot's way to it."""
 
-    def position(self) -> float:
+    def held(self) -> float:
         """What the account holds, in contracts of the engine."""
 
     def is_armed(self) -> bool:
@@ -90,7 +90,7 @@ class Home:
         )  # fmt: skip
         return BitMEXConnector(twin.transport, twin.stream, self.symbol, bulk=settings.ORDER_BULK)
 
-    def position(self) -> float:
+    def held(self) -> float:
         return float(self.engine.position_row(self.account.number, self.symbol)["currentQty"] or 0)
 
     def is_armed(self) -> bool:

@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+from market_maker.drill.books import Books
 from market_maker.drill.place import START_S, Home, Place
 from market_maker.drill.plan import ENDING, Scene, end_s
 from market_maker.drill.seat import LastWords, seat, silence
@@ -59,6 +60,8 @@ class Stage:
             self.clock.is_busy = lambda: True
             if code == 0:
                 self.judge.check_gone()
+                for text in self.books.differences(ended_s, self.place.unit):
+                    self.judge.complain(text)
             self.clock.sleep((self._settings.DEADMAN_TIMEOUT or 0) + _SILENCE_S)
         self._judge_end(code, ended_s)
         quoting_s = self.judge.counts[0].time_s if self.judge.counts else START_S
@@ -89,8 +92,9 @@ class Stage:
         )
         self.judge = Judge(
             self.engine, place.account.number, place.symbol, rules, self.wants.most,
-            self.wants.stacked, position=place.position, is_armed=place.is_armed,
+            self.wants.stacked, position=place.held, is_armed=place.is_armed,
         )  # fmt: skip
+        self.books = Books(bot, self.judge, lambda: place.held() * place.unit)
         clock.is_busy = lambda: desk.gateway.outbox.busy_thread is not None
         return bot
 
@@ -140,9 +144,12 @@ class Stage:
         now_s = self.engine.now()
         if now_s < self._faults_end_s or self._whole_s < math.inf:
             return self._whole_s < math.inf
+        if self.bot.exchange.desk.gateway.budget.wait_s(1):
+            self.tap.starved_until_s = now_s  # the venue's own limit sets the pace
         missing = sum(max(0, self._wanted(side) - len(self.judge.live(side))) for side in SIDES)
         if not any(map(self._wanted, SIDES)) and any(self._before.values()):
             missing = 1
+        missing = max(0, missing - self.tap.moving())
         if missing <= self.tap.held():
             self._recovered_s = min(self._recovered_s, now_s)
         if not missing:
@@ -173,10 +180,11 @@ class Stage:
             pace_s = max(pace_s, self._settings.LOOP_INTERVAL)
         end_s = max(self._faults_end_s, self.tap.starved_until_s)
         due_s = end_s + max(RECOVERY_S, 2 * pace_s) + _LOOK_EVERY_S
-        if self._recovered_s > due_s:
+        last_s = self._asked_to_end_s  # what is due later cannot be seen any more
+        if self._recovered_s > due_s and due_s <= last_s:
             judge.complain(f"not quoting again {RECOVERY_S:g} s after the fault")
-        due_s = max(due_s, self.tap.doubted_s + 2 * RECOVERY_S + pace_s)
-        if self._whole_s > due_s:
+        due_s = max(due_s, self.tap.doubted_s + self.tap.freed_after_s + pace_s)
+        if self._whole_s > due_s and due_s <= last_s:
             judge.complain("levels in doubt are not quoted again")
 
     def _did(self, code: int, bare_s: float) -> str:

@@ -279,7 +279,7 @@ def sent(nameless: Nameless, cl_ord_id: str = "mm_x", price: float = 1.0) -> str
 
 
 def test_one_create_is_in_flight_per_side() -> None:
-    nameless = Nameless(lambda: START_S)
+    nameless = Nameless(lambda: START_S, 5.0)
     assert sent(nameless) == ""
     assert sent(nameless, "mm_y") != ""
     assert nameless.begin({"clOrdID": "mm_z", "price": 2.0, "orderQty": 1}, "Sell") == ""
@@ -301,34 +301,34 @@ def test_one_create_is_in_flight_per_side() -> None:
 def test_a_create_without_an_answer_is_matched_by_side_price_size_and_time(
     change: Row, found: str
 ) -> None:
-    nameless = Nameless(lambda: START_S)
+    nameless = Nameless(lambda: START_S, 5.0)
     sent(nameless)
     assert nameless.find("mm_x", [{**order("7"), **change}], []) == found
 
 
 def test_it_is_found_by_its_fills_when_it_is_open_no_more() -> None:
-    nameless = Nameless(lambda: START_S)
+    nameless = Nameless(lambda: START_S, 5.0)
     sent(nameless)
     assert nameless.find("mm_x", [], [fill("a", "7"), fill("b", "7")]) == "7"
     assert nameless.named("7") == "mm_x"
 
 
 def test_orders_that_have_a_name_are_no_candidates() -> None:
-    nameless = Nameless(lambda: START_S)
+    nameless = Nameless(lambda: START_S, 5.0)
     nameless.names.name_order("mm_old", "7")
     sent(nameless)
     assert nameless.find("mm_x", [order("7")], []) == ""
 
 
 def test_two_candidates_are_ambiguous() -> None:
-    nameless = Nameless(lambda: START_S)
+    nameless = Nameless(lambda: START_S, 5.0)
     sent(nameless)
     with pytest.raises(Ambiguous):
         nameless.find("mm_x", [order("7"), order("8")], [])
 
 
 def test_a_fill_that_may_be_of_a_create_in_flight_waits_for_its_name() -> None:
-    nameless = Nameless(lambda: START_S)
+    nameless = Nameless(lambda: START_S, 5.0)
     sent(nameless)
     assert nameless.is_early(fill("a", "7"))
     nameless.settle("Buy", "7")
@@ -340,7 +340,7 @@ def test_the_next_run_finds_a_create_by_the_journal() -> None:
     journal = Journal(":memory:", clock)
     wire = {"clOrdID": "mm_x", "side": "Buy", "price": 1.0, "orderQty": 100, "symbol": "XBTUSD"}
     journal.record("create", [wire], START_S + 5)
-    nameless = Nameless(clock.now)
+    nameless = Nameless(clock.now, 5.0)
     nameless.names = journal
     assert nameless.find("mm_x", [order("7")], []) == "7"
     assert journal.client_id_of("7") == "mm_x"
