@@ -178,10 +178,8 @@ def _open(
         return _open_binance(settings, symbol, clock, rng, dry_run)
     if settings.EXCHANGE.startswith("hitbtc"):
         return _open_hitbtc(settings, symbol, clock, rng)
-    if settings.EXCHANGE == "plain":
-        return _open_plain(settings, symbol, clock)
-    if settings.EXCHANGE.startswith("ccxt:"):
-        return _open_ccxt(settings, symbol, clock)
+    if settings.EXCHANGE == "plain" or settings.EXCHANGE.startswith("ccxt:"):
+        return _open_polled(settings, symbol, clock)
     on_stop = before_exec = _nothing
     if is_play_money(settings):
         child = SimulatorChild.adopt(os.environ) or SimulatorChild.start(
@@ -265,29 +263,18 @@ def _open_hitbtc(settings: Any, symbol: str, clock: Clock, rng: random.Random) -
     return _Opened(connector, all(key), _nothing)
 
 
-def _open_plain(settings: Any, symbol: str, clock: Clock) -> _Opened:
-    key, secret = (settings[name] or "" for name in KEYS[settings.EXCHANGE])
-    connector = dial_plain(
-        settings.BASE_URL, symbol, key, secret, clock=clock,
-        pace=Pace(settings.POLL_INTERVAL, settings.CHECK_SPACING, settings.IDLE_CHECK),
-        timeout_s=settings.TIMEOUT,
-    )  # fmt: skip
-    return _Opened(connector, bool(key and secret), _nothing)
-
-
-def _open_ccxt(settings: Any, symbol: str, clock: Clock) -> _Opened:
+def _open_polled(settings: Any, symbol: str, clock: Clock) -> _Opened:
     key = [settings[name] or "" for name in KEYS[settings.EXCHANGE]]
+    pace = Pace(settings.POLL_INTERVAL, settings.CHECK_SPACING, settings.IDLE_CHECK)
+    url, timeout_s = settings.BASE_URL, settings.TIMEOUT
+    if settings.EXCHANGE == "plain":
+        plain = dial_plain(url, symbol, *key, clock=clock, pace=pace, timeout_s=timeout_s)
+        return _Opened(plain, all(key), _nothing)
     connector = dial_ccxt(
-        settings.EXCHANGE.removeprefix("ccxt:"),
-        symbol,
-        key if all(key) else [],
-        clock=clock,
-        prefix=settings.ORDERID_PREFIX,
-        base_url=settings.BASE_URL,
+        settings.EXCHANGE.removeprefix("ccxt:"), symbol, key if all(key) else [], clock=clock,
+        prefix=settings.ORDERID_PREFIX, base_url=url, pace=pace, timeout_s=timeout_s,
         inventory=settings.SPOT_BASE_INVENTORY,
-        pace=Pace(settings.POLL_INTERVAL, settings.CHECK_SPACING, settings.IDLE_CHECK),
-        timeout_s=settings.TIMEOUT,
-    )
+    )  # fmt: skip
     return _Opened(connector, all(key), _nothing)
 
 

@@ -6,11 +6,13 @@ levels are right without them. Losses, counters and strategies need each fill it
 
 import logging
 import math
+from collections.abc import Sequence
 
 from market_maker.clock import Clock
 from market_maker.exchanges.base import Connector, ExchangeError
 from market_maker.exchanges.state import LiveState
 from market_maker.exchanges.throttle import RateBudget
+from market_maker.model.rows import Row
 from market_maker.model.ticks import SIZE_DECIMALS
 from market_maker.utils.errors import NotSupported
 
@@ -54,9 +56,21 @@ class MissedFills:
         except (ExchangeError, NotSupported) as error:
             logger.debug("The history of executions did not come: %s", error)
         else:
-            self._state.take_fills(rows[::-1])
+            self._take(rows[::-1])
         if self._tries >= _TRIES:
             self._known_gap = self._gap()
+
+    def _take(self, rows: Sequence[Row]) -> None:
+        """Those of our orders that nobody has told of."""
+        state = self._state
+        fills = [
+            row
+            for row in rows
+            if row.get("execType") == "Trade" and row.get("symbol") == state.symbol
+            if row.get("execID") and state.orders.has_seen(str(row.get("orderID")))
+        ]  # fmt: skip
+        if fills:
+            state.take_fills(fills)
 
     def _gap(self) -> float:
         state = self._state

@@ -7,7 +7,7 @@ one lock, so that there is one writer at a time and every reader sees fresh rows
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from market_maker.clock import Clock
@@ -300,7 +300,7 @@ class LiveState:
                 if self._images > 1 and self.orders.is_ours(str(row.get("clOrdID") or "")):
                     self._notices.append(Notice("fill", row))
                 continue
-            self._count_booked(row)
+            self.booked_qty += row.get("lastQty") or 0
             before = self.orders.filled_qty
             # It tells of its order too, whose own row may never come.
             self.orders.apply({name: row[name] for name in _OF_THE_ORDER if name in row})
@@ -309,22 +309,13 @@ class LiveState:
             if self.orders.is_ours(str(row.get("clOrdID") or "")):
                 self._notices.append(Notice("fill", row))
 
-    def take_fills(self, rows: Iterable[Row]) -> None:
+    def take_fills(self, rows: list[Row]) -> None:
         """Take fills that a query shows; what they made of their orders is known already."""
         with self.lock:
-            told = [
-                row
-                for row in rows
-                if row.get("symbol") == self.symbol and row.get("execType") == "Trade"
-                if row.get("execID") and self.orders.has_seen(str(row.get("orderID")))
-            ]  # fmt: skip
-            for row in self._book_fills(told) if told else ():
-                self._count_booked(row)
-                self._is_relevant = True
+            for row in self._book_fills(rows):
+                self.booked_qty += row.get("lastQty") or 0
                 self._notices.append(Notice("fill", row))
-
-    def _count_booked(self, row: Row) -> None:
-        self.booked_qty = round(self.booked_qty + (row.get("lastQty") or 0), SIZE_DECIMALS)
+            self._is_relevant = True
 
     def _fold_position(self, change: Change, delta: list[Row]) -> None:
         if change.action == "partial":
