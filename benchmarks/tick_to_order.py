@@ -4,7 +4,7 @@
 
 Twelve resting orders are re-priced at each move. "first" is when the first amend has arrived,
 "acknowledged" when the answer to the last has left. Warm: a quote that changes nothing every 2 ms
-in between; idle: nothing. A move of 0.3 % needs one phase, of 2 % two: the new bids would meet
+in between; idle: nothing; burst: 10,000 a second, for our bot alone. A move of 0.3 % needs one phase, of 2 % two: the new bids would meet
 the old asks, so ours wait for their side to move away first, which the peers do not. A bot that
 polls is stopped while it is not its turn: it would keep a core busy.
 """
@@ -100,9 +100,11 @@ def main() -> None:
         start(options, bots)
         for label, ratio, quotes in (
             ("warm", 1.003, 500), ("idle", 1.003, 0), ("two phases, warm", 1.02, 500),
+            ("burst", 1.003, 10_000),
         ):  # fmt: skip
+            asked = {"ours": bots["ours"]} if label == "burst" else bots
             for service_ms in (0, 5):
-                kept: dict[str, list[list[list[float]]]] = {name: [] for name in bots}
+                kept: dict[str, list[list[list[float]]]] = {name: [] for name in asked}
 
                 def run(
                     name: str, bot: Bot, ratio: float, service: float, quotes: float, kept: Any
@@ -113,7 +115,7 @@ def main() -> None:
 
                     return once
 
-                runs = {n: run(n, b, ratio, service_ms, quotes, kept) for n, b in bots.items()}
+                runs = {n: run(n, b, ratio, service_ms, quotes, kept) for n, b in asked.items()}
                 firsts = in_turn(options.rounds, runs)
                 title = f"{label}, service time {service_ms} ms: "
                 tables.append(report(title + "to the first amend", "ms", firsts))
