@@ -4,9 +4,10 @@
 
 Twelve resting orders are re-priced at each move. "first" is when the first amend has arrived,
 "acknowledged" when the answer to the last has left. Warm: a quote that changes nothing every 2 ms
-in between; idle: nothing; burst: 10,000 a second, for our bot alone. A move of 0.3 % needs one phase, of 2 % two: the new bids would meet
-the old asks, so ours wait for their side to move away first, which the peers do not. A bot that
-polls is stopped while it is not its turn: it would keep a core busy.
+in between; idle: nothing; burst: 10,000 a second, for our bot alone. A move of 0.3 % needs one
+phase, of 2 % two: the new bids would meet the old asks, so ours wait for their side to move away
+first, which the peers do not. A bot that polls is stopped while it is not its turn: it would keep
+a core busy.
 """
 
 import signal

@@ -1,4 +1,4 @@
-"""Ten thousand messages a second: rounds keep their pace, and each decides on the latest of them."""
+"""Ten thousand messages a second: rounds keep their pace, and each decides on the latest."""
 
 import itertools
 from collections.abc import Iterator
