@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CHOSEN = (
     ("tick_to_order", "warm, service time 0 ms: to the first amend"),
     ("tick_to_order", "warm, service time 5 ms: to all acknowledged"),
-    ("batch_12", "12 orders until all are acknowledged, service time 5 ms"),
+    ("batch_12", "12 orders until all acknowledged, service time 5 ms"),
     ("rest_order", "One order over REST, service time 0"),
     ("receive", "quote: receive, parse and apply"),
     ("table_upkeep", "quote"),
