@@ -134,7 +134,9 @@ def _tables(market: _Market, seed: int, runs: Sequence[tuple[str, Run]]) -> list
     longest_s = max(run.seconds for _, run in runs)
     coin, decimals = COINS.get(runs[0][1].currency, (runs[0][1].currency, 8))
     of = "" if market.data else f", seed {seed}"
-    lines = [f"{market.name[:50]}, {longest_s / 60:.1f} minutes{of}; {coin}, markouts in bps"]
+    of = ", touch-fill" if runs[0][1].is_touch_fill else of
+    title = f", {longest_s / 60:.1f} minutes{of}; {coin}, markouts in bps"
+    lines = [market.name[: _WIDTH - len(title)] + title]
     lines.append(f"{'strategy':<12}{'fills':>6}" + "".join(f"{name:>12}" for name in _MONEY))
     for strategy, run in runs:
         amounts = (getattr(run.figures, name) / 10**decimals for name in _MONEY)
@@ -177,5 +179,6 @@ def _row(market: str, strategy: str, seed: int, run: Run) -> dict[str, Any]:
         "balance": run.balance,
         "usd_per_coin": run.usd,
         "markout_bps": dict(zip(map(str, HORIZONS_S), figures.markouts_bps, strict=True)),
+        "touch_fill": run.is_touch_fill,
         "ended": run.ended,
     }

@@ -23,6 +23,7 @@ class Run(NamedTuple):
     currency: str
     usd: float | None  # what a unit of the currency was worth at the end; None if unknown
     ended: str  # why it ended before its time, or nothing
+    is_touch_fill: bool = False  # prices only were recorded: kinder than a queue would be
 
     @property
     def is_exact(self) -> bool:
@@ -111,7 +112,9 @@ class _Watch:
         now_s, mark = self._place.clock.now(), float(row["markPrice"] or 0.0)
         figures = self._tally.close(now_s, mark)
         gained = self._margin() - self._balance
-        return Run(figures, now_s - self._start_s, gained, self._currency, self._usd(row), ended)
+        by_touch = self._recorded is not None and self._recorded.is_touch_fill
+        seconds, usd = now_s - self._start_s, self._usd(row)
+        return Run(figures, seconds, gained, self._currency, usd, ended, by_touch)
 
     def _usd(self, row: dict[str, object]) -> float | None:
         if self._currency != "XBt":

@@ -67,6 +67,18 @@ def test_a_run_ends_with_what_was_recorded() -> None:
     assert 130 < run.seconds < 140 and run.is_exact and not run.ended
 
 
+def test_prices_without_sizes_are_labelled_as_filled_by_touch(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = ["timestamp,xbtusd_bid,xbtusd_ask,xbtm19_bid,xbtm19_ask"]
+    rows += [f"2019-05-28T18:00:{s:02}.000Z,{8500 + s % 3},{8500.5 + s % 3},1,2" for s in range(60)]
+    (tmp_path / f"{'polls' * 20}.csv").write_text("\n".join(rows))
+    assert cli.main(["report", "--data", f"{'polls' * 20}.csv"]) == 0
+    title, *rest = capsys.readouterr().out.splitlines()
+    assert "minutes, touch-fill; XBT" in title and max(map(len, [title, *rest])) <= 80
+
+
 def test_the_command_prints_tables_of_80_columns(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,7 +19,16 @@ from pathlib import Path
 
 from market_maker.simulator.exchange import Engine
 from market_maker.simulator.instruments import Instrument
-from market_maker.simulator.market.items import BOOK, Change, Index, Item, Print, Snapshot, fault
+from market_maker.simulator.market.items import (
+    BOOK,
+    UNKNOWN_SIZE,
+    Change,
+    Index,
+    Item,
+    Print,
+    Snapshot,
+    fault,
+)
 from market_maker.simulator.market.listing import instrument_of
 from market_maker.simulator.market.recorded_side import RecordedSide
 from market_maker.simulator.market.recordings import read_recording
@@ -54,6 +63,9 @@ class RecordedMarket:
         rates = (rate for time_s, rate in recording.funding if time_s >= first.time_s)
         spec = replace(spec, funding_rate=next(rates, spec.funding_rate))
         self.instrument: Instrument = spec
+        shown = (*first.bids.values(), *first.asks.values())
+        # Prices without sizes: an order is filled when the opposite touch reaches it.
+        self.is_touch_fill = all(size == UNKNOWN_SIZE for size in shown)
         self._next: Item | None = None
         self._has_index = any(isinstance(item, Index) for item in opening)
 
