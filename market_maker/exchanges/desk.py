@@ -142,7 +142,7 @@ class Desk:
         self._wait(lambda: self.state.connected, _CONNECT_TIMEOUT_S, "Couldn't connect to WS!")
         logger.info("Connected to WS. Waiting for data images, this may take a moment...")
         self._wait(lambda: self.state.ready, _IMAGES_TIMEOUT_S, "The exchange sent no image of")
-        state = (self.state.instrument() or {}).get("state", "Open")
+        state = (self.state.instrument() or {}).get("state") or "Open"
         if state != "Open" and not self.gateway.dry_run:
             raise SettingsError([f"{self.connector.symbol} is closed at the exchange: {state}"])
         self.gateway.outbox.recover()

@@ -8,9 +8,10 @@ are the address without a path, `api.ws` is the WebSocket's whole URL.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
+from ccxt_venue import follow, soon
 from harness import Exchange, Failed, agree, check, main, until
 
 REQUIREMENTS = ("ccxt==4.5.83",)
@@ -292,12 +293,6 @@ async def watch_orders(exchange: Exchange, bitmex: Any) -> None:
     await bitmex.create_order(SYMBOL, "market", "sell", 200)
 
 
-async def follow(watch: Callable[[], Awaitable[list[Any]]], seen: list[Any]) -> None:
-    """Keep everything that is told: what comes while nobody watches is not told again."""
-    while True:
-        seen += [dict(row) for row in await watch()]
-
-
 async def told(orders: list[Any], order_id: str, wanted: tuple[str, float]) -> None:
     for _ in range(100):
         seen = [(row["status"], row["remaining"]) for row in orders if row["id"] == order_id]
@@ -305,13 +300,6 @@ async def told(orders: list[Any], order_id: str, wanted: tuple[str, float]) -> N
             break
         await asyncio.sleep(0.1)
     check(f"watch_orders tells of {wanted}", wanted in seen, seen[-1:])
-
-
-async def soon(told: Awaitable[Any], what: str, seconds: float = 10) -> Any:
-    try:
-        return await asyncio.wait_for(told, seconds)
-    except TimeoutError:
-        raise Failed(f"{what} tells nothing in {seconds:g} s") from None
 
 
 if __name__ == "__main__":
