@@ -67,6 +67,7 @@ class CcxtVenue:
         self._ids = ClientIds(prefix, self._quirks.id_max)
         self._lock = threading.RLock()
         self._found: Row = {}
+        self._is_outdated = False  # the markets must be read anew
 
     # -- reads ---------------------------------------------------------------------------------
 
@@ -77,6 +78,7 @@ class CcxtVenue:
         mid = None if bid[0] is None or ask[0] is None else (bid[0] + ask[0]) / 2
         limits = market.get("limits") or {}
         least, cost = limits.get("amount") or {}, limits.get("cost") or {}
+        prices = limits.get("price") or {}
         is_open = market.get("active") is not False and not _is_suspended(market)
         scale = 10**8
         return {
@@ -84,7 +86,8 @@ class CcxtVenue:
             "tickSize": _step(market, "price", self._exchange),
             "lotSize": _step(market, "amount", self._exchange), "unit": market["base"],
             "minQty": least.get("min"), "maxOrderQty": least.get("max"),
-            "minNotional": cost.get("min"), "multiplier": scale, "isInverse": False,
+            "minNotional": cost.get("min"), "minPrice": prices.get("min"),
+            "maxPrice": prices.get("max"), "multiplier": scale, "isInverse": False,
             "isQuanto": False, "underlying": market["base"], "quoteCurrency": market["quote"],
             "settlCurrency": market["quote"], "makerFee": market.get("maker"),
             "takerFee": market.get("taker"), "bidPrice": bid[0], "bidSize": bid[1],
@@ -181,7 +184,7 @@ class CcxtVenue:
     @property
     def _market(self) -> Row:
         if not self._found:
-            markets = self._read("load_markets", True)
+            markets = self._read("load_markets", self._is_outdated)
             wanted = self._symbol.replace("-", "/")
             found = markets.get(wanted) or next(
                 (m for m in markets.values() if m.get("id", "").upper() == self._symbol), None
@@ -252,7 +255,7 @@ class CcxtVenue:
             raw = self._call(method, *args)
         except ccxt.BaseError as error:
             if type(error) is ccxt.InvalidOrder:
-                self._found = {}  # tick or lot may have changed: the markets are read anew
+                self._found, self._is_outdated = {}, True  # tick or lot may have changed
             return verdict(error, self._quirks.forbidden)
         order_id = str((raw or {}).get("id") or "")
         if method == "create_order" and not order_id:
