@@ -8,6 +8,7 @@ from market_maker.exchanges.order_store import Phase
 from market_maker.exchanges.state import LiveState
 from market_maker.model.rows import LATE_AMEND, Row, opposite
 from market_maker.model.ticks import LotGrid, PriceGrid
+from market_maker.quoting.filters import breach
 from market_maker.quoting.limits import (
     Approved,
     Exposure,
@@ -107,7 +108,7 @@ class _Judge:
             self._halt = halt or ("" if state.ready else "the market data is not complete")
         self.approved: list[Row] = []  # new orders of this batch
         self._exposure = Exposure(high, low, buys, sells)
-        self._mark_price = instrument.get("markPrice")
+        self._instrument, self._mark_price = instrument, instrument.get("markPrice")
         tick_size, lot_size = instrument.get("tickSize"), instrument.get("lotSize")
         self._grid = None if tick_size is None else PriceGrid.of(tick_size)
         self._lots = None if lot_size is None else LotGrid.of(lot_size)
@@ -123,7 +124,7 @@ class _Judge:
         qty = order.get("orderQty")
         if qty is not None and not _is_on_lot(qty, self._lots):
             return f"orderQty {qty} is no multiple of the lot size"
-        return ""
+        return breach(order, self._instrument)
 
     def object_to(self, order: Row, open_qty: float) -> str:
         """What speaks against the size or the price of *order*."""

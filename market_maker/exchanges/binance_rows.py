@@ -117,8 +117,11 @@ class SpotMarket:
             "quoteToSettleMultiplier": 10**self._decimals, "unit": self.base,
             "initMargin": 1.0, "maintMargin": 0.0,
         }  # fmt: skip
-        if self.max_qty.is_finite():
-            row["maxOrderQty"] = plain(self.max_qty)
+        bounds = {
+            "maxOrderQty": self.max_qty, "minPrice": self.min_price, "maxPrice": self.max_price,
+            "minNotional": self.min_notional,
+        }  # fmt: skip
+        row.update({name: plain(bound) for name, bound in bounds.items() if bound.is_finite()})
         return row
 
 
