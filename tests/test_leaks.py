@@ -16,8 +16,8 @@ def held(pid: int) -> tuple[int, int]:
     return tuple(len(list(Path(f"/proc/{pid}/{what}").iterdir())) for what in ("task", "fd"))  # type: ignore[return-value]
 
 
-def lose_connections(count: int, folder: Path) -> None:
-    exchange = Exchange(folder, "--fault", f"close:start=2,count={count + 1},every=2")
+def lose_connections(count: int, every_s: int, folder: Path) -> None:
+    exchange = Exchange(folder, "--fault", f"close:start=2,count={count + 1},every={every_s}")
     try:
         with running(["-m", "market_maker", "XBTUSD"], folder, exchange.env(folder)) as bot:
             bot.wait_for("Websocket Closed", 1)
@@ -33,9 +33,9 @@ def lose_connections(count: int, folder: Path) -> None:
 
 
 def test_three_lost_connections_leave_nothing_behind(tmp_path: Path) -> None:
-    lose_connections(3, tmp_path)
+    lose_connections(3, 2, tmp_path)
 
 
 @pytest.mark.slow
-def test_nor_do_fifty(tmp_path: Path) -> None:
-    lose_connections(50, tmp_path)
+def test_nor_do_twenty(tmp_path: Path) -> None:
+    lose_connections(20, 12, tmp_path)  # each lives long enough to be made anew at once
