@@ -65,6 +65,7 @@ class Rig:
             }
         )  # fmt: skip
         self.exchange.set_markets([market])
+        self.exchange.load_markets = lambda _=False: self.exchange.markets  # nothing is read anew
         self.exchange.accounts = [{"id": "1", "type": "spot"}]
         self.exchange.options["unifiedMarginStatus"] = 5
         self.exchange.options["enableUnifiedAccount"] = True
