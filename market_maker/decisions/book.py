@@ -235,9 +235,12 @@ class LotBook:
         share: Decimal,
         decision: int | None,
     ) -> None:
-        """A new lot, or more of the one that this decision has opened already."""
-        select = "SELECT id, qty, price, share FROM lots WHERE decision = ? AND side = ?"
-        found = db.execute(select, (decision, side)).fetchone()
+        """A new lot, or more of the one that this decision has opened already. What no decision
+        has called for goes to the youngest lot: one of its own might be too small to trade."""
+        select = "SELECT id, qty, price, share FROM lots WHERE side = ? AND decision IS ?"
+        if decision is None:
+            select = "SELECT id, qty, price, share FROM lots WHERE side = ? AND ? IS NULL"
+        found = db.execute(select + " ORDER BY id DESC LIMIT 1", (side, decision)).fetchone()
         if found is None:
             values = (side, str(qty), str(price), str(share), self._clock.now(), decision)
             db.execute("INSERT INTO lots VALUES (NULL, ?, ?, ?, ?, ?, ?)", values)

@@ -9,6 +9,7 @@ import base64
 import logging
 import math
 import random
+import re
 import threading
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -82,6 +83,7 @@ class Gateway:
         self.doubts = Doubts(connector, state, clock, self.own_open_orders, self._can_ask)
         self.switch = DeadMansSwitch(connector, clock, budget)
         self.switch.is_fresh = lambda: state.ready
+        self._reserved: set[str] = set()  # ids that are written down, and not yet used
         self._cancelled_unasked = 0  # the orders of that kind that we know of
         self._refusals = RefusalLog(clock)
 
@@ -90,8 +92,10 @@ class Gateway:
         tail = base64.b64encode(self._rng.getrandbits(128).to_bytes(16, "big"))
         return self._prefix + tail.decode().rstrip("=")
 
-    def _is_generated(self, cl_ord_id: str) -> bool:
-        return cl_ord_id.startswith(self._prefix) and len(cl_ord_id) == len(self._prefix) + 22
+    def reserve_client_id(self) -> str:
+        """An id that the order bearing it keeps: for a strategy that writes it down beforehand."""
+        self._reserved.add(name := self.new_client_id())
+        return name
 
     # -- the three actions --------------------------------------------------------------
 
@@ -100,7 +104,10 @@ class Gateway:
         with self._lock:
             for order in orders:
                 # A row that came back from us carries an id of ours: it stands for that order.
-                if not order.get("clOrdID") or self._is_generated(str(order["clOrdID"])):
+                name = str(order.get("clOrdID") or "")
+                if name in self._reserved:
+                    self._reserved.remove(name)
+                elif not name or re.fullmatch(f"{re.escape(self._prefix)}.{{22}}", name):
                     order["clOrdID"] = self.new_client_id()
                 order["symbol"] = self.connector.symbol
             rules = self._rules()
@@ -293,7 +300,8 @@ class Gateway:
             unarmed = "the dead man's switch is not armed; DEADMAN_TIMEOUT = 0 trades without"
             results.update((i, Result(Status.NOT_SENT, {}, unarmed)) for i in sendable)
         elif sendable:
-            batch = [_wire(verdicts[i].order) for i in sendable]
+            rows = [verdicts[i].order.items() for i in sendable]
+            batch = [{name: value for name, value in row if value is not None} for row in rows]
             per_request = self.connector.caps.max_batch
             answers = send(batch)
             if self.connector.caps.max_batch < per_request:  # they went one by one after all
@@ -349,8 +357,3 @@ class Gateway:
         """Answer a refusal of our own with a row that a strategy can read."""
         row = {**refused.order, "ordStatus": "Rejected", "leavesQty": 0, "text": refused.reason}
         return Result(Status.REJECTED, {**row, "ordRejReason": refused.reason}, refused.reason)
-
-
-def _wire(order: Row) -> Row:
-    """The row as it goes out."""
-    return {name: value for name, value in order.items() if value is not None}

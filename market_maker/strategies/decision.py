@@ -155,11 +155,12 @@ class DecisionManager(OrderManager):
         if self.book.is_known(key):
             return
         logger.info("handle_new_decision - new decision %s.", word)
-        if self.clock.monotonic() - decision.decided_s > self.settings.DECISION_MAX_AGE:
+        verb, _, way = word.partition("_")
+        age_s = self.clock.monotonic() - decision.decided_s
+        if verb == "OPEN" and age_s > self.settings.DECISION_MAX_AGE:
             self.book.note(key, word, at, "EXPIRED")
             logger.warning("handle_new_decision - %s is older than DECISION_MAX_AGE.", word)
             return
-        verb, _, way = word.partition("_")
         side, opening = SIDES[way], self.book.opening()
         if verb == "CANCEL":
             is_meant = opening is not None and opening.side == side
@@ -222,8 +223,7 @@ class DecisionManager(OrderManager):
         }
         rows = self._fit(opening.side, [row])
         if rows and not working:
-            # One character less than the gateway's own ids: an id of ours, which it must keep.
-            row["clOrdID"] = self.exchange.desk.gateway.new_client_id()[:-1]
+            row["clOrdID"] = self.exchange.desk.gateway.reserve_client_id()
             self.book.claim(opening, row["clOrdID"])
         elif working:
             rows = [row]  # its margin is tied up already

@@ -209,8 +209,7 @@ class Grid(OrderManager):
         ]
         if not due:
             return
-        # One character less than the gateway's own ids: an id of ours, which it must keep.
-        ids = [self.exchange.desk.gateway.new_client_id()[:-1] for _ in due]
+        ids = [self.exchange.desk.gateway.reserve_client_id() for _ in due]
         self.levels.claim(list(zip(due, ids, strict=True)))
         rows = [{**_row(level), "clOrdID": name} for level, name in zip(due, ids, strict=True)]
         for level, name, row in zip(due, ids, self.exchange.create_bulk_orders(rows), strict=True):

@@ -86,6 +86,17 @@ def test_a_fill_of_the_other_side_closes_the_oldest_lot_and_remembers_when_all_a
     assert book.flat_at() == 1.6e9
 
 
+def test_an_adjustment_goes_to_the_youngest_lot_of_its_side() -> None:
+    journal, book = make()
+    for key in ("1", "2"):
+        book.claim(begin(book, "Buy", 100, key), f"mm_{key}")
+        journal.book_fills([fill(f"mm_{key}", "Buy", 100, 100)])
+    book.adjust(D(3), D(100), D("0.003"))
+    assert [lot.qty for lot in book.lots()] == [100, 103]
+    book.adjust(D(-5), D(100), D("0.005"))
+    assert [lot.qty for lot in book.lots()] == [95, 103]
+
+
 def test_fills_of_other_hands_and_funding_open_no_lot() -> None:
     journal, book = make()
     journal.book_fills([fill("by-hand", "Buy", 100, 100)])

@@ -11,8 +11,10 @@ import pytest
 from market_maker.journal import Journal
 from market_maker.quoting.stakes import net_qty
 from market_maker.strategies.decision import DecisionManager
+from market_maker.strategies.grid import Grid
 from market_maker.utils.errors import SettingsError, StopTrading
 from tests.doubles import StillMarket, Wire
+from tests.okx_world import OkxWorld
 from tests.strategies.test_grid import kill
 from tests.test_crash_points import Died, Line, Points
 from tests.test_invariants import failing
@@ -184,6 +186,16 @@ def test_the_source_is_told_where_we_stand() -> None:
     assert (told["longStakeState"], told["currentPositionPct"]) == ("CLOSED", 10.0)
     assert told["contracts"] == world.position()["currentQty"]
     assert 0 < told["lastOpenStakeHours"] < 0.01
+
+
+@pytest.mark.parametrize("strategy", [DecisionManager, Grid])
+def test_an_order_that_is_written_down_first_can_be_sent_to_okx(strategy: Any) -> None:
+    world = OkxWorld(seed=3)
+    bot = world.bot(strategy, **QUIET, DECISION_CALL=lambda _: "OPEN_LONG")
+    world.run(bot, 3)
+    assert world.engine.orders(world.account.number)
+    bot.shut_down()
+    assert bot.exit_code == 0
 
 
 # -- sources that fail --------------------------------------------------------------------------
