@@ -123,6 +123,12 @@ class Journal:
         with self._lock, self._guard(), self._db as db:
             db.execute(update)
 
+    def knows_orders(self) -> bool:
+        """Whether any order was ever asked for."""
+        with self._lock, self._guard():
+            select = "SELECT 1 FROM outbox WHERE action = 'create' LIMIT 1"
+            return self._db.execute(select).fetchone() is not None
+
     def is_ours(self, cl_ord_id: str) -> bool:
         """Whether we ever asked for an order under this id."""
         select = "SELECT 1 FROM outbox WHERE cl_ord_id = ? LIMIT 1"

@@ -224,7 +224,10 @@ def test_a_loss_counts_across_a_restart_and_while_no_bot_runs(tmp_path: Path) ->
     assert losses.stop_of(journal) == ""
 
 
-def test_a_fill_just_before_a_crash_counts_at_its_own_price_and_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("hears", [True, False])
+def test_a_fill_around_a_crash_counts_at_its_own_price_and_once(
+    hears: bool, tmp_path: Path
+) -> None:
     market = StillMarket()
     world = World(market)
     journal = Journal(tmp_path / "j", world.clock)
@@ -234,7 +237,9 @@ def test_a_fill_just_before_a_crash_counts_at_its_own_price_and_once(tmp_path: P
     market.take("Sell", 1_000, 59_000.0)
     world.clock.sleep(0.01)
     assert world.position()["currentQty"] == 1_000
-    bot.exchange.desk.state.drain()  # it hears of the fill, books it, and dies
+    if hears:
+        bot.exchange.desk.state.drain()  # it hears of the fill, books it, and dies
+    (fill,) = [e for e in world.engine.executions(world.account.number) if e.fill is not None]
     price = world.engine.executions(world.account.number)[-1].fill.price_ticks / 2
     journal._db.close()
     journal._release()
@@ -250,6 +255,8 @@ def test_a_fill_just_before_a_crash_counts_at_its_own_price_and_once(tmp_path: P
         lost = XBTUSD.cost(1_000, price) - XBTUSD.cost(1_000, 59_000.0)
         assert -watch._book.result(59_000.0, XBTUSD) == pytest.approx(lost, abs=800), start
         assert watch._book.qty == 1_000
+        booked = journal._db.execute("SELECT exec_id, last_px FROM fills").fetchall()
+        assert booked == [(fill.exec_id, price)]
         journal._db.close()
         journal._release()
 

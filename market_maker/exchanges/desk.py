@@ -146,7 +146,28 @@ class Desk:
         if state != "Open" and not self.gateway.dry_run:
             raise SettingsError([f"{self.connector.symbol} is closed at the exchange: {state}"])
         self.gateway.outbox.recover()
+        if self._has_a_past:
+            self._book_fills(self.missed_fills.look_back(self._is_of_earlier_run))
         logger.info("Got all market data. Starting.")
+
+    @property
+    def _has_a_past(self) -> bool:
+        """Whether orders of an earlier run may have been filled that nobody has booked.
+
+        Where fills are asked for in turns, the cursor goes back to that run by itself.
+        """
+        is_told = not isinstance(self.connector, SharesDesk)
+        trades = self.has_account and not self.gateway.dry_run
+        return is_told and trades and self.journal.knows_orders()
+
+    def _is_of_earlier_run(self, fill: Row) -> bool:
+        order_id, cl_ord_id = str(fill.get("orderID") or ""), str(fill.get("clOrdID") or "")
+        try:
+            is_named = bool(self.journal.client_id_of(order_id))
+            return is_named or self.journal.created(cl_ord_id) is not None
+        except StopTrading as error:
+            self.gateway.outbox.stop_for(error)
+            return False
 
     def follow(self, topic: str) -> None:
         """Stream one more topic from now on."""

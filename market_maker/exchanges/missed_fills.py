@@ -6,7 +6,7 @@ levels are right without them. Losses, counters and strategies need each fill it
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from market_maker.clock import Clock
 from market_maker.exchanges.base import Connector, ExchangeError
@@ -35,6 +35,14 @@ class MissedFills:
         self._tries = 0
         self._connections = -1
 
+    def look_back(self, is_of_earlier_run: Callable[[Row], bool]) -> list[Row]:
+        """What was filled while no bot ran, oldest first; asked once, before the first round.
+
+        The position shows it already: it is to be booked at its own price, and is no news.
+        """
+        rows = self._history() if self._budget.take(1) else []
+        return [row for row in rows if is_of_earlier_run(row)]
+
     def step(self) -> None:
         """Called in every round, with the state ready."""
         if self._connections < 0:
@@ -51,26 +59,26 @@ class MissedFills:
 
     def _ask(self, now_s: float) -> None:
         self._odd_since_s, self._tries = now_s, self._tries + 1
+        orders = self._state.orders
+        fills = [row for row in self._history() if orders.has_seen(str(row.get("orderID")))]
+        if fills:
+            self._state.take_fills(fills)
+        if self._tries >= _TRIES:
+            self._known_gap = self._gap()
+
+    def _history(self) -> list[Row]:
+        """The last fills of the account in our symbol, oldest first; none if they do not come."""
         try:
             rows = self._connector.fetch_rows("execution/tradeHistory", count=100, reverse="true")
         except (ExchangeError, NotSupported) as error:
             logger.debug("The history of executions did not come: %s", error)
-        else:
-            self._take(rows[::-1])
-        if self._tries >= _TRIES:
-            self._known_gap = self._gap()
-
-    def _take(self, rows: Sequence[Row]) -> None:
-        """Those of our orders that nobody has told of."""
-        state = self._state
-        fills = [
+            return []
+        return [
             row
-            for row in rows
-            if row.get("execType") == "Trade" and row.get("symbol") == state.symbol
-            if row.get("execID") and state.orders.has_seen(str(row.get("orderID")))
+            for row in reversed(rows)
+            if row.get("execType") == "Trade" and row.get("symbol") == self._state.symbol
+            if row.get("execID")
         ]  # fmt: skip
-        if fills:
-            state.take_fills(fills)
 
     def _gap(self) -> float:
         state = self._state
