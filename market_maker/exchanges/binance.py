@@ -26,9 +26,10 @@ from market_maker.exchanges.binance_orders import (
 )
 from market_maker.exchanges.binance_reads import BinanceReads, ServerTime
 from market_maker.exchanges.binance_replace import Replacer
-from market_maker.exchanges.binance_rows import SpotMarket, quote_row, trade_row
+from market_maker.exchanges.binance_rows import SpotMarket, bar, quote_row, trade_row
 from market_maker.exchanges.binance_tables import BinanceTables, Table
 from market_maker.exchanges.client_ids import ClientIds
+from market_maker.exchanges.public_reads import PublicReads
 from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, Message, Stream
 from market_maker.utils.errors import (
@@ -76,7 +77,14 @@ class BinanceConnector:
         self._time, self._inventory, self._will_trade = time, spot_inventory, will_trade
         self._has_account = account_key != "public"
         self._chains = Chains(ClientIds(prefix, _ID_MAX - SUFFIX), time.now)
-        self._reads = BinanceReads(self._send, symbol, limits, time)
+        self._reads = reads = BinanceReads(self._send, symbol, limits, time)
+        self._public = PublicReads(
+            "Binance",
+            symbol,
+            time.now,
+            self.fetch_rows,
+            lambda size, count: [bar(raw) for raw in reads.bars(size, count)],
+        )
         self._images_reads = BinanceReads(self._send_rest, symbol, limits, time)
         self._known_tables: BinanceTables | None = None
         self._feed: BinanceFeed | None = None
@@ -314,10 +322,7 @@ class BinanceConnector:
         self, verb: str, path: str, query: Mapping[str, Any] | None = None, body: Any = None
     ) -> Answer:
         """BitMEX's public GETs that have a like here; everything else raises NotSupported."""
-        name = path.strip("/")
-        if verb.upper() == "GET" and body is None and name in ("trade", "instrument", "quote"):
-            return Answer(200, self.fetch_rows(name, **dict(query or {})), {})
-        raise NotSupported(f"Binance has no {verb.upper()} /{name}")
+        return self._public.answer(verb, path, query, body)
 
     # -- both ways -----------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ ROUTES = {
     "exchangeInfo": ("GET", "/exchangeInfo"),
     "ticker.book": ("GET", "/ticker/bookTicker"),
     "trades.recent": ("GET", "/trades"),
+    "klines": ("GET", "/klines"),
     "account.status": ("GET", "/account"),
     "order.place": ("POST", "/order"),
     "order.cancel": ("DELETE", "/order"),
@@ -32,7 +33,7 @@ ROUTES = {
     "openOrders.cancelAll": ("DELETE", "/openOrders"),
     "myTrades": ("GET", "/myTrades"),
 }
-PUBLIC = frozenset({"time", "exchangeInfo", "ticker.book", "trades.recent"})
+PUBLIC = frozenset({"time", "exchangeInfo", "ticker.book", "trades.recent", "klines"})
 _LOST = Answer(0, None, {}, sent=True, error="the stream was lost")
 _LATE = Answer(0, None, {}, sent=True, error="timed out")
 _UNSENT = Answer(0, None, {}, sent=False, error="the stream is not connected")

@@ -81,6 +81,11 @@ class BinanceReads:
     def trades(self, count: int) -> list[Row]:
         return self._rows("trades.recent", {**self._of, "limit": str(count)})
 
+    def bars(self, size: str, count: int) -> list[list[Any]]:
+        """Of a BitMEX `binSize`, which Binance calls the same; oldest first."""
+        asked = {**self._of, "interval": size, "limit": str(min(int(_MOST), count))}
+        return self._rows("klines", asked)  # type: ignore[return-value]  # rows are lists
+
     def touch(self) -> Row:
         return self._read("ticker.book", self._of)
 

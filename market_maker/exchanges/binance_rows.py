@@ -6,12 +6,13 @@ position; the quote currency is the margin. Fees have BitMEX's sign: paid is pos
 Facts: Binance's spot API documentation and its samples.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from typing import Any, Self
 
 from market_maker.exchanges.okx_rows import MINOR, decimal, iso, price
+from market_maker.exchanges.public_reads import Bar
 from market_maker.model.rows import POST_ONLY, SPOT, TERMINAL, Row
 
 Raw = Mapping[str, Any]
@@ -267,6 +268,14 @@ def trade_row(raw: Raw, market: SpotMarket) -> Row:
         "price": price(raw.get("p", raw.get("price"))),
         "trdMatchID": str(raw.get("t", raw.get("id"))),
     }  # fmt: skip
+
+
+def bar(raw: Sequence[Any]) -> Bar:
+    """A kline: start, open, high, low, close, volume, end, quote volume, number of trades."""
+    start, *prices, volume, _, in_quote, trades = raw[:9]
+    first, high, low, last = map(float, prices)
+    home = float(volume)
+    return Bar(int(start), first, high, low, last, home, home, float(in_quote), int(trades))
 
 
 def plain(number: Decimal) -> float:

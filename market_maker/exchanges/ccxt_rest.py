@@ -17,11 +17,13 @@ from market_maker.exchanges.ccxt_quirks import QUIRKS, capabilities, turned
 from market_maker.exchanges.client_ids import ClientIds
 from market_maker.exchanges.polled import PolledConnector
 from market_maker.exchanges.poller import PACE, Pace
+from market_maker.exchanges.public_reads import Bar
 from market_maker.model.rows import POST_ONLY, Row
 from market_maker.model.wire import Answer
 from market_maker.utils.errors import AuthenticationError, SettingsError
 
 _PAGE = 500
+_MOST_BARS = 300  # that all of them give
 _STATES = {"open": "New", "closed": "Filled"}
 _EXTRA = "ccxt is missing: run 'pip install -e \".[ccxt]\"'"
 
@@ -104,6 +106,15 @@ class CcxtVenue:
             }
             for raw in self._read("fetch_trades", self._market["symbol"], None, 100)
         ]  # fmt: skip
+
+    def bars(self, size: str, count: int) -> list[Bar]:
+        """The latest of a BitMEX `binSize`, which ccxt calls the same."""
+        asked = (self._market["symbol"], size, None, min(_MOST_BARS, count))
+        found = self._read("fetch_ohlcv", *asked)
+        return [
+            Bar(start_ms, first, high, low, last, volume, volume)
+            for start_ms, first, high, low, last, volume in found
+        ]
 
     def open_orders(self) -> list[Row]:
         return [self._order(raw) for raw in self._read("fetch_open_orders", self._market["symbol"])]

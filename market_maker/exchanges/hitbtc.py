@@ -28,8 +28,9 @@ from market_maker.exchanges.hitbtc_orders import (
 )
 from market_maker.exchanges.hitbtc_reads import HitbtcReads
 from market_maker.exchanges.hitbtc_requests import Requests
-from market_maker.exchanges.hitbtc_rows import Market, quote_row, trade_row, venue_symbol
+from market_maker.exchanges.hitbtc_rows import Market, bar, quote_row, trade_row, venue_symbol
 from market_maker.exchanges.hitbtc_tables import HitbtcTables
+from market_maker.exchanges.public_reads import PublicReads
 from market_maker.model.latency import Latency, measure_all
 from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, Request, Stream, Transport
@@ -89,7 +90,14 @@ class HitbtcConnector:
         self._inventory = spot_inventory
         self._offset_s = offset_s
         self._has_account = account_key != "public"
-        self._reads = HitbtcReads(self._send, symbol)
+        self._reads = reads = HitbtcReads(self._send, symbol)
+        self._public = PublicReads(
+            "HitBTC",
+            symbol,
+            lambda: clock.now() + offset_s(),
+            self.fetch_rows,
+            lambda size, count: [bar(raw) for raw in reads.bars(size, count)],
+        )
         self._market: Market | None = None
         self._tables: HitbtcTables | None = None
         self._feed: HitbtcFeed | None = None
@@ -297,10 +305,7 @@ class HitbtcConnector:
         self, verb: str, path: str, query: Mapping[str, Any] | None = None, body: Any = None
     ) -> Answer:
         """BitMEX's public GETs that have a like here; everything else raises NotSupported."""
-        name = path.strip("/")
-        if verb.upper() == "GET" and body is None and name in ("trade", "instrument", "quote"):
-            return Answer(200, self.fetch_rows(name, **dict(query or {})), {})
-        raise NotSupported(f"HitBTC has no {verb.upper()} /{name}")
+        return self._public.answer(verb, path, query, body)
 
     def _send(self, request: Request) -> Answer:
         answer = self._transport.send([request])[0]

@@ -12,6 +12,8 @@ from market_maker.model.wire import Answer, Request
 from market_maker.utils.errors import AuthenticationError, SettingsError
 
 _PAGE = 100
+_PERIODS = {"1m": "M1", "5m": "M5", "1h": "H1", "1d": "D1"}
+_MOST_BARS = 1000
 _NO_SUCH_SYMBOL = 2001
 
 
@@ -42,6 +44,11 @@ class HitbtcReads:
 
     def trades(self, count: int) -> list[Row]:
         return _rows(self._read(f"/public/trades/{self.name}", {"limit": count}))
+
+    def bars(self, size: str, count: int) -> list[Row]:
+        """Of a BitMEX `binSize`, the newest first."""
+        query = {"period": _PERIODS[size], "sort": "DESC", "limit": min(_MOST_BARS, count)}
+        return _rows(self._read(f"/public/candles/{self.name}", query))
 
     def balances(self) -> list[Row]:
         return _rows(self._read("/spot/balance"))

@@ -13,6 +13,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, Self
 
 from market_maker.exchanges.okx_rows import MINOR, decimal, iso, price
+from market_maker.exchanges.public_reads import Bar
 from market_maker.model.rows import POST_ONLY, SPOT, TERMINAL, Row
 
 Raw = Mapping[str, Any]
@@ -222,6 +223,14 @@ def trade_row(raw: Raw, market: Market) -> Row:
         "symbol": market.symbol, "side": str(side).capitalize(), "size": size(quantity),
         "price": price(paid), "trdMatchID": str(number),
     }  # fmt: skip
+
+
+def bar(raw: Raw) -> Bar:
+    """A candle of REST."""
+    start_s = datetime.fromisoformat(str(raw["timestamp"])).timestamp()
+    first, high, low, last = (float(raw[name]) for name in ("open", "max", "min", "close"))
+    home, foreign = float(raw["volume"]), float(raw["volume_quote"])
+    return Bar(round(start_s * 1000), first, high, low, last, home, home, foreign)
 
 
 def size(number: Any) -> float:

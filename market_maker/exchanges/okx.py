@@ -24,8 +24,9 @@ from market_maker.exchanges.okx_orders import (
     results,
 )
 from market_maker.exchanges.okx_reads import API, OkxReads, code_of, words_of
-from market_maker.exchanges.okx_rows import Market, quote_row, trade_row
+from market_maker.exchanges.okx_rows import Market, bar, quote_row, trade_row
 from market_maker.exchanges.okx_tables import OkxTables
+from market_maker.exchanges.public_reads import PublicReads
 from market_maker.model.latency import Latency, measure_all
 from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, Request, Stream, Transport
@@ -101,7 +102,14 @@ class OkxConnector:
         self._has_account = account_key != "public"
         self._will_trade = will_trade
         self._account_mode = ""
-        self._reads = OkxReads(self._send, symbol)
+        self._reads = reads = OkxReads(self._send, symbol)
+        self._public = PublicReads(
+            "OKX",
+            symbol,
+            lambda: clock.now() + offset_s(),
+            self.fetch_rows,
+            lambda size, count: [bar(raw, self.market) for raw in reads.bars(size, count)],
+        )
         self._is_spot = self._reads.inst_type == "SPOT"
         self._market: Market | None = None
         self._tables: OkxTables | None = None
@@ -324,9 +332,7 @@ class OkxConnector:
             rights = str(self._reads.config().get("perm")).split(",")
             order = ["order"] if "trade" in rights else []
             return Answer(200, [{"id": self.account_key, "permissions": order + rights}], {})
-        if verb.upper() == "GET" and body is None and name in ("trade", "instrument", "quote"):
-            return Answer(200, self.fetch_rows(name, **dict(query or {})), {})
-        raise NotSupported(f"OKX has no {verb.upper()} /{name}")
+        return self._public.answer(verb, path, query, body)
 
     # -- REST ----------------------------------------------------------------------------------
 

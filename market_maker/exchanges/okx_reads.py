@@ -12,6 +12,8 @@ from market_maker.utils.errors import AuthenticationError, SettingsError
 
 API = "/api/v5"
 _PAGE = 100
+_BARS = {"1m": "1m", "5m": "5m", "1h": "1H", "1d": "1Dutc"}
+_MOST_BARS = 300
 _FUNDING = "8"  # the type of a bill
 _NO_SUCH_ORDER = ("51603", "51001")
 _NOT_KNOWN_HERE = ("50101", "50111", "50119")
@@ -86,6 +88,11 @@ class OkxReads:
 
     def trades(self, count: int) -> list[Row]:
         return self._read("/market/trades", {"instId": self.inst_id, "limit": str(count)})
+
+    def bars(self, size: str, count: int) -> list[list[str]]:
+        """Of a BitMEX `binSize`, the newest first."""
+        query = {"instId": self.inst_id, "bar": _BARS[size], "limit": str(min(_MOST_BARS, count))}
+        return self._read("/market/candles", query)  # type: ignore[return-value]  # rows are lists
 
     def touch(self) -> Row:
         return self._read("/market/books", {"instId": self.inst_id, "sz": "1"})[0]

@@ -7,12 +7,13 @@ unit of the base currency. Fees have BitMEX's sign: paid is positive.
 Facts: OKX v5 API guide; the samples of its public clients.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from typing import Any, Self
 
+from market_maker.exchanges.public_reads import Bar
 from market_maker.model.rows import POST_ONLY, TERMINAL, Row
 
 Raw = Mapping[str, Any]
@@ -263,6 +264,14 @@ def trade_row(raw: Raw, market: Market) -> Row:
         "side": str(raw.get("side", "")).capitalize(), "size": market.qty(raw.get("sz")),
         "price": price(raw.get("px")), "trdMatchID": str(raw.get("tradeId") or ""),
     }  # fmt: skip
+
+
+def bar(raw: Sequence[str], market: Market) -> Bar:
+    """A candle: start, open, high, low, close, volume in `sz`, in base or quote, in quote."""
+    start, *prices, volume, in_currency, in_quote = raw[:8]
+    first, high, low, last = map(float, prices)
+    home = float(volume if market.is_spot else in_currency)
+    return Bar(int(start), first, high, low, last, market.qty(volume), home, float(in_quote))
 
 
 def iso(milliseconds: Any) -> str | None:

@@ -16,6 +16,7 @@ from market_maker.exchanges.base import (
 )
 from market_maker.exchanges.polled import PolledConnector
 from market_maker.exchanges.poller import PACE, Pace
+from market_maker.exchanges.public_reads import Bar
 from market_maker.exchanges.throttle import retry_after_s
 from market_maker.exchanges.transport import HttpTransport
 from market_maker.model.rows import POST_ONLY, Row
@@ -99,6 +100,10 @@ class PlainVenue:
             }
             for raw in self._read("/trades", symbol=self._symbol)
         ]  # fmt: skip
+
+    def bars(self, size: str, count: int) -> list[Bar]:
+        del size, count
+        raise NotSupported("plain has no bars for GET /trade/bucketed")
 
     def open_orders(self) -> list[Row]:
         return [self._order(raw) for raw in self._read("/orders", symbol=self._symbol)]

@@ -9,6 +9,7 @@ from market_maker.exchanges.base import Capabilities, ExchangeError, Result, Sin
 from market_maker.exchanges.differ import Differ, LocalActions
 from market_maker.exchanges.nameless import Ambiguous, Nameless
 from market_maker.exchanges.poller import OVERLAP_S, PACE, Pace, Poller, Reads
+from market_maker.exchanges.public_reads import Bar, PublicReads
 from market_maker.exchanges.throttle import RateBudget
 from market_maker.journal import Journal
 from market_maker.model.rows import TERMINAL, Row, is_live
@@ -23,6 +24,9 @@ class Venue(Reads, Protocol):
 
     name: str
     on_answer: Callable[[Answer], None]  # hears every answer, for the rate budget
+
+    def bars(self, size: str, count: int) -> list[Bar]:
+        """The latest *count* of a BitMEX `binSize`; raises NotSupported where there are none."""
 
     def place(self, order: Row) -> Result:
         """Create one order; an OK row has at least `orderID`."""
@@ -79,6 +83,13 @@ class PolledConnector:
             self._differ.is_early = self._nameless.is_early
             reads = _Named(venue, self._nameless)
         self._reads = reads
+        self._public = PublicReads(
+            venue.name,
+            symbol,
+            lambda: clock.now() + venue.server_offset_s(),
+            self.fetch_rows,
+            self._bars,
+        )
         self._poller = Poller(
             reads,
             self._differ,
@@ -264,14 +275,15 @@ class PolledConnector:
                 return self._reads.fills(self._clock.now() - 86_400)
         raise NotSupported(f"{self.name} has no {table} for this bot")
 
+    def _bars(self, size: str, count: int) -> list[Bar]:
+        self._budget.take(1, urgent=True)
+        return self._venue.bars(size, count)
+
     def call(
         self, verb: str, path: str, query: Mapping[str, Any] | None = None, body: Any = None
     ) -> Answer:
         """BitMEX's public GETs that have a like here; everything else raises NotSupported."""
-        table = path.strip("/")
-        if verb.upper() == "GET" and body is None and table in ("trade", "instrument", "quote"):
-            return Answer(200, self.fetch_rows(table, **dict(query or {})), {})
-        raise NotSupported(f"{self.name} has no {verb.upper()} /{table}")
+        return self._public.answer(verb, path, query, body)
 
 
 def _placed(order: Row, side: str) -> Row:

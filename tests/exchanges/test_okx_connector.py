@@ -148,7 +148,7 @@ def test_a_query_that_fails_raises_in_the_exchanges_words(answer: Answer, error:
 
 
 @pytest.mark.parametrize(
-    ("verb", "path"), [("POST", "/order"), ("GET", "/user"), ("GET", "/trade/bucketed")]
+    ("verb", "path"), [("POST", "/order"), ("GET", "/user"), ("GET", "/quote/bucketed")]
 )
 def test_what_the_venue_has_not_is_refused_in_one_line(verb: str, path: str) -> None:
     with pytest.raises(NotSupported, match=r"^OKX has no [^\n]+$"):

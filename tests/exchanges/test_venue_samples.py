@@ -239,6 +239,10 @@ BINANCE_SAMPLES: dict[str, tuple[Callable[[Any], list[Row]], Row]] = {
     "spot_http/new_order_full_response": (placed_at_binance, {**FILLED, "cumQty": 10}),
     "spot_http/open_orders_response": (placed_at_binance, {"ordStatus": "New", "side": "Buy"}),
     "spot_http/order_response": (placed_at_binance, {"clOrdID": "myOrder1", "leavesQty": 1}),
+    "spot_http/klines_response": (
+        lambda raw: [binance_rows.bar(one)._asdict() for one in raw],
+        {"start_ms": 1_499_040_000_000, "high": 0.8, "close": 0.015771, "trades": 308},
+    ),
     "spot_http/trades_response": (
         lambda raw: [binance_rows.trade_row(row, pair()) for row in raw],
         {"side": "Sell", "price": 4.000001, "size": 12},
@@ -254,7 +258,6 @@ BINANCE_SAMPLES: dict[str, tuple[Callable[[Any], list[Row]], Row]] = {
 }
 BINANCE_NOT_READ = {
     "spot_http/avg_price_response": "the touch and the trades come by the stream",
-    "spot_http/klines_response": "bars are not asked for",
     "spot_http/ping_response": "holds nothing",
     "spot_http/server_time_response": "every answer bears the time",
     "spot_http/ticker_24hr_response": "the touch and the trades come by the stream",

@@ -14,12 +14,14 @@ from market_maker.model.wire import Answer, Request
 from market_maker.simulator.dialects.binance_desk import BinanceError, OrderDesk, missing
 from market_maker.simulator.dialects.binance_limits import RATE_LIMITS, Counts, Weights
 from market_maker.simulator.dialects.binance_rows import CURRENCIES, Pair, balance_rows, ms
+from market_maker.simulator.dialects.candles import candles
 from market_maker.simulator.exchange import Account, Engine
 
 API = "/api/v3"
 _AHEAD_MS = 1000
 _WINDOW_MS, _LONGEST_MS = 5000, 60_000
 _MOST = 1000
+_INTERVALS = {"1m": 60, "5m": 300, "1h": 3600, "1d": 86_400}
 
 Params = Mapping[str, Any]
 
@@ -49,6 +51,7 @@ ROUTES = {
     "depth": Route("GET", "/depth", 5, is_signed=False),
     "trades.recent": Route("GET", "/trades", 25, is_signed=False),
     "trades.aggregate": Route("GET", "/aggTrades", 2, is_signed=False),
+    "klines": Route("GET", "/klines", 2, is_signed=False),
     "ticker.book": Route("GET", "/ticker/bookTicker", 2, is_signed=False),
     "ticker.price": Route("GET", "/ticker/price", 2, is_signed=False),
     "ticker.24hr": Route("GET", "/ticker/24hr", 2, is_signed=False),
@@ -86,6 +89,7 @@ class BinanceApi:
             "depth": lambda p: self.depth(self.desk.pair(p), int(p.get("limit") or 100)),
             "trades.recent": self._trades,
             "trades.aggregate": self._aggregates,
+            "klines": self._klines,
             "ticker.book": lambda p: self._each(p, self._touch),
             "ticker.price": lambda p: self._each(p, self._last),
             "ticker.24hr": lambda p: self._each(p, self._day),
@@ -229,6 +233,13 @@ class BinanceApi:
             }
             for row in self._trades(params)
         ]  # fmt: skip
+
+    def _klines(self, params: Params) -> list[list[Any]]:
+        pair, bin_s = self.desk.pair(params), _INTERVALS.get(str(params.get("interval")))
+        if bin_s is None:
+            raise BinanceError(-1120, "Invalid interval.")
+        found = candles(self.engine, pair.symbol, bin_s, params)
+        return [pair.kline(start_ms, bin_s, row) for start_ms, _, row in found]
 
     def _each(self, params: Params, row: Callable[[Pair], Row]) -> Any:
         """One row for the symbol asked for, or a list of all."""

@@ -153,6 +153,14 @@ class Pair:
             "askQty": self.qty(quote.ask_size),
         }  # fmt: skip
 
+    def kline(self, start_ms: int, bin_s: int, row: Row) -> list[Any]:
+        """A bin of BitMEX; what takers bought is not counted apart."""
+        return [
+            start_ms, *(str(row[name]) for name in ("open", "high", "low", "close")),
+            self.qty(row["volume"]), start_ms + bin_s * 1000 - 1, str(row["foreignNotional"]),
+            row["trades"], "0", "0", "0",
+        ]  # fmt: skip
+
     def public_trade(self, trade: TradeEvent) -> Row:
         """A public print of REST."""
         price = Decimal(str(self.grid.price(trade.price_ticks)))

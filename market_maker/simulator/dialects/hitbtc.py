@@ -11,6 +11,7 @@ from typing import Any
 
 from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, Request
+from market_maker.simulator.dialects.candles import candles
 from market_maker.simulator.dialects.hitbtc_desk import HitbtcError, OrderDesk, not_found
 from market_maker.simulator.dialects.hitbtc_rows import (
     SYMBOLS,
@@ -30,6 +31,7 @@ API = "/api/3"
 _WINDOW_MS = 10_000
 _LONGEST_WINDOW_MS = 60_000
 _PAGE = 100
+_PERIODS = {"M1": 60, "M5": 300, "H1": 3600, "D1": 86_400}
 
 Params = Mapping[str, Any]
 
@@ -57,6 +59,7 @@ class HitbtcRest:
             "ticker": lambda spot, _: self.ticker(spot),
             "orderbook": lambda spot, p: self.book(spot, int(p.get("depth") or _PAGE)),
             "trades": self._trades,
+            "candles": self._candles,
         }
 
     def fresh(self, symbol: str) -> Spot | None:
@@ -228,6 +231,21 @@ class HitbtcRest:
             }
             for trade in reversed(recent)
         ]  # fmt: skip
+
+    def _candles(self, spot: Spot, params: Params) -> list[Row]:
+        period = _PERIODS.get(str(params.get("period") or "M30"))
+        if period is None:
+            raise HitbtcError(10001, "Validation error", "the period is not played here")
+        found = [
+            {
+                "timestamp": iso_time(start_ms / 1000), "open": str(row["open"]),
+                "close": str(row["close"]), "min": str(row["low"]), "max": str(row["high"]),
+                "volume": spot.quantity(row["volume"]),
+                "volume_quote": str(row["foreignNotional"]),
+            }
+            for start_ms, _, row in candles(self.engine, spot.spec.symbol, period, params)
+        ]  # fmt: skip
+        return found if params.get("sort") == "ASC" else found[::-1]
 
     # -- private -------------------------------------------------------------------------------
 

@@ -5,11 +5,13 @@ from datetime import datetime
 from typing import Any
 
 from market_maker.model.rows import Row
+from market_maker.simulator.dialects.candles import candles
 from market_maker.simulator.dialects.okx_desk import OkxError
 from market_maker.simulator.dialects.okx_rows import LISTED, Listing, ms
 from market_maker.simulator.exchange import Engine
 
 _PAGE = 100
+_BARS = {"1m": 60, "5m": 300, "1H": 3600, "1Dutc": 86_400}
 
 Params = Mapping[str, Any]
 
@@ -33,6 +35,7 @@ class OkxMarket:
             "/market/tickers": lambda p: [self.ticker(one) for one in self.chosen(p)],
             "/market/books": lambda p: [self.book(self.listing(p), int(p.get("sz") or 1))],
             "/market/trades": self._trades,
+            "/market/candles": self._candles,
         }
 
     def describe(self, symbol: str) -> None:
@@ -115,3 +118,19 @@ class OkxMarket:
         listing = self.listing(params)
         recent = list(self.engine.trades(listing.spec.symbol))[-int(params.get("limit") or _PAGE) :]
         return [listing.trade_row(trade) for trade in reversed(recent)]
+
+    def _candles(self, params: Params) -> list[list[str]]:
+        listing, bar = self.listing(params), str(params.get("bar") or "1m")
+        if bar not in _BARS:
+            raise OkxError("51000", "Parameter bar error")
+        return [
+            [
+                str(start_ms), *(str(row[name]) for name in ("open", "high", "low", "close")),
+                listing.sz(row["volume"]),
+                str(row["foreignNotional" if listing.spec.is_spot else "homeNotional"]),
+                str(row["foreignNotional"]), str(int(has_ended)),
+            ]
+            for start_ms, has_ended, row in reversed(
+                candles(self.engine, listing.spec.symbol, _BARS[bar], params)
+            )
+        ]  # fmt: skip
