@@ -231,6 +231,7 @@ class PolledConnector:
             known = self._differ.known(order_id)
         if known is None or self._actions.is_newer(order_id, mark):
             return known
+        self._budget.take(1, urgent=True)
         self._poller.refresh_fills()
         verdict = self._poller.look_up(order_id, self._poller.gone_since(order_id))
         return verdict or known

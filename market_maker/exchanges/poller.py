@@ -197,6 +197,7 @@ class Poller:
         if row is None:
             self.doubt([self._checked])
         elif self._say(self._differ.order(row, mark)):
+            self.budget.take(1, urgent=True)
             self.refresh_fills()
 
     def _check_all(self) -> None:

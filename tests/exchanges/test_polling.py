@@ -254,6 +254,43 @@ def test_every_read_is_paid_from_the_budget() -> None:
     assert len(world.venue.asked) <= 21  # what came back within the time is one token
 
 
+@pytest.mark.parametrize("pace", [{"check_s": 1.0, "idle_s": 1e6}, {"check_s": 1e6, "idle_s": 1.0}])
+@pytest.mark.parametrize("order_lookup", [True, False])
+def test_checks_of_both_kinds_are_paid_with_the_fills_they_find(
+    pace: dict[str, float], order_lookup: bool
+) -> None:
+    world = Rig(FakeVenue(order_lookup=order_lookup), tokens=40, poll_s=1e6, **pace).start()
+    world.differ.placed(order("1"))
+    for number in range(1, 50):  # it is filled a little before each check
+        world.venue.states["1"] = order("1", left=100 - number)
+        world.venue.resting = [order("1", left=100 - number)]
+        world.venue.history.append(fill(f"f{number}", "1", qty=1))
+        world.run(1.0)
+    assert 20 < len(world.venue.asked) <= 40 + 4  # the last check goes through to its end
+
+
+def test_late_and_simultaneous_fills_are_booked_once_however_often_they_are_read() -> None:
+    journal = Journal(":memory:", ManualClock(START_S))
+    late, twins = fill("a", "1", at_s=START_S + 20), ["b", "c"]
+    history = [fill(name, "1", at_s=START_S + 50) for name in twins]
+    booked: list[str] = []
+    for _ in range(2):  # and by the run that follows
+        world = Rig(FakeVenue())
+        world.poller.cursor, world.venue.history = journal, history
+        world.start()
+        with world.differ.lock:
+            world.differ.placed(order("1", qty=150, left=150))
+        world.venue.resting = [order("1", qty=150, left=150)]
+        world.run(3)
+        if late not in history:
+            history.insert(0, late)
+        world.run(9)
+        told = world.rows("execution")
+        assert sorted(row["execID"] for row in told) == ["a", *twins]
+        booked += [row["execID"] for row in journal.book_fills(told)]
+    assert sorted(booked) == ["a", *twins]
+
+
 def test_reads_that_fail_lose_the_connection_and_success_brings_images() -> None:
     world = rig()
     world.venue.is_down = True
