@@ -41,13 +41,19 @@ def forget(journal: Journal) -> dict[str, int]:
 
 
 class LotBook:
-    """The lots in *journal*. Orders whose id begins with *prefix* are ours, whoever placed them."""
+    """The lots in *journal*. Orders whose id begins with *prefix* are ours, whoever placed them.
 
-    def __init__(self, journal: Journal, clock: Clock, prefix: str, is_inverse: bool) -> None:
+    On spot a fee may be taken from what is bought: one in *base* makes what is held smaller.
+    """
+
+    def __init__(
+        self, journal: Journal, clock: Clock, prefix: str, is_inverse: bool, base: str = ""
+    ) -> None:
         self._journal = journal
         self._clock = clock
         self._prefix = prefix
         self._is_inverse = is_inverse
+        self._base = base
         with journal.transaction() as db:
             for table in SCHEMA:
                 db.execute(table)
@@ -166,14 +172,18 @@ class LotBook:
     def _take_fill(self, db: sqlite3.Connection, row: Row) -> None:
         """Called in the transaction that books the fill."""
         name, price = str(row.get("clOrdID") or ""), row.get("lastPx")
-        if not name or not price or not row.get("cumQty") or row.get("execType") == "Funding":
+        if not name or not price or row.get("execType") == "Funding":
             return
         known = db.execute("SELECT 1 FROM lot_orders WHERE cl_ord_id = ?", (name,)).fetchone()
         if not known:
             if not name.startswith(self._prefix):
                 return  # of another hand: the position will tell
             add_order(db, name, str(row.get("side")), None)  # such as one that closes at the end
-        self._raise_cum(db, name, Decimal(str(row["cumQty"])), Decimal(str(price)))
+        at, is_in_kind = Decimal(str(price)), self._base and row.get("feeCurrency") == self._base
+        if row.get("cumQty"):
+            self._raise_cum(db, name, Decimal(str(row["cumQty"])), at)
+        if is_in_kind and row.get("feeQty"):
+            self._book(db, "Sell", Decimal(str(row["feeQty"])), at, _NONE, None, is_trade=False)
 
     def _raise_cum(
         self,
@@ -206,6 +216,7 @@ class LotBook:
         price: Decimal,
         share: Decimal,
         decision: int | None,
+        is_trade: bool = True,
     ) -> None:
         """Close lots of the other side; what is left over opens."""
         before, now = select_lots(db), self._clock.now()
@@ -217,7 +228,7 @@ class LotBook:
             elif kept[lot.id] != lot:
                 update = "UPDATE lots SET qty = ?, share = ? WHERE id = ?"
                 db.execute(update, (str(kept[lot.id].qty), str(kept[lot.id].share), lot.id))
-        for pair in booked.pairs:
+        for pair in booked.pairs if is_trade else ():
             insert = "INSERT INTO pairs VALUES (NULL, ?, ?, ?, ?)"
             db.execute(insert, (now, *map(str, pair)))
         if before and not booked.lots and not booked.rest:

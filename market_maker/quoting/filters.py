@@ -3,7 +3,18 @@
 They are met before anything is sent: what a venue would refuse costs a request and a round.
 """
 
+import math
+
 from market_maker.model.rows import Row
+from market_maker.model.ticks import LotGrid
+
+
+def least_qty(price: float, instrument: Row) -> float:
+    """The smallest size that the venue takes at *price*, in the bot's sizes."""
+    worth = 0.0 if instrument.get("isInverse") else float(instrument.get("minNotional") or 0)
+    lots = LotGrid.of(instrument.get("lotSize") or 1)
+    worthy = math.ceil(worth / price / lots.qty(1)) * lots.qty(1) if price else 0.0
+    return max(lots.qty(1), float(instrument.get("minQty") or 0), worthy)
 
 
 def breach(order: Row, instrument: Row) -> str:

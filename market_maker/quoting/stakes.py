@@ -106,6 +106,7 @@ class Means(NamedTuple):
     trading_size: float  # ratio of the balance that may be used
     room_qty: float | None = None  # contracts that the position limits leave
     largest_qty: float | None = None  # contracts of one order
+    least_qty: float = 0.0  # that the exchange takes, where that is more than a lot
 
 
 class Stake(NamedTuple):
@@ -117,9 +118,15 @@ class Stake(NamedTuple):
 
 
 def next_stake(side: str, lots: Sequence[Lot], share: Decimal, means: Means) -> Stake:
-    """The oldest lot of the other side, or else a new *share* of the trading balance."""
-    if lots and lots[0].side != side:
-        qty, share = lots[0].qty, lots[0].share
+    """The oldest lot of the other side, or else a new *share* of the trading balance.
+
+    What fees have left of a lot, too small to trade, goes with the next one.
+    """
+    lot_size = Decimal(str(means.contract.lot_size))
+    least = max(lot_size, Decimal(str(means.least_qty)))
+    qty, closed = _oldest(lots, least) if lots and lots[0].side != side else (_NONE, _NONE)
+    if qty:
+        share = closed
     else:
         share = min(share, round(1 - sum((lot.share for lot in lots), _NONE), _SHARE_DECIMALS))
         if share <= 0:
@@ -131,16 +138,27 @@ def next_stake(side: str, lots: Sequence[Lot], share: Decimal, means: Means) -> 
             return _refused("the balance is not known")
         budget = means.trading_size * means.balance * float(share)
         qty = Decimal(str(stake_qty(means.contract, means.price, budget)))
-    lot_size = Decimal(str(means.contract.lot_size))
     qty -= qty % lot_size
-    if qty <= 0:
+    if qty < lot_size:
         return _refused(f"it would be less than one lot of {lot_size}")
+    if qty < least:
+        return _refused(f"it would be less than the exchange takes, {plain(float(least))}")
     if means.room_qty is not None and qty > means.room_qty:
         limit = "MAX_POSITION" if side == "Buy" else "MIN_POSITION"
         return _refused(f"{plain(float(qty))} contracts do not fit {limit}")
     if means.largest_qty is not None and qty > means.largest_qty:
         return _refused(f"{plain(float(qty))} contracts are above MAX_ORDER_SIZE")
     return Stake(qty, share)
+
+
+def _oldest(lots: Sequence[Lot], least: Decimal) -> tuple[Decimal, Decimal]:
+    """Contracts and share of the oldest lots that are *least* together, or nothing."""
+    qty = share = _NONE
+    for lot in lots:
+        qty, share = qty + lot.qty, share + lot.share
+        if qty >= least:
+            return qty, share
+    return _NONE, _NONE
 
 
 def _refused(reason: str) -> Stake:

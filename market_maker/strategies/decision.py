@@ -15,9 +15,10 @@ from market_maker.decisions.sources import CallSource, FileSource, HttpSource, S
 from market_maker.decisions.tables import DONE, Opening
 from market_maker.market_maker import OrderManager, logger
 from market_maker.model.contracts import Contract
-from market_maker.model.rows import Row
+from market_maker.model.rows import SPOT, Row
 from market_maker.model.ticks import plain
 from market_maker.quoting.converge import Rules
+from market_maker.quoting.filters import least_qty
 from market_maker.quoting.stakes import SIDES, Means, Standing, net_qty, next_stake
 from market_maker.utils.errors import MarketEmptyError, SettingsError, StopTrading
 
@@ -36,7 +37,8 @@ class DecisionManager(OrderManager):
         s, instrument = self.settings, self.exchange.get_instrument()
         source = self.source()
         journal, is_inverse = self.exchange.desk.journal, bool(instrument.get("isInverse"))
-        self.book = LotBook(journal, self.clock, s.ORDERID_PREFIX, is_inverse)
+        base = str(instrument.get("underlying") or "") if instrument.get("typ") == SPOT else ""
+        self.book = LotBook(journal, self.clock, s.ORDERID_PREFIX, is_inverse, base)
         self._check_setup()
         self._odd_rounds = 0
         self._recover()
@@ -180,15 +182,11 @@ class DecisionManager(OrderManager):
         self.book.open(key, word, at, side, stake.qty, stake.share)
 
     def _means(self, side: str) -> Means:
-        margin, s = self.exchange.get_margin(), self.settings
+        margin, s, price = self.exchange.get_margin(), self.settings, self._price(side)
         return Means(
-            *(
-                self.contract,
-                self._price(side),
-                margin.get("marginBalance"),
-                margin.get("currency"),
-            ),
+            *(self.contract, price, margin.get("marginBalance"), margin.get("currency")),
             *(s.TRADING_BALANCE_SIZE, self._room(side), s.MAX_ORDER_SIZE),
+            least_qty(price, self.exchange.get_instrument()),
         )
 
     def _opening(self, silence_s: float) -> Opening | None:

@@ -59,6 +59,24 @@ def test_a_filled_opening_is_one_lot_at_its_average_price_and_is_done() -> None:
     assert round(lot.share, 12) == D("0.1")
 
 
+@pytest.mark.parametrize("is_fill_first", [True, False])
+def test_a_fee_taken_from_what_is_bought_makes_the_lot_smaller(is_fill_first: bool) -> None:
+    clock = ManualClock()
+    journal = Journal(":memory:", clock)
+    book = LotBook(journal, clock, PREFIX, False, base="BTC")
+    book.claim(begin(book, qty=300), "mm_a")
+    # As Binance tells it: the fill does not say what the order has come to, its own row does.
+    row = fill("mm_a", "Buy", 0, 300, feeQty=0.3, feeCurrency="BTC")
+    for _ in range(2):  # both are told twice
+        if is_fill_first:
+            journal.book_fills([row])
+        book.note_filled("mm_a", D(300), D(100))
+        journal.book_fills([row])
+    assert net_qty(book.lots()) == D("299.7")
+    assert book.opening() is None
+    assert all(pair.long_price == pair.short_price for pair in book.take_pairs()), "no gain"
+
+
 def test_an_opening_that_needs_a_second_order_goes_on_with_what_is_left() -> None:
     journal, book = make()
     opening = begin(book, qty=300)

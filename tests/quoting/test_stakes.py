@@ -131,7 +131,17 @@ MEANS = Means(INVERSE, 50_000.0, 100_000_000, "XBt", 1.0)
         ),
         ([], "Sell", {"trading_size": 0.5}, 2_500, "0.1", ""),
         ([], "Buy", {"balance": 1_000}, 0, "0", "it would be less than one lot of 100"),
-        ([lot(1, "Buy", 50)], "Sell", {}, 0, "0", "it would be less than one lot of 100"),
+        # A rest too small to trade goes with the next lot; alone it is no reason not to trade.
+        ([lot(1, "Buy", 50, share="0.01")], "Sell", {}, 5_000, "0.1", ""),
+        (
+            [lot(1, "Buy", 50, share="0.01"), lot(2, "Buy", 700, share="0.02")],
+            *("Sell", {}, 700, "0.03", ""),
+        ),
+        (
+            [lot(1, "Buy", 200, share="0.01"), lot(2, "Buy", 300, share="0.02")],
+            *("Sell", {"least_qty": 300}, 500, "0.03", ""),
+        ),
+        ([], "Buy", {"least_qty": 6_000}, 0, "0", "it would be less than the exchange takes, 6000"),
         ([], "Buy", {"balance": None}, 0, "0", "the balance is not known"),
         ([], "Buy", {"currency": "USDt"}, 0, "0", "the balance is in USDt, the contract in XBt"),
         ([], "Buy", {"room_qty": 4_999}, 0, "0", "5000 contracts do not fit MAX_POSITION"),

@@ -13,6 +13,7 @@ from market_maker.quoting.stakes import net_qty
 from market_maker.strategies.decision import DecisionManager
 from market_maker.strategies.grid import Grid
 from market_maker.utils.errors import SettingsError, StopTrading
+from tests.binance_world import BinanceWorld
 from tests.doubles import StillMarket, Wire
 from tests.okx_world import OkxWorld
 from tests.strategies.test_grid import kill
@@ -194,6 +195,23 @@ def test_an_order_that_is_written_down_first_can_be_sent_to_okx(strategy: Any) -
     bot = world.bot(strategy, **QUIET, DECISION_CALL=lambda _: "OPEN_LONG")
     world.run(bot, 3)
     assert world.engine.orders(world.account.number)
+    bot.shut_down()
+    assert bot.exit_code == 0
+
+
+def test_on_spot_fees_taken_in_kind_are_in_the_lots(caplog: pytest.LogCaptureFixture) -> None:
+    words = ["OPEN_LONG", "OPEN_LONG", "OPEN_SHORT", "OPEN_SHORT"]
+    world = BinanceWorld(seed=4)
+
+    def source(told: dict[str, Any]) -> str:
+        return words[int((told["time"] - START_S) // 15) % 4]
+
+    bot = world.bot(DecisionManager, **QUIET, DECISION_CALL=source)
+    world.run(bot, 100)
+    fees = [row for row in world.engine.executions(world.account.number) if row.fill is not None]
+    assert len(fees) > 10
+    assert float(net_qty(bot.book.lots())) == bot.exchange.get_delta()
+    assert "adjust_internal_state_position" not in caplog.text
     bot.shut_down()
     assert bot.exit_code == 0
 
