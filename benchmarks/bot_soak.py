@@ -73,7 +73,7 @@ def soak(options: argparse.Namespace, journal: Path) -> int:
     threads, files = threading.active_count(), handles()
     stage, rng = Stage(scene("close", options.seed), settings), Random(options.seed)
     bot = stage.enter(journal)
-    stage.judge.counts = deque(maxlen=500)
+    stage.judge.counts, stage.judge.traded = deque(maxlen=500), deque(maxlen=500)
     engine, kinds = stage.engine, sorted(KINDS.keys() - ENDING - LASTING)
     begun_s, wall_s = engine.now(), time.time()
     faults = 0

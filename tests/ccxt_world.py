@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
 import requests
 
 from market_maker import jsonx
@@ -64,6 +65,7 @@ class CcxtWorld(BinanceWorld):
     def connector(
         self, settings: Settings, profile: str, wrap: Callable[[Any], Any] | None
     ) -> Connector:
+        pytest.importorskip("ccxt")
         exchange = new_exchange(
             "binance", self.account.key, self.account.secret, "", settings.TIMEOUT
         )

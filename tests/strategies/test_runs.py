@@ -35,7 +35,7 @@ SETTINGS: dict[str, Any] = {
     "GRID_SPACE": 0.02,
     "DECISION_CALL": decide,
     "DECISION_EVERY": 1,
-    "DECISION_STAKE": 1,
+    "DECISION_STAKE": 2,
 }
 
 
@@ -79,7 +79,8 @@ class Mortal:
         return self
 
     def send(self, requests: Any) -> Any:
-        is_about_orders = any(r.path in ("/order", "/order/bulk") for r in requests)
+        acts = [request for request in requests if request.verb != "GET"]
+        is_about_orders = any(request.path in ("/order", "/order/bulk") for request in acts)
         if not is_about_orders or self._world.clock.now() < self._dies_s:
             return self._transport.send(requests)
         self._dies_s = float("inf")
