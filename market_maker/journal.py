@@ -197,6 +197,13 @@ class Journal:
         with self._lock, self._guard():
             return int(self._db.execute(select, (since_s,)).fetchone()[0])
 
+    def has_fill(self, row: Row) -> bool:
+        """Whether the execution *row* is booked."""
+        select = "SELECT 1 FROM fills WHERE symbol = ? AND order_id = ? AND exec_id = ?"
+        names = [row.get(name) or "" for name in ("symbol", "orderID", "execID")]
+        with self._lock, self._guard():
+            return self._db.execute(select, names).fetchone() is not None
+
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Read and write together, all or nothing."""

@@ -91,7 +91,7 @@ class Desk:
         )
         self.gateway.stale_reason = self._stale_reason
         self.audit = OrderAudit(self.state, self.gateway, clock)
-        self.missed_fills = MissedFills(connector, self.state, budget, clock)
+        self.missed_fills = MissedFills(connector, self.state, budget, clock, journal.has_fill)
         if isinstance(connector, SharesDesk):
             connector.share(journal, budget)
         connector.on_answer = lambda answer: budget.learn(answer.headers)

@@ -19,6 +19,7 @@ from market_maker.utils.errors import NotSupported
 logger = logging.getLogger("root")
 
 _ODD_FOR_S = 2.0  # the row of an order and that of its fill may be so far apart
+_ROWS, _PAGES = 100, 10  # of the history
 _TRIES = 3  # the history may lag; then the difference is taken for what it is
 
 
@@ -26,9 +27,14 @@ class MissedFills:
     """Asks the history of executions when it is due, within the rate budget."""
 
     def __init__(
-        self, connector: Connector, state: LiveState, budget: RateBudget, clock: Clock
+        self,
+        connector: Connector,
+        state: LiveState,
+        budget: RateBudget,
+        clock: Clock,
+        is_booked: Callable[[Row], bool],
     ) -> None:
-        self._connector, self._state = connector, state
+        self._connector, self._state, self._is_booked = connector, state, is_booked
         self._budget, self._clock = budget, clock
         self._known_gap = 0.0  # a difference that the history does not explain
         self._odd_since_s = math.inf
@@ -67,18 +73,35 @@ class MissedFills:
             self._known_gap = self._gap()
 
     def _history(self) -> list[Row]:
-        """The last fills of the account in our symbol, oldest first; none if they do not come."""
+        """The fills of the account in our symbol back to one that is booked, oldest first; fewer
+        where they do not come."""
+        found: dict[str, Row] = {}
+        for page in range(_PAGES):
+            rows = self._page(page)
+            fills = {
+                str(row["execID"]): row
+                for row in rows
+                if row.get("execType") == "Trade" and row.get("symbol") == self._state.symbol
+                if row.get("execID")
+            }  # fmt: skip
+            is_news = not fills.keys() <= found.keys()
+            found |= fills
+            if len(rows) < _ROWS or not is_news or self._is_booked(rows[-1]):
+                break
+            if not self._budget.take(1):
+                break
+        return list(found.values())[::-1]
+
+    def _page(self, page: int) -> list[Row]:
+        """Executions of the account, newest first."""
+        where = {"start": page * _ROWS} if page else {}
         try:
-            rows = self._connector.fetch_rows("execution/tradeHistory", count=100, reverse="true")
+            return self._connector.fetch_rows(
+                "execution/tradeHistory", count=_ROWS, reverse="true", **where
+            )
         except (ExchangeError, NotSupported) as error:
             logger.debug("The history of executions did not come: %s", error)
             return []
-        return [
-            row
-            for row in reversed(rows)
-            if row.get("execType") == "Trade" and row.get("symbol") == self._state.symbol
-            if row.get("execID")
-        ]  # fmt: skip
 
     def _gap(self) -> float:
         state = self._state

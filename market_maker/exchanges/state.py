@@ -314,7 +314,8 @@ class LiveState:
         with self.lock:
             for row in self._book_fills(rows):
                 self.booked_qty += row.get("lastQty") or 0
-                self._notices.append(Notice("fill", row))
+                if self.orders.is_ours(str(row.get("clOrdID") or "")):
+                    self._notices.append(Notice("fill", row))
             self._is_relevant = True
 
     def _fold_position(self, change: Change, delta: list[Row]) -> None:

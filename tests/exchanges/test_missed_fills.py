@@ -1,0 +1,62 @@
+"""Fills that no message told of: read back to the last one that is booked, and no further."""
+
+from typing import Any
+
+import pytest
+
+from market_maker.clock import ManualClock
+from market_maker.exchanges.missed_fills import MissedFills
+from market_maker.exchanges.throttle import RateBudget
+from market_maker.model.rows import Row
+
+
+class History:
+    """An account with *count* fills, the newest first, as a connector tells them."""
+
+    def __init__(self, count: int, pages_work: bool = True) -> None:
+        self.asked = 0
+        self._rows: list[Row] = [
+            {"execType": "Trade", "symbol": "XBTUSD", "execID": str(n), "orderID": f"o{n}"}
+            for n in reversed(range(count))
+        ]
+        self._pages_work = pages_work
+
+    def fetch_rows(self, table: str, count: int, start: int = 0, **_: Any) -> list[Row]:
+        self.asked += 1
+        start = start if self._pages_work else 0
+        return self._rows[start : start + count]
+
+
+class State:
+    symbol = "XBTUSD"
+
+
+@pytest.mark.parametrize(
+    ("count", "booked", "pages_work", "budget", "found", "asked"),
+    [
+        (0, 0, True, 300, 0, 1),
+        (99, 0, True, 300, 99, 1),
+        (250, 0, True, 300, 250, 3),  # all of them are news
+        (250, 160, True, 300, 100, 1),  # the page ends in what is known
+        (450, 200, True, 300, 300, 3),
+        (250, 0, False, 300, 100, 2),  # a venue that knows no pages
+        (250, 0, True, 2, 200, 2),  # no more than the rate budget allows
+        (5_000, 0, True, 300, 1_000, 10),
+    ],
+)
+def test_the_history_is_read_back_to_what_is_booked(
+    count: int, booked: int, pages_work: bool, budget: float, found: int, asked: int
+) -> None:
+    history, clock = History(count, pages_work), ManualClock()
+    missed: Any = MissedFills(
+        history,  # type: ignore[arg-type]
+        State(),  # type: ignore[arg-type]
+        RateBudget(clock, budget, 1.0),
+        clock,
+        lambda row: int(row["execID"]) < booked,
+    )
+    rows = missed.look_back(lambda _: True)
+    assert len(rows) == found
+    assert history.asked == asked
+    numbers = [int(row["execID"]) for row in rows]
+    assert numbers == sorted(numbers), "oldest first"
