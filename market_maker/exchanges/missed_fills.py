@@ -68,9 +68,15 @@ class MissedFills:
         orders = self._state.orders
         fills = [row for row in self._history() if orders.has_seen(str(row.get("orderID")))]
         if fills:
-            self._state.take_fills(fills)
+            self._state.take_fills(fills, self._is_ours)
         if self._tries >= _TRIES:
             self._known_gap = self._gap()
+
+    def _is_ours(self, fill: Row) -> bool:
+        """Whether it is of an order of ours; one that is only asked may not say whose it is."""
+        cl_ord_id = str(fill.get("clOrdID") or "")
+        is_unnamed = not cl_ord_id and self._connector.caps.events == "poll"
+        return is_unnamed or self._state.orders.is_ours(cl_ord_id)
 
     def _history(self) -> list[Row]:
         """The fills of the account in our symbol back to one that is booked, oldest first; fewer

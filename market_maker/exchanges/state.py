@@ -309,12 +309,12 @@ class LiveState:
             if self.orders.is_ours(str(row.get("clOrdID") or "")):
                 self._notices.append(Notice("fill", row))
 
-    def take_fills(self, rows: list[Row]) -> None:
+    def take_fills(self, rows: list[Row], is_ours: Callable[[Row], bool]) -> None:
         """Take fills that a query shows; what they made of their orders is known already."""
         with self.lock:
             for row in self._book_fills(rows):
                 self.booked_qty += row.get("lastQty") or 0
-                if self.orders.is_ours(str(row.get("clOrdID") or "")):
+                if is_ours(row):
                     self._notices.append(Notice("fill", row))
             self._is_relevant = True
 

@@ -109,7 +109,8 @@ class LossyExchange:
         return None
 
     def fetch_rows(self, table: str, **params: Any) -> list[Row]:
-        raise AssertionError(table)
+        assert table == "execution/tradeHistory", table
+        return []  # its orders' rows tell what they are filled
 
     def call(self, *args: Any) -> Answer:
         raise AssertionError(args)
