@@ -56,25 +56,27 @@ class Outbox:
         self._latency = latency
 
     def create(self, orders: Sequence[Row]) -> list[Result]:
+        entries = self._record("create", orders)
         with self._state.lock:
             for order in orders:
                 self._state.orders.intend_create({**order, "side": side_of(order)})
         keys = [order["clOrdID"] for order in orders]
-        return self._act("create", keys, orders, self._connector.place)
+        return self._act(entries, keys, lambda: self._connector.place(orders), looks_up=False)
 
     def amend(self, changes: Sequence[Row]) -> list[Result]:
+        entries = self._record("amend", changes)
         with self._state.lock:
             for change in changes:
                 self._state.orders.intend_amend(change["orderID"], change)
         keys = [change["orderID"] for change in changes]
-        return self._act("amend", keys, changes, self._connector.amend)
+        return self._act(entries, keys, lambda: self._connector.amend(changes))
 
     def cancel(self, order_ids: Sequence[str]) -> list[Result]:
+        entries = self._record("cancel", [{"orderID": order_id} for order_id in order_ids])
         with self._state.lock:
             for order_id in order_ids:
                 self._state.orders.intend_cancel(order_id)
-        rows = [{"orderID": order_id} for order_id in order_ids]
-        return self._act("cancel", order_ids, rows, lambda _: self._connector.cancel(order_ids))
+        return self._act(entries, order_ids, lambda: self._connector.cancel(order_ids))
 
     def recover(self) -> None:
         """Take over what an earlier run had in flight when it died, by its journal."""
@@ -110,24 +112,29 @@ class Outbox:
 
     def _act(
         self,
-        action: str,
+        entries: list[int],
         keys: Sequence[str],
-        rows: Sequence[Row],
-        send: Callable[[Sequence[Row]], list[Result]],
+        send: Callable[[], list[Result]],
+        *,
+        looks_up: bool = True,
     ) -> list[Result]:
-        entries = self._record(action, rows)
         self.busy_thread = threading.get_ident()
         latency = self._latency
         try:
             if latency is not None:
                 latency.sending()
-            results = send(rows)
+            results = send()
+        except Exception:
+            # Nobody can say what has left: it is as if no answer had come.
+            for key in keys:
+                self._believe(key, Result(Status.UNKNOWN, {}), looks_up=looks_up)
+            raise
         finally:
             self.busy_thread = None
         if latency is not None:
             latency.answered()
         for key, result in zip(keys, results, strict=True):
-            self._believe(key, result, looks_up=action != "create")
+            self._believe(key, result, looks_up=looks_up)
         self._note(entries, results)
         self.after_action()
         return results

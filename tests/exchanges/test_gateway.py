@@ -253,6 +253,37 @@ def test_nothing_is_ever_sent_again_by_itself(door: Door) -> None:
     assert len(posts) == 1
 
 
+def test_an_order_that_cannot_be_written_down_leaves_no_trace(door: Door) -> None:
+    with pytest.raises(TypeError):
+        door.place((59_000, 100), text=object())
+    assert door.exposed() == (0, 0)
+    assert door.wire.orders() == []
+
+
+@pytest.mark.parametrize("arrives", [False, True])
+def test_an_action_that_breaks_off_is_one_without_an_answer(door: Door, arrives: bool) -> None:
+    def breaks(request: Request) -> Answer:
+        if arrives:
+            door.wire._transport.send([request])
+        raise ExchangeError(0, "no answer")
+
+    (old,) = door.place((58_000, 100))
+    door.wire.script = lambda r: breaks(r) if r.verb in ("POST", "PUT") else None
+    with pytest.raises(ExchangeError):
+        door.place((59_000, 200))
+    with pytest.raises(ExchangeError):
+        door.gateway.amend([{"orderID": old.row["orderID"], "orderQty": 300}])
+    assert door.exposed()[0] == 500
+    door.heal()
+    door.world.clock.sleep(7)
+    door.gateway.settle_unknown()
+    door.world.clock.sleep(1)
+    door.gateway.settle_unknown()
+    assert door.exposed()[0] == (500 if arrives else 100)
+    door.gateway.cancel_own()
+    assert door.resting() == []
+
+
 def test_an_amend_without_an_answer_counts_at_its_larger_size(door: Door) -> None:
     (placed,) = door.place((59_000, 300))
     door.fail("PUT", LOST)
