@@ -72,7 +72,8 @@ class LiveState:
         self.base_qty = 0.0  # position when the fills counted so far began to count
         self._needed = _PUBLIC + (_PRIVATE if has_account else ())
         self._inbox: deque[StreamEvent] = deque()
-        self._overflowed = False  # messages were lost: only a new connection heals that
+        # Connections in the inbox so far; the one that lost messages, until a new one heals it.
+        self._dialled, self._lost_in = 0, -1
         self._notices: deque[Notice] = deque(maxlen=_MAX_NOTICES)
         self._book_fills = book_fills
         self._position_qty: object = None
@@ -99,9 +100,10 @@ class LiveState:
         of what arrived together sets."""
         if len(self._inbox) >= _MAX_INBOX:
             # Too late to catch up row by row: what is lost must be read anew.
-            self._overflowed = True
+            self._lost_in = self._dialled
             self.wake.set()
             return
+        self._dialled += type(event) is Connected
         self._inbox.append(event)
         if not ((type(event) is Message and event.more) or self.wake.is_set()):
             self.wake.set()
@@ -122,7 +124,7 @@ class LiveState:
     @property
     def overflowed(self) -> bool:
         """Whether messages were lost because nobody drained; until the next connection."""
-        return self._overflowed
+        return self.connections <= self._lost_in
 
     def take_relevance(self) -> bool:
         """Whether anything relevant changed since the last call."""
@@ -159,7 +161,7 @@ class LiveState:
     @property
     def ready(self) -> bool:
         """Connected, every data image is here, and nothing was lost since."""
-        is_whole = self.connected and not self._overflowed
+        is_whole = self.connected and not self.overflowed
         return is_whole and all(self.tables.has(table) for table in self._needed)
 
     def missing_images(self) -> list[str]:
@@ -198,7 +200,7 @@ class LiveState:
             if self._latency is not None and self._is_relevant and self._moved_s is None:
                 self._moved_s = event.recv_ns / 1e9
         elif isinstance(event, Connected):
-            self.connected, self._overflowed, self.refused = True, False, ""
+            self.connected, self.refused = True, ""
             self.connected_s = self.clock.monotonic()
             self.connections += 1
             self.tables.clear()
@@ -349,10 +351,8 @@ class LiveState:
 
     def own_best(self, side: str) -> float | None:
         """The best price of our orders that rest on *side*."""
-        prices = [row["price"] for row in self.orders.resting(side) if row.get("price")]
-        if not prices:
-            return None
-        return float(max(prices) if side == "Buy" else min(prices))
+        prices = [float(row["price"]) for row in self.orders.resting(side) if row.get("price")]
+        return (max if side == "Buy" else min)(prices, default=None)
 
     def _note_fill(self) -> None:
         self._last_fill_s = self.clock.monotonic()

@@ -135,6 +135,17 @@ def test_more_than_can_be_read_is_not_ready_until_the_next_connection(
     assert not feed.state.overflowed
 
 
+def test_what_is_lost_of_a_connection_that_nobody_has_heard_of_is_lost_all_the_same(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("market_maker.exchanges.state._MAX_INBOX", 3)
+    feed.state.put(Connected(0))
+    for price in range(5):
+        feed.quote(price, 101.0)
+    feed.state.drain()
+    assert feed.state.overflowed
+
+
 # -- what starts a round ----------------------------------------------------------------
 
 RELEVANT = [
