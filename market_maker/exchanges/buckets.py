@@ -71,6 +71,7 @@ class SharedBucket:
     """
 
     def __init__(self, path: Path, fresh: Bucket, clock: Clock) -> None:
+        self._number = -1
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._number = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
         self._fresh = fresh
@@ -91,7 +92,8 @@ class SharedBucket:
                 unlock(self._number)
 
     def __del__(self) -> None:
-        os.close(self._number)
+        if self._number >= 0:
+            os.close(self._number)
 
     def _take_lock(self) -> None:
         deadline_s = None

@@ -1,5 +1,6 @@
 """One rate budget for several processes: real ones, over a real file."""
 
+import gc
 import json
 import os
 import signal
@@ -161,6 +162,26 @@ def test_a_full_disk_stops_quotes_but_no_cancel(
         assert not budget.take()
         assert budget.take(urgent=True)
     assert budget.take()
+
+
+def test_where_there_is_no_place_for_the_file_one_line_says_so(
+    tmp_path: Path,
+    clock: ManualClock,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loud: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", loud.append)
+    (tmp_path / "file").touch()
+    long, _ = account_budgets(
+        tmp_path / "file" / "okx", Capabilities(budget=(4.0, 1.0, 1.0)), clock
+    )
+    gc.collect()
+    assert not loud
+    assert long.take(3) and not long.take(1)
+    assert {text.split(":")[0] for text in caplog.messages} == {
+        "The rate budget is not shared with other bots"
+    }
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no such signals on Windows")
