@@ -24,6 +24,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_p
 from market_maker import jsonx
 from market_maker.clock import Clock
 from market_maker.exchanges.frames import CLOSE, PING, TEXT, FrameReader
+from market_maker.exchanges.throttle import retry_after_s
 from market_maker.exchanges.transport import ca_bundle, is_loopback
 from market_maker.model.latency import Latency
 from market_maker.model.wire import (
@@ -40,6 +41,7 @@ logger = logging.getLogger(__name__)
 
 _FIRST_DELAY_S = 0.25
 _LONGEST_DELAY_S = 30.0
+_LONGEST_ASKED_S = 3_600.0  # that an exchange may ask us to wait
 _STEADY_S = 10.0  # a connection that lasted this long was a good one: start over with short waits
 _READ_BYTES = 65_536
 LOGIN_REFUSED = "login refused"
@@ -305,13 +307,10 @@ def _refused(refusal: websocket.WebSocketBadStatusException) -> _Lost:
         text = str(error["message"] if isinstance(error, dict) else error)
     except (ValueError, KeyError, TypeError):
         pass
-    headers = refusal.resp_headers or {}
-    try:
-        retry_after_s = float(headers.get("retry-after", 0))
-    except ValueError:
-        retry_after_s = 0.0
+    asked_s = retry_after_s(refusal.resp_headers or {}) or 0.0
     reason = f"handshake {refusal.status_code}: {text or refusal.status_message or 'refused'}"
-    return _Lost(reason, retry_after_s if refusal.status_code in (429, 503) else 0.0)
+    is_busy = refusal.status_code in (429, 503)
+    return _Lost(reason, min(asked_s, _LONGEST_ASKED_S) if is_busy else 0.0)
 
 
 def _one_line(text: bytes) -> str:
