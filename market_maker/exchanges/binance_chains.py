@@ -24,6 +24,7 @@ _FIRST = "0" * SUFFIX
 _GENERATIONS = 62**SUFFIX
 _PER_S = 100.0
 _REMEMBERED = 2_000
+_PAST = 1_000  # ids of one order of which late reports may still come
 
 
 class Reading(NamedTuple):
@@ -42,7 +43,7 @@ class _Chain:
     before: Decimal = Decimal(0)  # under those it had before
     past: dict[str, Decimal] = field(default_factory=dict)  # ids it had -> filled
     wanted: str = ""  # the id that a replace on its way gives it
-    made: set[str] = field(default_factory=set)  # ids of all replaces, so that none comes twice
+    number: int = 0  # of the last replace, so that no id comes twice
     end: Raw | None = None  # it was cancelled, maybe by that replace
 
 
@@ -98,13 +99,12 @@ class Chains:
         """The new id for a replace that is about to be sent."""
         with self._lock:
             chain = self._chains.setdefault(order_id, _Chain(self.ids(order_id)[-1]))
-            number = int(self._now() * _PER_S)
-            taken = {chain.wire_id, *chain.past, *chain.made}
-            while (name := order_id + base62(number % _GENERATIONS, SUFFIX)) in taken:
-                number += 1
-            chain.made.add(name)
-            chain.wanted = name
-            return name
+            while True:
+                chain.number = max(chain.number + 1, int(self._now() * _PER_S))
+                name = order_id + base62(chain.number % _GENERATIONS, SUFFIX)
+                if name != chain.wire_id and name not in chain.past:
+                    chain.wanted = name
+                    return name
 
     def end_replace(self, order_id: str) -> Reading | None:
         """The replace came to nothing: how the order ended, if it did."""
@@ -154,6 +154,8 @@ class Chains:
 def _move_on(chain: _Chain, wire_id: str) -> None:
     """The order has another id from now on, under which the venue counts anew."""
     chain.past[chain.wire_id] = chain.filled
+    if len(chain.past) > _PAST:
+        del chain.past[next(iter(chain.past))]
     chain.before += chain.filled
     chain.wire_id, chain.filled, chain.raw = wire_id, Decimal(0), None
     chain.wanted, chain.end = "", None

@@ -26,6 +26,7 @@ _FIRST = "0" * SUFFIX
 _GENERATIONS = 62**SUFFIX
 _PER_S = 100.0
 _REMEMBERED = 2_000
+_PAST = 1_000  # ids of one order of which late reports may still come
 DEAD = ("canceled", "expired")
 
 
@@ -44,7 +45,7 @@ class _Chain:
     filled: Decimal = Decimal(0)  # under that id
     before: Decimal = Decimal(0)  # under those it had before
     past: dict[str, Decimal] = field(default_factory=dict)  # ids it had -> filled
-    burnt: set[str] = field(default_factory=set)  # ids made for replaces that came to nothing
+    number: int = 0  # of the last replace, so that no id comes twice
     wanted: str = ""  # the id that a replace on its way gives it
     end: Raw | None = None  # it was cancelled, maybe by that replace
 
@@ -100,14 +101,13 @@ class Chains:
     def begin_replace(self, order_id: str) -> str:
         """The new id for a replace that is about to be sent; no id is ever made twice."""
         with self._lock:
-            old_id = self.ids(order_id)[-1]
-            chain = self._chains.setdefault(order_id, _Chain(old_id))
-            number = int(self._now() * _PER_S)
-            taken = {old_id, chain.wanted, *chain.past, *chain.burnt}
-            while (name := order_id + base62(number % _GENERATIONS, SUFFIX)) in taken:
-                number += 1
-            chain.wanted = name
-            return name
+            chain = self._chains.setdefault(order_id, _Chain(self.ids(order_id)[-1]))
+            while True:
+                chain.number = max(chain.number + 1, int(self._now() * _PER_S))
+                name = order_id + base62(chain.number % _GENERATIONS, SUFFIX)
+                if name != chain.wire_id and name not in chain.past:
+                    chain.wanted = name
+                    return name
 
     def end_replace(self, order_id: str) -> Reading | None:
         """The replace came to nothing: how the order ended, if it did."""
@@ -115,8 +115,6 @@ class Chains:
             chain = self._chains.get(order_id)
             if chain is None:
                 return None
-            if chain.wanted:
-                chain.burnt.add(chain.wanted)
             chain.wanted, end, chain.end = "", chain.end, None
             if end is None:
                 return None
@@ -173,6 +171,8 @@ def _move_on(chain: _Chain, wire_id: str, filled: Decimal) -> None:
     """
     begins_anew = filled < chain.filled or not chain.filled
     chain.past[chain.wire_id] = chain.filled
+    if len(chain.past) > _PAST:
+        del chain.past[next(iter(chain.past))]
     if begins_anew:
         chain.before += chain.filled
     chain.wire_id, chain.filled = wire_id, Decimal(0)

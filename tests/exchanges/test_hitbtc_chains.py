@@ -1,9 +1,12 @@
 """One order through all its client ids, whatever comes first."""
 
+import pickle
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
+from market_maker.exchanges.binance_chains import Chains as BinanceChains
 from market_maker.exchanges.client_ids import ClientIds
 from market_maker.exchanges.hitbtc_chains import Chains
 from market_maker.model.rows import Row
@@ -48,6 +51,22 @@ def test_no_id_is_made_twice_within_one_moment() -> None:
         made.add(chains.begin_replace(order_id))
         chains.end_replace(order_id)
     assert len(made) == 50
+
+
+@pytest.mark.parametrize("kind", [Chains, BinanceChains])
+def test_an_order_that_is_replaced_for_days_takes_no_more_memory(kind: Any) -> None:
+    chains = kind(ClientIds("mm_bitmex_", 28), lambda: 1_700_000_000.0)
+    first = chains.first_id(MINE)
+    order_id = chains.order_id(first)
+    chains.read(report(first))
+    made = {first}
+    for _ in range(3_000):
+        made.add(name := chains.begin_replace(order_id))
+        chains.end_replace(order_id)  # this one came to nothing, the next one did not
+        made.add(name := chains.begin_replace(order_id))
+        chains.read(report(name))
+    assert len(made) == 6_001
+    assert len(pickle.dumps(chains._chains)) < 200_000
 
 
 def test_an_order_goes_on_under_its_new_id_and_repeats_change_nothing() -> None:
