@@ -26,6 +26,7 @@ MINUTES_WITH_TRADES_S = 11 * 60 + 50
 DAY_S = 23.5 * 3600  # what the polls of one day hold, without their last minutes
 SYNTHETIC_S = 180
 SOME_MINUTES_S = 450  # of the recording, with its burst; the slow runs play all of it
+IDLE_S = 60  # a full grid whose market has gone away has no order to send
 
 SETTINGS: dict[str, Any] = {
     "LOG_LEVEL": logging.ERROR,
@@ -68,8 +69,9 @@ class Killed(BaseException):
 
 
 class Mortal:
-    """A wire on which the bot dies at its first order request after a moment: the request has
-    reached the exchange or has not, and the bot has seen no answer."""
+    """A wire on which the bot dies at its first order request after a moment, or at any request
+    where for a minute it has no order to send: the request has reached the exchange or has not,
+    and the bot has seen no answer."""
 
     def __init__(self, world: World, dies_s: float, has_acted: bool) -> None:
         self._world, self._dies_s, self._has_acted = world, dies_s, has_acted
@@ -80,8 +82,9 @@ class Mortal:
 
     def send(self, requests: Any) -> Any:
         acts = [request for request in requests if request.verb != "GET"]
+        late_s = self._world.clock.now() - self._dies_s
         is_about_orders = any(request.path in ("/order", "/order/bulk") for request in acts)
-        if not is_about_orders or self._world.clock.now() < self._dies_s:
+        if late_s < 0 or not (is_about_orders or (acts and late_s > IDLE_S)):
             return self._transport.send(requests)
         self._dies_s = float("inf")
         if self._has_acted:
