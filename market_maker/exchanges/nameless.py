@@ -80,6 +80,11 @@ class Nameless:
         """*rows* with the clOrdID of each order that we know."""
         return [{**row, "clOrdID": self.named(str(row["orderID"]))} for row in rows]
 
+    def sent_s(self, cl_ord_id: str) -> float:
+        """When the create was sent, at the latest; now where nothing is known of it."""
+        pending = self._recall(cl_ord_id)
+        return min(pending.sent_s, self._now()) if pending else self._now()
+
     def find(self, cl_ord_id: str, orders: Sequence[Row], fills: Sequence[Row]) -> str:
         """The orderID that *cl_ord_id* must have, or an empty text; raises Ambiguous.
 

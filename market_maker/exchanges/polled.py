@@ -240,7 +240,7 @@ class PolledConnector:
         """The order that a create without an answer has become, if any."""
         assert self._nameless is not None
         self._budget.take(1, urgent=True)
-        fills = self._reads.fills(self._clock.now() - OVERLAP_S)
+        fills = self._reads.fills(self._nameless.sent_s(cl_ord_id) - OVERLAP_S)
         try:
             order_id = self._nameless.find(cl_ord_id, orders, fills)
         except Ambiguous as ambiguous:

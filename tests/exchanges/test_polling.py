@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from market_maker.clock import ManualClock
-from market_maker.exchanges.base import ExchangeError
+from market_maker.exchanges.base import ExchangeError, Result, Status
 from market_maker.exchanges.batches import batches
 from market_maker.exchanges.differ import Differ, LocalActions
 from market_maker.exchanges.nameless import Ambiguous, Nameless
 from market_maker.exchanges.plain import CAPS
-from market_maker.exchanges.poller import OVERLAP_S, Pace, Poller
+from market_maker.exchanges.polled import PolledConnector
+from market_maker.exchanges.poller import OVERLAP_S, Pace, Poller, time_of
 from market_maker.exchanges.throttle import RateBudget
 from market_maker.journal import Journal
 from market_maker.model.rows import Row
@@ -381,6 +382,32 @@ def test_the_next_run_finds_a_create_by_the_journal() -> None:
     nameless.names = journal
     assert nameless.find("mm_x", [order("7")], []) == "7"
     assert journal.client_id_of("7") == "mm_x"
+
+
+class Mute(FakeVenue):
+    """Takes orders, fills them at once, and never answers."""
+
+    name = "mute"
+
+    def place(self, order: Row) -> Result:
+        self.history.append(fill("a", "7", order["orderQty"]))
+        return Result(Status.UNKNOWN, {})
+
+    def fills(self, since_s: float) -> list[Row]:
+        return [row for row in super().fills(since_s) if time_of(row) >= since_s]
+
+    def server_offset_s(self) -> float:
+        return 0.0
+
+
+def test_a_create_that_nobody_could_ask_about_for_long_is_found_by_its_fill() -> None:
+    clock = ManualClock(START_S)
+    connector = PolledConnector(Mute(), "XBTUSD", clock=clock)  # type: ignore[arg-type]
+    order = {"clOrdID": "mm_x", "side": "Buy", "price": 1.0, "orderQty": 100}
+    connector.place([order])
+    clock.sleep(300)
+    connector.fetch_order(cl_ord_id="mm_x")
+    assert connector.place([order])[0].status is Status.UNKNOWN, "the side is free again"
 
 
 @pytest.mark.parametrize("size", [1, 3, 20])
