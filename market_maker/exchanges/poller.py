@@ -8,6 +8,7 @@ Every read is paid from the rate budget.
 """
 
 import logging
+import math
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
@@ -254,12 +255,14 @@ class Poller:
     # -- fills ---------------------------------------------------------------------------------
 
     def _read_fills(self) -> list[Row]:
-        """Fills from the cursor on, less the overlap; the cursor goes on to the newest."""
+        """Fills from the cursor on, less the overlap; the cursor goes on to the newest, or to the
+        first that is to be told later."""
         name = f"fills:{self._symbol}"
         kept = self.cursor.get(name)
         since_s = float(kept) if kept else self._clock.now()
         fills = self._reads.fills(since_s - OVERLAP_S)
-        newest_s = max((time_of(fill) for fill in fills), default=0.0)
+        early_s = min((time_of(f) for f in fills if self._differ.is_early(f)), default=math.inf)
+        newest_s = min(early_s, max((time_of(fill) for fill in fills), default=0.0))
         if newest_s > since_s or not kept:
             self.cursor.put(name, repr(max(newest_s, since_s)))
         return fills

@@ -384,6 +384,19 @@ def test_the_next_run_finds_a_create_by_the_journal() -> None:
     assert journal.client_id_of("7") == "mm_x"
 
 
+def test_the_cursor_waits_for_a_fill_that_has_no_name_yet() -> None:
+    rig = Rig(FakeVenue()).start()
+    rig.differ.is_early = lambda row: row["orderID"] == "7"
+    rig.clock.sleep(300)
+    rig.venue.history = [fill("a", "7"), fill("b", "8", at_s=START_S + 290)]
+    rig.poller.refresh_fills()
+    rig.differ.is_early = lambda _: False
+    rig.poller.refresh_fills()
+    assert rig.venue.since_s <= START_S
+    rig.poller.refresh_fills()
+    assert rig.venue.since_s == START_S + 290 - OVERLAP_S
+
+
 class Mute(FakeVenue):
     """Takes orders, fills them at once, and never answers."""
 
