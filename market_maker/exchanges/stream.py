@@ -44,6 +44,7 @@ _LONGEST_DELAY_S = 30.0
 _LONGEST_ASKED_S = 3_600.0  # that an exchange may ask us to wait
 _STEADY_S = 10.0  # a connection that lasted this long was a good one: start over with short waits
 _READ_BYTES = 65_536
+_NOTHING: Any = object()  # no message; null is one
 LOGIN_REFUSED = "login refused"
 
 
@@ -234,12 +235,12 @@ class WebSocketStream:
             if asked:
                 asked = False
                 sock.settimeout(self._ping_after_s)
-            waiting = None  # whoever listens need not wake up before the last of them
+            waiting = _NOTHING  # whoever listens need not wake up before the last of them
             for head, payload in feed(data):
                 if head != TEXT:
-                    if waiting is not None:
-                        yield waiting
-                        waiting = None
+                    if waiting is not _NOTHING:
+                        yield Message(recv_ns, waiting)
+                        waiting = _NOTHING
                     self._control(connection, head, payload)
                     continue
                 try:
@@ -247,11 +248,11 @@ class WebSocketStream:
                 except (ValueError, RecursionError):
                     self._not_json(payload)
                     continue
-                if waiting is not None:
-                    yield Message(recv_ns, waiting.data, more=True)
-                waiting = Message(recv_ns, message)
-            if waiting is not None:
-                yield waiting
+                if waiting is not _NOTHING:
+                    yield Message(recv_ns, waiting, True)
+                waiting = message
+            if waiting is not _NOTHING:
+                yield Message(recv_ns, waiting)
 
     def _ask_for_life(self, connection: Any) -> None:
         if self._ping_text is None:

@@ -34,6 +34,9 @@ class Change(NamedTuple):
     rows: list[Row]
 
 
+_new = tuple.__new__  # a Change without the detour over its own __new__
+
+
 class TableStore:
     """All tables of one connection. `dropped` and `malformed` count what was not applied."""
 
@@ -56,17 +59,9 @@ class TableStore:
         """Fold a decoded frame in; None when it is no table message or changes nothing."""
         try:
             name, action, data = message["table"], message["action"], message["data"]
-            table = self._tables.get(name)
-            if action == "partial":
-                return self._apply_partial(name, message)
-            if table is None:
-                self._faults.drop("change of table %s before its first image", name)
-                return None
-            act = table.actions[action]
+            act = self._tables[name].actions[action]
         except (KeyError, TypeError):
-            if not isinstance(message, dict) or "table" in message:
-                self._faults.refuse("a message that is no table message")
-            return None
+            return self._apply_rare(message)
         if type(data) is not list:
             self._faults.refuse("%s of table %s without a list of rows", action, name)
             return None
@@ -75,7 +70,7 @@ class TableStore:
                 data = self._sound(name, data)
                 break
         rows = act(data)
-        return Change(name, action, rows) if rows else None
+        return _new(Change, (name, action, rows)) if rows else None
 
     def has(self, table: str) -> bool:
         """Whether the table's first image has arrived."""
@@ -96,6 +91,21 @@ class TableStore:
         self._tables.clear()
         self.keys.clear()
         self.torn.clear()
+
+    def _apply_rare(self, message: Any) -> Change | None:
+        """Fold a first image in; complain of what is no change of a table that is there."""
+        try:
+            name, action, _ = message["table"], message["action"], message["data"]
+            if action == "partial":
+                return self._apply_partial(name, message)
+            if name not in self._tables:
+                self._faults.drop("change of table %s before its first image", name)
+                return None
+        except (KeyError, TypeError):
+            pass
+        if not isinstance(message, dict) or "table" in message:
+            self._faults.refuse("a message that is no table message")
+        return None
 
     def _apply_partial(self, name: Any, message: dict[str, Any]) -> Change | None:
         keys, scope, data = message.get("keys"), message.get("filter") or {}, message["data"]
@@ -268,7 +278,7 @@ class _KeyedTable:
     def _drop_finished(self, changed: list[Row]) -> None:
         for row in changed:
             leaves_qty = row.get("leavesQty")
-            if isinstance(leaves_qty, (int, float)) and leaves_qty <= 0:
+            if leaves_qty is not None and leaves_qty <= 0:
                 self._rows.pop(self._identity(row), None)
 
 

@@ -42,32 +42,35 @@ _OF_TEXT = """
     orderID clOrdID execID trdMatchID symbol side ordType ordStatus execType execInst timeInForce
     state currency settlCurrency timestamp transactTime text ordRejReason fundingTimestamp
 """
-_NUMBER, _TEXT = (int, float), (str,)
-_KINDS = {**dict.fromkeys(_OF_NUMBERS.split(), _NUMBER), **dict.fromkeys(_OF_TEXT.split(), _TEXT)}
+_NUMBERS, _TEXTS = frozenset(_OF_NUMBERS.split()), frozenset(_OF_TEXT.split())
 _STEPS = frozenset({"tickSize", "lotSize"})  # never below 0
 _SMALLEST, _LARGEST = 1e-18, 1e18  # but for 0: with what is beyond, values overflow a float
+_LARGEST_INT = 10**18  # whole numbers are compared among themselves: that takes half the time
 
 
 def is_sound(row: Any) -> bool:
     """Whether it is a row whose known columns have values of their type, or none."""
     if type(row) is not dict:
         return False
-    for name, value in row.items():
-        kind = _KINDS.get(name)
-        if kind is None or value is None:
-            continue
-        if kind is _TEXT:
-            if type(value) is not str:
+    for name, value in row.items():  # of every message: the common cases stand here, in full
+        if name in _TEXTS:
+            if type(value) is not str and value is not None:
                 return False
-        elif type(value) not in kind or not _is_sound_number(name, value):
-            return False
+        elif name in _NUMBERS:
+            kind = type(value)
+            if kind is float:
+                if value >= _SMALLEST and value < _LARGEST:
+                    continue
+            elif kind is int:
+                if value >= 0 and value < _LARGEST_INT:
+                    continue
+            elif value is None:
+                continue
+            else:
+                return False
+            if value != 0 and not (-_LARGEST < value <= -_SMALLEST and name not in _STEPS):
+                return False
     return True
-
-
-def _is_sound_number(name: str, value: float) -> bool:
-    if _SMALLEST <= value < _LARGEST or value == 0:
-        return True
-    return -_LARGEST < value <= -_SMALLEST and name not in _STEPS
 
 
 def is_live(row: Row) -> bool:
