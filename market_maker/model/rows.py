@@ -36,11 +36,13 @@ _OF_NUMBERS = """
     bidSize askSize tickSize lotSize multiplier initMargin maintMargin makerFee takerFee
     marginBalance availableMargin walletBalance realisedPnl unrealisedPnl
     indicativeSettlePrice underlyingToSettleMultiplier quoteToSettleMultiplier commission
-    fundingRate homeNotional freeQty lockedQty
+    fundingRate homeNotional freeQty lockedQty feeQty
+    minQty maxOrderQty minPrice maxPrice minNotional
 """
 _OF_TEXT = """
     orderID clOrdID execID trdMatchID symbol side ordType ordStatus execType execInst timeInForce
     state currency settlCurrency timestamp transactTime text ordRejReason fundingTimestamp
+    typ underlying quoteCurrency feeCurrency origClOrdID
 """
 _NUMBERS, _TEXTS = frozenset(_OF_NUMBERS.split()), frozenset(_OF_TEXT.split())
 _STEPS = frozenset({"tickSize", "lotSize"})  # never below 0
