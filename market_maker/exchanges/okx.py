@@ -160,8 +160,7 @@ class OkxConnector:
         except ExchangeError as error:
             who = "The exchange says" if error.status else "No answer of the exchange"
             raise StopTrading(f"{who}: {error.message}") from None
-        reply = self._frames.reply if self._frames else _ignore
-        self._feed = OkxFeed(self._streams, self._tables, self._images, reply)
+        self._feed = OkxFeed(self._streams, self._tables, self._images, self._frames)
         logger.info("Connecting to OKX for %s (%s).", self.symbol, self._reads.inst_id)
         self._feed.start(sink)
 
@@ -284,7 +283,7 @@ class OkxConnector:
         if self._frames is None or not is_live or code is None:
             return None
         answer = self._frames.call(kind, batch, code)
-        if answer is not None and self._frames.refuses_instrument(answer):
+        if self._frames.refuses_instrument(answer):
             logger.warning("OKX takes no orders over the stream here: REST from now on.")
             self._frames = None
             return None
@@ -343,7 +342,3 @@ class OkxConnector:
         answer = self._transport.send([request])[0]
         self.on_answer(answer)
         return answer
-
-
-def _ignore(_: Mapping[str, Any]) -> None:
-    """No order went over the stream."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from market_maker.exchanges.feed import JoinedFeed, Table
+from market_maker.exchanges.okx_frames import OrderFrames
 from market_maker.exchanges.okx_tables import OkxTables
 from market_maker.model.wire import Message, Stream
 
@@ -12,21 +13,22 @@ _REFUSALS = {"60005", "60006", "60007", "60009", "60011", "60022", "60024"}  # o
 
 
 class OkxFeed(JoinedFeed):
-    """`on_reply` hears the answers to order frames."""
+    """*frames* hear the answers to them, and when none will come any more."""
 
     def __init__(
         self,
         streams: Mapping[str, Stream],
         tables: OkxTables,
         read_images: Callable[[], Iterable[Table]],
-        on_reply: Callable[[Mapping[str, Any]], None],
+        frames: OrderFrames | None,
     ) -> None:
         super().__init__(streams, tables, read_images)
-        self._on_reply = on_reply
+        self._frames = frames
 
     def _note(self, message: Message, data: Mapping[str, Any]) -> bool:
         if "op" in data and "id" in data:
-            self._on_reply(data)
+            if self._frames is not None:
+                self._frames.reply(data)
         elif "event" not in data:
             return False
         elif data["event"] == "error":
@@ -35,3 +37,7 @@ class OkxFeed(JoinedFeed):
         elif str(data.get("code")) == _UPGRADE:
             self.reconnect()
         return True
+
+    def _has_lost(self, name: str) -> None:
+        if name == "private" and self._frames is not None:
+            self._frames.lose()

@@ -31,10 +31,10 @@ class OrderFrames:
         self._expires = expires
         self._waiting: dict[str, _Waiting] = {}
 
-    def call(self, kind: str, batch: list[dict[str, Any]], inst_id_code: int) -> Answer | None:
+    def call(self, kind: str, batch: list[dict[str, Any]], inst_id_code: int) -> Answer:
         """Send orders of one *kind* and wait for the answer.
 
-        None when no byte was sent. The frames name the instrument by its number (since 2026).
+        The frames name the instrument by its number (since 2026).
         """
         single, many = _OPS[kind]
         number = secrets.token_hex(8)
@@ -47,11 +47,12 @@ class OrderFrames:
             self._stream.send(frame)
             self._clock.wait(waiting.has_come, self._timeout_s)
         except ConnectionError:
-            return Answer(0, None, {}, sent=True, error="the stream was lost")
+            waiting.has_come.set()
         finally:
             del self._waiting[number]
         if waiting.answer is None:
-            return Answer(0, None, {}, sent=True, error="timed out")
+            why = "the stream was lost" if waiting.has_come.is_set() else "timed out"
+            return Answer(0, None, {}, sent=True, error=why)
         return Answer(200, dict(waiting.answer), {})
 
     def reply(self, message: Mapping[str, Any]) -> None:
@@ -62,6 +63,11 @@ class OrderFrames:
             return
         waiting.answer = message
         waiting.has_come.set()
+
+    def lose(self) -> None:
+        """The connection is gone: what had no answer by now will have none."""
+        for waiting in list(self._waiting.values()):
+            waiting.has_come.set()
 
     def refuses_instrument(self, answer: Answer) -> bool:
         """Whether all was refused for the number of the instrument, so that nothing happened."""

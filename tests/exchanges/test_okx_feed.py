@@ -21,7 +21,7 @@ class Frames:
         self.socket, self.clock = Socket(), ManualClock()
         self.frames = OrderFrames(self.socket, self.clock, 7.0, lambda: "99")  # type: ignore[arg-type]
 
-    def call(self) -> Answer | None:
+    def call(self) -> Answer:
         return self.frames.call("order", [{"instId": "BTC-USD-SWAP", "sz": "1"}], 10458)
 
 
@@ -31,7 +31,6 @@ def test_a_frame_names_the_instrument_by_number_and_tells_until_when_it_is_good(
         {"id": f["id"], "code": "0", "data": [item()]}
     )
     answer = line.call()
-    assert answer is not None
     assert answer.body["data"] == [item()]
     (frame,) = line.socket.sent
     assert frame["op"] == "order"
@@ -53,8 +52,16 @@ def test_a_socket_that_breaks_leaves_the_outcome_unknown() -> None:
     line = Frames()
     line.socket.on_send = breaks
     answer = line.call()
-    assert answer is not None
     assert (answer.status, answer.sent) == (0, True)
+
+
+def test_nobody_waits_for_the_answer_of_a_socket_that_is_gone() -> None:
+    desk = Desk().up()
+    desk.private.on_send = lambda _: desk.private.down()
+    began_s = desk.clock.now_s
+    (result,) = desk.connector.place([order()])
+    assert (result.status, result.text) == (Status.UNKNOWN, "the stream was lost")
+    assert desk.clock.now_s == began_s
 
 
 def test_late_repeated_and_foreign_answers_change_nothing() -> None:
@@ -71,7 +78,6 @@ def test_late_repeated_and_foreign_answers_change_nothing() -> None:
 
     line.socket.on_send = twice
     answer = line.call()
-    assert answer is not None
     assert answer.body["data"] == [item()]
     assert late != line.socket.sent[1]["id"]
 
