@@ -26,7 +26,7 @@ class BinanceWorld(World):
     symbol, unit = BTCUSDT.symbol, 1e-6
 
     def __init__(self, market: MarketSource | None = None, seed: int = 1, **engine: Any) -> None:
-        super().__init__(market, seed, instruments=[BTCUSDT], **engine)
+        super().__init__(market, seed, **{"instruments": [BTCUSDT], **engine})
         # what is lost of the next frame: nothing, the "request", the "answer", or all is "cut"
         self.lose: Callable[[], str] = lambda: ""
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from market_maker.exchanges.base import Capabilities
+from market_maker.exchanges.poller import Pace
 
 
 class Quirks(NamedTuple):
@@ -17,24 +18,49 @@ class Quirks(NamedTuple):
     options: dict[str, object]
     budget: tuple[float, float, float]
     id_max: int = 36
+    fills_page: int = 500  # the most fills of one answer
+    newest_first: bool = True  # a page of fills is the latest of those asked for
+    least_pace: Pace = Pace(0.0, 0.0, 0.0)  # no more often, whatever the settings say
     forbidden: str = ""  # the code of a right that the key lacks, where ccxt has no class for it
 
 
 # The unified names lose or replace ids in places: always the native one.
 QUIRKS = {
-    "okx": Quirks("clOrdId", "clOrdId", {}, (60.0, 20.0, 10.0), 32, "50120"),
+    "okx": Quirks("clOrdId", "clOrdId", {}, (60.0, 20.0, 10.0), 32, 100, forbidden="50120"),
     "binance": Quirks(
         "newClientOrderId",
         "origClientOrderId",
         {"fetchMargins": False, "fetchMarkets": {"types": ["spot"]}},
         (200.0, 4.0, 20.0),
+        newest_first=False,
         forbidden="-2015",
     ),
-    "htx": Quirks("client-order-id", "clientOrderId", {}, (50.0, 20.0, 10.0), 64),
+    "htx": Quirks(
+        "client-order-id",
+        "clientOrderId",
+        {"fetchMarkets": {"types": {"spot": True, "linear": False, "inverse": False}}},
+        (50.0, 20.0, 10.0),
+        64,
+    ),
     "hitbtc": Quirks("client_order_id", "", {}, (40.0, 15.0, 10.0), 32),
     # its ids are UUIDs or 18 letters, too short for ours: matched by side, price, size and time
-    "kraken": Quirks("", "", {}, (15.0, 0.5, 4.0)),
-    "bybit": Quirks("orderLinkId", "orderLinkId", {}, (50.0, 10.0, 10.0)),
+    # Its private reads regain a third of a point a second (history costs 2), public reads go once
+    # a second, orders are counted apart: at this pace all of them fit.
+    "kraken": Quirks("", "", {}, (30.0, 1.5, 8.0), fills_page=50, least_pace=Pace(2.0, 15.0, 30.0)),
+    "bybit": Quirks(
+        "orderLinkId",
+        "orderLinkId",
+        {
+            "fetchMarkets": {"types": ["spot"]},
+            "fetchOrder": {"acknowledged": True},  # of the last 500 only: it refuses else
+            # a unified account: to ask takes a right to transfer, which our keys must not have
+            "enableUnifiedMargin": False,
+            "enableUnifiedAccount": True,
+            "unifiedMarginStatus": 6,
+        },
+        (50.0, 10.0, 10.0),
+        fills_page=100,
+    ),
 }
 
 
@@ -49,6 +75,11 @@ def turned(urls: Any, base_url: str) -> Any:
         return there.netloc if "." in urls else urls
     path = urls.split("//", 1)[1].partition("/")
     return f"{there.scheme}://{there.netloc}{path[1]}{path[2]}"
+
+
+def paced(pace: Pace, quirks: Quirks) -> Pace:
+    """The pace that was asked for, as far as the venue bears it."""
+    return Pace(*map(max, pace, quirks.least_pace))
 
 
 def capabilities(quirks: Quirks) -> Capabilities:

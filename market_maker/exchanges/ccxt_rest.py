@@ -13,7 +13,7 @@ from typing import Any
 from market_maker.clock import Clock
 from market_maker.exchanges.base import ExchangeError, Result, Status
 from market_maker.exchanges.ccxt_errors import verdict, words
-from market_maker.exchanges.ccxt_quirks import QUIRKS, capabilities, turned
+from market_maker.exchanges.ccxt_quirks import QUIRKS, capabilities, paced, turned
 from market_maker.exchanges.client_ids import ClientIds
 from market_maker.exchanges.polled import PolledConnector
 from market_maker.exchanges.poller import PACE, Pace
@@ -22,7 +22,6 @@ from market_maker.model.rows import POST_ONLY, Row
 from market_maker.model.wire import Answer
 from market_maker.utils.errors import AuthenticationError, SettingsError
 
-_PAGE = 500
 _MOST_BARS = 300  # that all of them give
 _STATES = {"open": "New", "closed": "Filled"}
 _EXTRA = "ccxt is missing: run 'pip install -e \".[ccxt]\"'"
@@ -131,15 +130,21 @@ class CcxtVenue:
             return None
 
     def fills(self, since_s: float) -> list[Row]:
-        since, found, seen = max(0, int(since_s * 1000)), list[Row](), set[str]()
+        """Page by page, forward in time or back as the venue gives them: a page begins with the
+        time at which the one before it ended, and what comes twice is told once."""
+        start, params = max(0, int(since_s * 1000)), dict[str, int]()
+        most, found, seen = self._quirks.fills_page, list[Row](), set[str]()
         while True:
-            page = self._read("fetch_my_trades", self._market["symbol"], since, _PAGE)
+            page = self._read("fetch_my_trades", self._market["symbol"], start, most, params)
             new = [raw for raw in page if str(raw["id"]) not in seen]
             found += [self._fill(raw) for raw in new]
             seen |= {str(raw["id"]) for raw in new}
-            if len(page) < _PAGE or not new:
+            if len(page) < most or not new:
                 return sorted(found, key=lambda row: str(row["timestamp"]))
-            since = max(raw["timestamp"] for raw in new)
+            if self._quirks.newest_first:
+                params = {"until": min(raw["timestamp"] for raw in new)}
+            else:
+                start = max(raw["timestamp"] for raw in new)
 
     def position(self) -> Row:
         """What is held beyond the inventory counts as the position."""
@@ -208,6 +213,8 @@ class CcxtVenue:
     def _order(self, raw: Mapping[str, Any]) -> Row:
         qty, filled = float(raw["amount"] or 0), float(raw.get("filled") or 0)
         status = _STATES.get(str(raw.get("status")), "Canceled")
+        if status == "Filled" and filled < qty:
+            status = "Canceled"  # Bybit's PartiallyFilledCanceled is closed to ccxt
         if status == "New" and filled:
             status = "PartiallyFilled"
         is_live = status in ("New", "PartiallyFilled")
@@ -293,7 +300,7 @@ def open_connector(
         CcxtVenue(exchange, symbol, prefix, inventory=inventory),
         symbol,
         clock=clock,
-        pace=pace,
+        pace=paced(pace, QUIRKS[venue]),
         account_key=hashlib.sha256(key[0].encode()).hexdigest()[:8] if key else "public",
     )
 

@@ -21,6 +21,9 @@ NO_STREAM = dict.fromkeys(
 SPOT = dict.fromkeys(
     ("liquidation", "deleveraging"), "spot is owned: there is nothing to call in"
 )  # fmt: skip
+POLLED = SPOT | NO_STREAM
+LATE = {"post-only-cancelled": "what is cancelled after the answer is seen at the next full check"}
+DECIMAL = dict.fromkeys(("tick-size", "lot-size"), "steps are powers of ten there")
 
 
 class Venue(NamedTuple):
@@ -43,7 +46,10 @@ VENUES = {
     "hitbtc": Venue(HitbtcWorld, "ws", SPOT),
     "hitbtc replaying": Venue(HitbtcWorld, "ws", SPOT, {"replays": True}),
     "hitbtc by rest": Venue(HitbtcWorld, "rest", SPOT),
-    "ccxt polling binance": Venue(CcxtWorld, "", SPOT | NO_STREAM),
+    "ccxt polling binance": Venue(CcxtWorld, "", POLLED),
+    "ccxt polling htx": Venue(CcxtWorld, "", POLLED | DECIMAL | LATE, {"venue": "htx"}),
+    "ccxt polling kraken": Venue(CcxtWorld, "", POLLED | DECIMAL, {"venue": "kraken"}),
+    "ccxt polling bybit": Venue(CcxtWorld, "", POLLED | LATE, {"venue": "bybit"}),
     "plain": Venue(PlainWorld, "", NO_STREAM),
 }
 
