@@ -227,14 +227,16 @@ class CcxtVenue:
         }  # fmt: skip
 
     def _fill(self, raw: Mapping[str, Any]) -> Row:
-        fee = raw.get("fee") or {}
-        in_base = fee.get("currency") == self._market["base"]
-        cost = float(fee.get("cost") or 0) * (raw["price"] if in_base else 1)
+        fee, quote = raw.get("fee") or {}, self._market["quote"]
+        paid, currency = float(fee.get("cost") or 0), fee.get("currency") or quote
+        # One in a third currency cannot be valued.
+        worth = {self._market["base"]: raw["price"], quote: 1}.get(currency, 0)
         is_maker = raw.get("takerOrMaker") == "maker"
         return {
             "execID": str(raw["id"]), "orderID": str(raw["order"]), "symbol": self._symbol,
             "execType": "Trade", "side": str(raw["side"]).capitalize(), "lastQty": raw["amount"],
-            "lastPx": raw["price"], "execComm": round(cost * 10**8),
+            "lastPx": raw["price"], "execComm": round(paid * worth * 10**8),
+            "feeQty": paid, "feeCurrency": currency,
             "lastLiquidityInd": "AddedLiquidity" if is_maker else "RemovedLiquidity",
             "transactTime": self._iso(raw["timestamp"]), "timestamp": self._iso(raw["timestamp"]),
         }  # fmt: skip

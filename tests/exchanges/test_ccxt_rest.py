@@ -193,6 +193,25 @@ def test_an_answer_of_okx_without_price_and_status_is_taken_from_the_request() -
     assert rig.venue.place(ORDER).row == {"orderID": "77"}  # the rest is what was asked for
 
 
+@pytest.mark.parametrize(
+    ("cost", "currency", "paid"),
+    [
+        (0.001, "BTC", 3_000_000_000),
+        (2.5, "USDT", 250_000_000),
+        (-2.5, None, -250_000_000),
+        (1, "BNB", 0),
+    ],
+)
+def test_a_fee_counts_in_the_quote_currency_and_one_in_a_third_cannot_be_valued(
+    cost: float, currency: str | None, paid: int
+) -> None:
+    rig, fee = Rig("binance"), {"cost": cost, "currency": currency}
+    trade = {"id": "1", "order": "77", "side": "buy", "amount": 1.0, "price": 30_000.0, "fee": fee}
+    rig.exchange.fetch_my_trades = lambda *_: [{**trade, "timestamp": 1_700_000_000_000}]
+    (row,) = rig.venue.fills(0)
+    assert (row["execComm"], row["feeQty"], row["feeCurrency"]) == (paid, cost, currency or "USDT")
+
+
 def test_a_lock_stands_before_its_object_which_is_not_made_for_threads() -> None:
     rig = Rig("binance")
     inside, most = [0], [0]
