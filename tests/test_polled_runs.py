@@ -5,10 +5,13 @@ from typing import Any
 import pytest
 
 from market_maker.auth.plain import plain_signature
+from market_maker.exchanges.base import Status
+from market_maker.exchanges.plain import PlainVenue
 from market_maker.journal import Journal
 from market_maker.market_maker import OrderManager
 from market_maker.model.wire import Answer, Request
 from market_maker.simulator.dialects.plain import PlainError, identify
+from tests.doubles import Wire
 from tests.plain_world import PlainWorld
 
 FAULTS = (
@@ -104,6 +107,15 @@ def test_a_run_that_died_after_a_create_finds_its_order_again() -> None:
     with pytest.raises(SystemExit):
         second.exit()
     assert world.open_orders() == []
+
+
+@pytest.mark.parametrize("body", [{"error": "Bad Gateway"}, {"error": None}, "<html>", {"ok": 1}])
+def test_an_answer_that_is_none_of_the_venues_leaves_a_create_in_doubt(body: Any) -> None:
+    order = {"side": "Buy", "orderQty": 1, "price": 1.0}
+    for status in (200, 400, 404):
+        wire = Wire()
+        wire.script = lambda _, status=status: Answer(status, body, {})  # type: ignore[misc]
+        assert PlainVenue(wire, "XBTUSD").place(order).status is Status.UNKNOWN
 
 
 # -- the dialect --------------------------------------------------------------------------------

@@ -173,9 +173,11 @@ class PlainVenue:
         }
         answer = self._send(Request("POST", "/orders", None, body))
         result = _result(answer)
-        if result.status is Status.OK:
-            return result._replace(row={"orderID": str(answer.body["id"])})
-        return result
+        if result.status is not Status.OK:
+            return result
+        if "id" not in answer.body:
+            return Result(Status.UNKNOWN, {}, "an answer without the order's number", answer)
+        return result._replace(row={"orderID": str(answer.body["id"])})
 
     def cancel(self, order_id: str) -> Result:
         return _result(self._send(Request("DELETE", f"/orders/{order_id}")))
@@ -211,14 +213,15 @@ def _result(answer: Answer) -> Result:
     body = answer.body if isinstance(answer.body, dict) else {}
     if answer.status == 200 and body:
         return Result(Status.OK, {}, "", answer)
+    error = body.get("error")
     text = error_message(answer)
     if not answer.sent:
         return Result(Status.NOT_SENT, {}, text, answer)
     if answer.status == 429:
         return Result(Status.NOT_SENT, {}, text, answer, retry_after_s(answer.headers) or 1.0)
-    if answer.status == 0 or answer.status >= 500 or "error" not in body:
+    if answer.status == 0 or answer.status >= 500 or not isinstance(error, dict):
         return Result(Status.UNKNOWN, {}, text, answer)
-    is_taking = body["error"].get("name") == "would_take"
+    is_taking = error.get("name") == "would_take"
     row = {"text": _WOULD_TAKE} if is_taking else {}
     return Result(Status.REJECTED, row, _WOULD_TAKE if is_taking else text, answer)
 
