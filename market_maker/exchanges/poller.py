@@ -23,6 +23,8 @@ from market_maker.utils.errors import AuthenticationError
 
 logger = logging.getLogger("root")
 
+# What reading an answer raises that is not as documented.
+_ODD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 OVERLAP_S = 60.0  # a fill may come into the history so much later than its time says
 _PATIENCE = 3  # failed reads in a row after which the venue counts as lost
 _LONGEST_DELAY_S = 4.0  # no more often than it is asked while all is well
@@ -144,7 +146,7 @@ class Poller:
             text = str(error).removeprefix("the exchange refuses the key: ")
             self.tell({"status": 401, "error": text})
             return None
-        except (ExchangeError, LookupError, TypeError, ValueError) as error:
+        except (ExchangeError, *_ODD) as error:
             return self._fail(error)
         due_s = min(self._market_s, self._check_s, self._full_s) - self._clock.monotonic()
         return max(due_s, self.budget.wait_s(1), 0.01)

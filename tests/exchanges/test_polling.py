@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import InvalidOperation
 from typing import Any
 
 import pytest
@@ -49,12 +50,12 @@ class FakeVenue:
         self.states: dict[str, Row | None] = {}
         self.asked: list[str] = []
         self.during: Callable[[], None] = lambda: None  # happens while open orders are read
-        self.is_down = False
+        self.failure: Exception | None = None
 
     def _ask(self, what: str) -> None:
         self.asked.append(what)
-        if self.is_down:
-            raise ExchangeError(502, "down")
+        if self.failure is not None:
+            raise self.failure
 
     def market(self) -> Row:
         self._ask("market")
@@ -292,14 +293,15 @@ def test_late_and_simultaneous_fills_are_booked_once_however_often_they_are_read
     assert sorted(booked) == ["a", *twins]
 
 
-def test_reads_that_fail_lose_the_connection_and_success_brings_images() -> None:
+@pytest.mark.parametrize(
+    "failure", [ExchangeError(502, "down"), InvalidOperation(), AttributeError("no such thing")]
+)
+def test_reads_that_fail_lose_the_connection_and_success_brings_images(failure: Exception) -> None:
     world = rig()
-    world.venue.is_down = True
+    world.venue.failure = failure
     world.run(20)
-    assert isinstance(world.events[-2], Disconnected) or any(
-        isinstance(e, Disconnected) for e in world.events
-    )
-    world.venue.is_down = False
+    assert any(isinstance(e, Disconnected) for e in world.events)
+    world.venue.failure = None
     world.run(40)
     images = [
         e.data["table"]
