@@ -88,7 +88,7 @@ class Grid(OrderManager):
         single = [level for level in resting if level not in twice]
         wanted = [*self._wanted("Buy", single), *self._wanted("Sell", single)]
         if self.exchange.dry_run:
-            rows = [_row(level) for level in wanted]
+            rows = [self._row(level) for level in wanted]
             buys = [row for row in rows if row["side"] == "Buy"]
             self.converge_orders(buys, [row for row in rows if row["side"] == "Sell"])
             return
@@ -189,12 +189,14 @@ class Grid(OrderManager):
         if self.settings.STRICT_LEVELS:
             ours = ours[: self.plan.levels(side)]
         ours = self.quote_options.within_brake(side, ours[::-1])[::-1]  # the others wait their turn
-        rows = {level.id: _row(level) for level in reversed(ours)}
+        rows = {level.id: self._row(level) for level in reversed(ours)}
         kept = {id(row) for row in self._fit(side, list(rows.values()))}
         return [level for level in ours if level.cl_ord_id or id(rows[level.id]) in kept]
 
     def _cancel(self, levels: list[Level]) -> None:
-        found = [{**_row(level), "orderID": level.order_id} for level in levels if level.order_id]
+        found = [
+            {**self._row(level), "orderID": level.order_id} for level in levels if level.order_id
+        ]
         if found:
             self.exchange.cancel_bulk_orders(found)
 
@@ -211,13 +213,21 @@ class Grid(OrderManager):
             return
         ids = [self.exchange.desk.gateway.reserve_client_id() for _ in due]
         self.levels.claim(list(zip(due, ids, strict=True)))
-        rows = [{**_row(level), "clOrdID": name} for level, name in zip(due, ids, strict=True)]
+        rows = [{**self._row(level), "clOrdID": name} for level, name in zip(due, ids, strict=True)]
         for level, name, row in zip(due, ids, self.exchange.create_bulk_orders(rows), strict=True):
             if row.get("ordStatus") == "Rejected":
                 self._rest_until[level.id] = now_s + _REST_S
                 self.levels.note_end(name, Decimal(0))
             elif row.get("orderID"):
                 self.levels.note_order(name, row["orderID"])
+
+    def _row(self, level: Level) -> Row:
+        """The order of *level*, on the ticks of now: the exchange may have made them coarser."""
+        rounding = "ROUND_FLOOR" if level.side == "Buy" else "ROUND_CEILING"
+        tick, qty = _decimal(self.exchange.get_instrument().get("tickSize") or 1), level.left
+        price = grid.round_to(level.price, tick, rounding)
+        whole = int(qty) if qty == qty.to_integral_value() else float(qty)
+        return {"side": level.side, "price": float(price), "orderQty": whole}
 
     @staticmethod
     def _quotes(levels: list[Level]) -> tuple[list[Quote], list[Quote]]:
@@ -236,12 +246,6 @@ def _step(name: str, scale: int | None, least: Decimal) -> Decimal:
     if step % least:
         raise SettingsError([f"{name} = {scale} means steps of {step}, no multiple of {least}"])
     return step
-
-
-def _row(level: Level) -> Row:
-    qty = level.left
-    whole = int(qty) if qty == qty.to_integral_value() else float(qty)
-    return {"side": level.side, "price": float(level.price), "orderQty": whole}
 
 
 def _would_take(level: Level, bid: float, ask: float) -> bool:

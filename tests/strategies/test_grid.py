@@ -254,6 +254,19 @@ def test_an_order_the_exchange_refuses_is_tried_again() -> None:
     assert book(world) == ([59_995, 59_990, 59_985], [60_005, 60_010, 60_015])
 
 
+def test_levels_off_a_coarser_tick_come_back_beside_it() -> None:
+    market, world = still()
+    bot = make(world)
+    world.run(bot, 2)
+    world.engine.change_grid("XBTUSD", 2.0, 100)  # cancels the orders that are off its ticks
+    market.show(60_000.0, 60_002.0)
+    world.run(bot, 5)
+    assert book(world) == ([59_994, 59_990, 59_984], [60_006, 60_010, 60_016])
+    placed = {order.order_id for order in world.open_orders()}
+    world.run(bot, 10)
+    assert {order.order_id for order in world.open_orders()} == placed
+
+
 def test_nothing_is_seeded_while_the_fate_of_an_order_is_open() -> None:
     market, world = still()
     wire = Wire()
