@@ -7,6 +7,7 @@ kept in lots in the journal (`decisions/book.py`); the arithmetic is in `quoting
 
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from market_maker import options
 from market_maker.decisions.asker import Asker, Decision
@@ -23,6 +24,7 @@ from market_maker.quoting.stakes import SIDES, Means, Standing, net_qty, next_st
 from market_maker.utils.errors import MarketEmptyError, SettingsError, StopTrading
 
 _ALL = Decimal(1)  # the whole trading balance
+_LOCAL = ("localhost", "127.0.0.1", "::1")
 _ROUNDS = 2  # so long may the two positions differ
 
 
@@ -65,7 +67,12 @@ class DecisionManager(OrderManager):
         if s.DECISION_FILE is not None:
             return FileSource(Path(s.DECISION_FILE), self.clock)
         if s.DECISION_URL is not None:
-            key = s.QUANT_API_KEY or ""
+            key, parts = s.QUANT_API_KEY or "", urlsplit(s.DECISION_URL)
+            if key and parts.scheme == "http" and parts.hostname not in _LOCAL:
+                logger.warning(
+                    "QUANT_API_KEY goes to %s over plain http: others can read it. Use https.",
+                    parts.hostname,
+                )
             return HttpSource(s.DECISION_URL, key, s.QUANT_ALGO, s.DECISION_TIMEOUT, self.clock)
         raise SettingsError(
             ["the strategy 'decision' needs DECISION_URL, DECISION_FILE or DECISION_CALL"]

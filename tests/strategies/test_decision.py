@@ -354,6 +354,25 @@ def test_lots_of_other_settings_end_the_run_with_one_line(
     assert words in line and "marketmaker clear-state XBTUSD" in line
 
 
+@pytest.mark.parametrize(
+    ("url", "is_told"),
+    [
+        ("http://decisions.test/v1", True),
+        ("http://127.0.0.1:1/", False),
+        ("https://decisions.test/v1", False),
+    ],
+)
+def test_a_key_that_goes_over_plain_http_is_told_once(
+    url: str, is_told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, world = still()
+    changes = {"DECISION_URL": url, "QUANT_API_KEY": "secret"}
+    bot = world.bot(DecisionManager, **changes)
+    bot.source()
+    told = [record.getMessage() for record in caplog.records if "plain http" in record.getMessage()]
+    assert len(told) == is_told and "secret" not in caplog.text
+
+
 # -- the two positions --------------------------------------------------------------------------
 
 
