@@ -275,7 +275,8 @@ class Poller:
         with self._differ.lock:
             is_news = self._say(self._differ.fills(fills))
         if is_news:
-            self._full_s = self._clock.monotonic() + self._pace.idle_s
+            if not self._gone:  # else the next full check is for those, and must not wait
+                self._full_s = self._clock.monotonic() + self._pace.idle_s
             self.budget.take(2, urgent=True)
             self._read_account()
         return is_news

@@ -180,6 +180,20 @@ def test_an_order_that_disappears_is_not_taken_for_filled() -> None:
     assert [r["ordStatus"] for r in world.rows("order")] == ["Canceled"]
 
 
+def test_nor_is_it_left_undecided_because_another_fill_comes() -> None:
+    world = rig(idle_s=10.0, check_s=0.3)
+    for name in "123":
+        world.differ.placed(order(name))
+    world.venue.resting = [order("2"), order("3")]
+    world.run(9.7)
+    world.venue.history = [fill("a", "2", 50)]  # found by a check between two looks at the whole
+    world.run(3)
+    assert [(r["orderID"], r["ordStatus"]) for r in world.rows("order")] == [
+        ("2", "PartiallyFilled"),
+        ("1", "Canceled"),
+    ]
+
+
 def test_an_order_that_disappears_is_filled_when_its_fills_say_so() -> None:
     world = rig(idle_s=2.0)
     world.differ.placed(order("1"))
