@@ -19,7 +19,7 @@ class Quirks(NamedTuple):
     budget: tuple[float, float, float]
     id_max: int = 36
     fills_page: int = 500  # the most fills of one answer
-    newest_first: bool = True  # a page of fills is the latest of those asked for
+    until: str = "until"  # asks for fills before a time; "" where pages go forward in time
     least_pace: Pace = Pace(0.0, 0.0, 0.0)  # no more often, whatever the settings say
     forbidden: str = ""  # the code of a right that the key lacks, where ccxt has no class for it
 
@@ -32,7 +32,7 @@ QUIRKS = {
         "origClientOrderId",
         {"fetchMargins": False, "fetchMarkets": {"types": ["spot"]}},
         (200.0, 4.0, 20.0),
-        newest_first=False,
+        until="",
         forbidden="-2015",
     ),
     "htx": Quirks(
@@ -42,7 +42,7 @@ QUIRKS = {
         (50.0, 20.0, 10.0),
         64,
     ),
-    "hitbtc": Quirks("client_order_id", "", {}, (40.0, 15.0, 10.0), 32),
+    "hitbtc": Quirks("client_order_id", "", {}, (40.0, 15.0, 10.0), 32, until="till"),
     # its ids are UUIDs or 18 letters, too short for ours: matched by side, price, size and time
     # Its private reads regain a third of a point a second (history costs 2), public reads go once
     # a second, orders are counted apart: at this pace all of them fit.

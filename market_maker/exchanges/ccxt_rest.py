@@ -141,8 +141,8 @@ class CcxtVenue:
             seen |= {str(raw["id"]) for raw in new}
             if len(page) < most or not new:
                 return sorted(found, key=lambda row: str(row["timestamp"]))
-            if self._quirks.newest_first:
-                params = {"until": min(raw["timestamp"] for raw in new)}
+            if self._quirks.until:
+                params = {self._quirks.until: min(raw["timestamp"] for raw in new)}
             else:
                 start = max(raw["timestamp"] for raw in new)
 
