@@ -50,7 +50,9 @@ def quoting_ms(folder: str) -> list[float]:
 
 
 def _environ(path: str = str(ROOT)) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": path, "NO_PROXY": "*"}
+    # Compiled once, as what pip installs is: a start must not be the time that compiling takes.
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPATH": path, "NO_PROXY": "*"}
 
 
 def main() -> None:

@@ -1,4 +1,7 @@
-"""From settings to a desk: which exchange, at which address, with which key."""
+"""From settings to a desk: which exchange, at which address, with which key.
+
+An exchange's connector is imported when it is opened: a start need not wait for all the others.
+"""
 
 import logging
 import os
@@ -12,21 +15,12 @@ from market_maker._settings_venues import KEYS
 from market_maker.clock import Clock
 from market_maker.exchanges.approval import Limits
 from market_maker.exchanges.base import Connector, ExchangeError
-from market_maker.exchanges.binance_dial import BinanceKey
-from market_maker.exchanges.binance_dial import open_connector as dial_binance
-from market_maker.exchanges.ccxt_rest import open_connector as dial_ccxt
 from market_maker.exchanges.deadman import silence_s
 from market_maker.exchanges.desk import Desk
 from market_maker.exchanges.dial import open_connector as dial
 from market_maker.exchanges.gateway import GatewayRules
 from market_maker.exchanges.guard import GuardClient, GuardLocked
-from market_maker.exchanges.hitbtc_dial import HitbtcKey
-from market_maker.exchanges.hitbtc_dial import open_connector as dial_hitbtc
 from market_maker.exchanges.losses import stop_of
-from market_maker.exchanges.okx_dial import OkxKey
-from market_maker.exchanges.okx_dial import open_connector as dial_okx
-from market_maker.exchanges.plain import open_connector as dial_plain
-from market_maker.exchanges.poller import Pace
 from market_maker.exchanges.throttle import account_budgets
 from market_maker.journal import Journal
 from market_maker.quoting.limits import OrderLimits, PositionLimits
@@ -134,7 +128,6 @@ def _guard(settings: Any, connector: Connector) -> Callable[[float | None], bool
         raise AuthenticationError("GUARD_SECRET is missing: put it into .env or the environment")
     name = guard_name(settings, connector)
     client = GuardClient(settings.GUARD, settings.GUARD_SECRET, name)
-
     try:
         client.look()
     except GuardLocked:
@@ -208,8 +201,10 @@ def _open(
 def _open_okx(
     settings: Any, symbol: str, clock: Clock, rng: random.Random, dry_run: bool
 ) -> _Opened:
+    from market_maker.exchanges.okx_dial import OkxKey, open_connector
+
     key = OkxKey(*(settings[name] or "" for name in KEYS[settings.EXCHANGE]))
-    connector = dial_okx(
+    connector = open_connector(
         settings.BASE_URL,
         symbol,
         key if all(key) else OkxKey(),
@@ -229,8 +224,10 @@ def _open_okx(
 def _open_binance(
     settings: Any, symbol: str, clock: Clock, rng: random.Random, dry_run: bool
 ) -> _Opened:
+    from market_maker.exchanges.binance_dial import BinanceKey, open_connector
+
     key = BinanceKey(*(settings[name] or "" for name in KEYS[settings.EXCHANGE]))
-    connector = dial_binance(
+    connector = open_connector(
         settings.BASE_URL,
         symbol,
         key if all(key) else BinanceKey(),
@@ -247,8 +244,10 @@ def _open_binance(
 
 
 def _open_hitbtc(settings: Any, symbol: str, clock: Clock, rng: random.Random) -> _Opened:
+    from market_maker.exchanges.hitbtc_dial import HitbtcKey, open_connector
+
     key = HitbtcKey(*(settings[name] or "" for name in KEYS[settings.EXCHANGE]))
-    connector = dial_hitbtc(
+    connector = open_connector(
         settings.BASE_URL,
         symbol,
         key if all(key) else HitbtcKey(),
@@ -264,6 +263,10 @@ def _open_hitbtc(settings: Any, symbol: str, clock: Clock, rng: random.Random) -
 
 
 def _open_polled(settings: Any, symbol: str, clock: Clock) -> _Opened:
+    from market_maker.exchanges.ccxt_rest import open_connector as dial_ccxt
+    from market_maker.exchanges.plain import open_connector as dial_plain
+    from market_maker.exchanges.poller import Pace
+
     key = [settings[name] or "" for name in KEYS[settings.EXCHANGE]]
     pace = Pace(settings.POLL_INTERVAL, settings.CHECK_SPACING, settings.IDLE_CHECK)
     url, timeout_s = settings.BASE_URL, settings.TIMEOUT
@@ -287,8 +290,7 @@ def child_args(settings: Any, symbol: str) -> list[str]:
     faults = settings.SIM_FAULT or []
     for fault in [faults] if isinstance(faults, str) else faults:
         args += ["--fault", fault]
-    data = settings.SIM_DATA
-    if data:
+    if data := settings.SIM_DATA:
         args += ["--symbol", symbol, "--data"]
         args += [data] if isinstance(data, str) else map(str, data)
     return args
