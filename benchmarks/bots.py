@@ -8,6 +8,7 @@ Python of the bot's environment.
 
 import json
 import os
+import socket
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -47,6 +48,34 @@ def ours(port, key, secret, words):
     for bucket in (gateway.budget, gateway.burst):  # the same objects are known elsewhere
         bucket.__init__(clock, 1e9, 1e9)
     manager.run_loop()
+
+
+def floor(port, key, secret, _):
+    """Bare sockets, one thread, nothing checked: what the machine itself takes. It re-prices each
+    order by as much as the bid has moved."""
+    from workers import Raw
+
+    client, orders, at = Raw(port, key, secret), [], 0.0
+    sock = socket.create_connection(("127.0.0.1", port))
+    sock.sendall(
+        f"GET /realtime?subscribe=quote:{SYMBOL} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+    )
+    while data := sock.recv(65_536):
+        _, found, rest = data.rpartition(b'"bidPrice":')
+        bid = float(rest.partition(b",")[0]) if found else at
+        if abs(bid - at) <= RELIST * bid:
+            continue
+        at = bid
+        prices = [round(bid * (1 + (i - 2 * PAIRS // 2) / 200)) for i in range(2 * PAIRS)]
+        if orders:
+            rows = zip(orders, prices, strict=True)
+            client.amend(
+                [{"orderID": name, "orderQty": 100, "price": price} for name, price in rows]
+            )
+        else:
+            rows = [{"symbol": SYMBOL, "side": "Buy", "orderQty": 100, "price": p} for p in prices]
+            orders = [row["orderID"] for row in client.place(rows)]
 
 
 def original(port, key, secret, words):
@@ -142,4 +171,6 @@ if __name__ == "__main__":
     name, port, key, secret, *words = sys.argv[1:]
     pairs = (word.partition("=") for word in words)
     given = {name: json.loads(value) for name, _, value in pairs}
-    {"ours": ours, "original": original, "nautilus": nautilus}[name](int(port), key, secret, given)
+    {"ours": ours, "floor": floor, "original": original, "nautilus": nautilus}[name](
+        int(port), key, secret, given
+    )

@@ -63,6 +63,7 @@ class Bot:
             self.up = not self.up
             self.server.control(move=ratio if self.up else 1 / ratio)
             end_s = time.monotonic() + 5 + self.pause_s
+            time.sleep(self.pause_s)
             seen = self.server.control()
             while len(seen["answered_ns"]) < ORDERS and time.monotonic() < end_s:
                 time.sleep(self.pause_s / 4)
@@ -84,6 +85,7 @@ class Bot:
 
 def start(options: Any, bots: dict[str, Bot]) -> None:
     bots["ours"] = Bot(sys.executable, "ours", MIN_REQUOTE_INTERVAL=0.0)
+    bots["floor"] = Bot(sys.executable, "floor")
     if "original" not in options.without:
         python = peer(options, ORIGINAL)
         bots["original, LOOP_INTERVAL 0.001"] = Bot(python, "original", LOOP_INTERVAL=0.001)
