@@ -6,6 +6,7 @@ Their own limits of requests are raised out of the way, as the server has none. 
 Python of the bot's environment.
 """
 
+import functools
 import json
 import os
 import socket
@@ -31,6 +32,7 @@ WATCHED_FILES = []
 def ours(port, key, secret, words):
     sys.path.insert(0, str(Path(__file__).parents[1]))
     from market_maker.clock import Clock
+    from market_maker.exchanges import bitmex
     from market_maker.market_maker import OrderManager
     from market_maker.settings import load
 
@@ -42,9 +44,8 @@ def ours(port, key, secret, words):
     settings.update({"STATE_DIR": str(Path.cwd()), **words})
     manager = OrderManager(settings=settings)
     gateway, clock = manager.exchange.desk.gateway, Clock()
-    kind = type(gateway.connector)
-    told = kind.caps.fget
-    kind.caps = property(lambda connector: replace(told(connector), requests_per_s=1e9))
+    told = bitmex._caps
+    bitmex._caps = functools.cache(lambda bulk: replace(told(bulk), requests_per_s=1e9))
     for bucket in (gateway.budget, gateway.burst):  # the same objects are known elsewhere
         bucket.__init__(clock, 1e9, 1e9)
     manager.run_loop()

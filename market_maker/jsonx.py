@@ -33,7 +33,8 @@ else:
         return orjson.dumps(value).decode()
 
 
-_EXPONENT = re.compile(r"\de[+-]?\d", re.IGNORECASE)
+# Of a number, as far as one can see from outside: half of all orderIDs have a digit, e, a digit.
+_EXPONENT = re.compile(r"(?:^|[:,\[])-?\d[\d.]*[eE]")
 
 
 def dumps_plain(value: Any) -> str:

@@ -69,9 +69,9 @@ def approve_amends(
     """Judge changes of our orders; one that is gone reads `Invalid ordStatus` on every venue."""
     judge = _Judge(state, limits, halt)
     verdicts: list[Verdict] = []
-    for change in changes:
-        with state.lock:
-            tracked = state.orders.get(str(change.get("orderID")))
+    with state.lock:
+        known = [state.orders.get(str(change.get("orderID"))) for change in changes]
+    for change, tracked in zip(changes, known, strict=True):
         if tracked is None:
             verdicts.append(Refused(change, LATE_AMEND))
             continue
@@ -140,7 +140,7 @@ class _Judge:
         if objection:
             return Refused(order, objection)
         verdict = check_position(order, side, added, self._exposure, self._limits.position)
-        if isinstance(verdict, Approved):
+        if added and isinstance(verdict, Approved):
             name = "buys" if side == "Buy" else "sells"
             grown = getattr(self._exposure, name) + added
             self._exposure = self._exposure._replace(**{name: grown})

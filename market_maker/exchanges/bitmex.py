@@ -6,6 +6,7 @@ messages are passed on as they come, because they are the language of the bot.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from market_maker import jsonx
@@ -72,12 +73,7 @@ class BitMEXConnector:
 
     @property
     def caps(self) -> Capabilities:
-        # While it is unknown whether bulk calls exist, a batch may come down to single calls.
-        return Capabilities(
-            atomic_batch=self._bulk is True,
-            max_batch=100 if self._bulk else 1,
-            other_symbols=True,
-        )
+        return _caps(self._bulk)
 
     def measure(self, latency: Latency) -> None:
         measure_all(latency, self.stream, self.transport)
@@ -217,6 +213,12 @@ class BitMEXConnector:
         self, verb: str, path: str, query: Mapping[str, Any] | None = None, body: Any = None
     ) -> Answer:
         return self._send(Request(verb, "/" + path.lstrip("/"), query, body))[0]
+
+
+@cache  # asked for several times in every round
+def _caps(bulk: bool | str) -> Capabilities:
+    # While it is unknown whether bulk calls exist, a batch may come down to single calls.
+    return Capabilities(atomic_batch=bulk is True, max_batch=100 if bulk else 1, other_symbols=True)
 
 
 def _ignore(_: Answer) -> None:

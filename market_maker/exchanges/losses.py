@@ -2,7 +2,8 @@
 
 import math
 import sqlite3
-from datetime import UTC, datetime
+from datetime import date
+from functools import lru_cache
 
 from market_maker import jsonx
 from market_maker.clock import Clock
@@ -12,6 +13,7 @@ from market_maker.model.contracts import Contract
 from market_maker.model.rows import Row
 from market_maker.quoting.loss import Book, LossLimits, Marks, check_losses
 
+_EPOCH = date(1970, 1, 1).toordinal()
 _ODD_FOR_S = 5.0  # a position that the fills do not explain for so long was moved by others
 _BOOK, _PENDING, _STOP = "losses", "losses pending", "stop"
 
@@ -63,8 +65,7 @@ class LossWatch:
                 self._has_begun, self._marks.run_start = True, result
                 if not self._saved:  # nothing before counts
                     self._marks.peak = result
-            day = datetime.fromtimestamp(self._clock.now(), UTC).date().isoformat()
-            self._marks.note(result, day)
+            self._marks.note(result, _day_of(int(self._clock.now() // 86_400)))
             self._save(is_due=bool(reckoned))
         reason = check_losses(result, self._marks, limits, contract.settle_currency)
         if reason:
@@ -112,6 +113,12 @@ class LossWatch:
         if is_due or text != self._saved:
             self._journal.put_all({_BOOK: text, _PENDING: jsonx.dumps(self._pending)})
             self._saved = text
+
+
+@lru_cache(maxsize=1)  # asked for in every round
+def _day_of(number: int) -> str:
+    """The day *number* since 1970, UTC."""
+    return date.fromordinal(_EPOCH + number).isoformat()
 
 
 def remember_stop(journal: Journal, reason: str) -> None:

@@ -70,6 +70,7 @@ class OrderStore:
         self.changes = 0  # grows whenever an order of ours may look different
         self.filled_orders = 0  # orders of ours that were filled, in part at least
         self.cancelled_unasked = 0  # resting orders that the exchange took out of its own accord
+        self._resting: tuple[int, dict[str, list[Row]]] = (-1, {})  # as of that many changes
         self._live: dict[str, Tracked] = {}  # orderID -> order; clOrdID while that is unknown
         self._order_ids: dict[str, str] = {}  # clOrdID -> orderID, of live orders
         self._done: OrderedDict[str, float] = OrderedDict()  # orderIDs of finished orders
@@ -243,11 +244,14 @@ class OrderStore:
 
     def resting(self, side: str = "") -> list[Row]:
         """The same rows themselves: they are replaced when something happens, never edited."""
-        return [
-            row
-            for row in [tracked.row for tracked in list(self._live.values())]
-            if row.get("orderID") and is_live(row) and side in ("", row.get("side"))
-        ]
+        known, rows = self._resting
+        if known != self.changes:
+            known, live = self.changes, [tracked.row for tracked in list(self._live.values())]
+            every = [row for row in live if row.get("orderID") and is_live(row)]
+            rows = {s: [row for row in every if row.get("side") == s] for s in ("Buy", "Sell")}
+            rows[""] = every
+            self._resting = known, rows
+        return list(rows[side])
 
     def unproven(self) -> list[Row]:
         """Orders sent of which the exchange has shown nothing yet; they hold their level."""
@@ -286,7 +290,6 @@ class OrderStore:
     def _take(self, order_id: str, tracked: Tracked, row: Row) -> None:
         was_resting = bool(tracked.row.get("orderID")) and tracked.phase is not Phase.CANCELLING
         tracked.row = {**tracked.row, **row}
-        self.changes += 1
         self.cancelled_unasked += was_resting and tracked.row.get("ordStatus") == "Canceled"
         is_empty, unfilled = tracked.row.get("leavesQty") == 0, _unfilled(tracked.row)
         if tracked.row.get("ordStatus") in TERMINAL or (is_empty and unfilled <= 0):
@@ -295,6 +298,7 @@ class OrderStore:
             # Neither filled nor ended: that cannot be. It counts as live until it is looked up.
             tracked.row["leavesQty"] = unfilled
             self._doubt(tracked, -math.inf)
+        self.changes += 1  # last: whoever reads by it must not miss what it stands for
 
     def _doubt(self, tracked: Tracked, settle_after_s: float) -> None:
         tracked.phase = Phase.UNKNOWN

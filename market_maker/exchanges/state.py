@@ -31,7 +31,8 @@ _OF_THE_ORDER = (
     *("orderID", "clOrdID", "symbol", "side", "price", "orderQty", "leavesQty", "cumQty"),
     *("ordStatus", "timestamp", "transactTime"),
 )
-_STATE = ("state", "tickSize", "lotSize")
+_STATE = frozenset({"state", "tickSize", "lotSize"})
+_TOUCH = ("bidPrice", "askPrice")
 
 
 class Notice(NamedTuple):
@@ -65,7 +66,7 @@ class LiveState:
         self.version = 0  # grows whenever a drain folded something
         self.last_recv_s = clock.monotonic()  # when we last heard of the market
         # Best prices by the latest message, quote or instrument; None where a side is empty.
-        self.touch: dict[str, float | None] = {"bidPrice": None, "askPrice": None}
+        self.touch: dict[str, float | None] = dict.fromkeys(_TOUCH)
         self.depth = Depth(symbol, self.tables, self.orders, clock)
         self.booked_qty = 0.0  # contracts of the fills that were told one by one, of both sides
         self.connections = 0
@@ -224,7 +225,7 @@ class LiveState:
             if change.table not in _PRIVATE:  # news of the account tells nothing of the market
                 self.last_recv_s = self.clock.monotonic()
             try:
-                self._fold_change(change, [row for row in data["data"] if isinstance(row, dict)])
+                self._fold_change(change, data["data"])
             except (TypeError, ValueError, KeyError, AttributeError) as error:
                 if change.table not in self._odd_tables:
                     self._odd_tables.add(change.table)
@@ -247,29 +248,32 @@ class LiveState:
             self._last_error, self._errors = (text, status), self._errors + 1
             logger.error("Websocket error %s: %s", status, text)
 
-    def _fold_change(self, change: Change, delta: list[Row]) -> None:
-        if change.table == "order":
-            self._fold_orders(change)
-        elif change.table == "execution":
-            self._fold_executions(change)
-        elif change.table == "position":
-            self._fold_position(change, delta)
-        elif change.table == "instrument":
-            for row in delta:
-                self._note_market(row, () if self._has_quotes else tuple(row))
-            self.depth.on_instrument()
-        elif change.table == "quote":
-            for row in change.rows[-1:]:  # the image of an empty book has none
+    def _fold_change(self, change: Change, delta: list[Any]) -> None:
+        table, action, rows = change
+        if table == "quote":  # what comes most often is asked for first
+            for row in rows[-1:]:  # the image of an empty book has none
                 # A quote tells both sides at one moment: a column it lacks is an empty side.
                 self._has_quotes = True
-                self._note_market(row, tuple(self.touch))
-        elif change.table == "trade" and change.action == "insert":
-            ours = [row for row in change.rows if row.get("symbol") == self.symbol]
-            self._notices.extend(Notice("trade", row) for row in ours)
-            self.depth.on_trades(ours)
-        elif change.table.startswith("orderBook"):
+                self._note_market(row, _TOUCH)
+        elif table == "trade":
+            if action == "insert":
+                ours = [row for row in rows if row.get("symbol") == self.symbol]
+                self._notices.extend([Notice("trade", row) for row in ours])
+                self.depth.on_trades(ours)
+        elif table == "instrument":
+            for row in delta:
+                if isinstance(row, dict):
+                    self._note_market(row, () if self._has_quotes else tuple(row))
+            self.depth.on_instrument()
+        elif table == "order":
+            self._fold_orders(change)
+        elif table == "execution":
+            self._fold_executions(change)
+        elif table == "position":
+            self._fold_position(change, [row for row in delta if isinstance(row, dict)])
+        elif table.startswith("orderBook"):
             self.depth.on_book(change)
-            self._notices.append(Notice("book", {"symbol": self.symbol, "table": change.table}))
+            self._notices.append(Notice("book", {"symbol": self.symbol, "table": table}))
 
     def _fold_orders(self, change: Change) -> None:
         rows = [row for row in change.rows if row.get("symbol") == self.symbol]
@@ -337,9 +341,10 @@ class LiveState:
         """The state of the market may have changed, and the touch in the columns *telling*."""
         if row.get("symbol") != self.symbol:
             return
-        if any(name in row for name in _STATE):
+        if not _STATE.isdisjoint(row):
             self._is_relevant = True
-        moved = [n for n in self.touch if n in telling and row.get(n) != self.touch[n]]
+        touch = self.touch
+        moved = [n for n in _TOUCH if n in telling and row.get(n) != touch[n]]
         for name in moved:
             self.touch[name] = row.get(name)
             # Where our own order has become the touch, nothing new is known of the market.

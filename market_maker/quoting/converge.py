@@ -67,12 +67,14 @@ def _pair(
     pairs: list[tuple[Row, Row]],
 ) -> None:
     """Move the pairs that *same* names alike out of both lists."""
+    named = [(want, name) for want in desired if (name := same(want)) is not None]
+    if not named:
+        return
     by_name: dict[object, list[Row]] = {}
     for have in working:
         by_name.setdefault(same(have), []).append(have)
-    for want in list(desired):
-        name = same(want)
-        if name is not None and by_name.get(name):
+    for want, name in named:
+        if by_name.get(name):
             have = by_name[name].pop(0)
             pairs.append((have, want))
             _drop(working, have)

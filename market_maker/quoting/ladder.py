@@ -4,7 +4,6 @@ Level numbers are -1, -2, ... for bids and 1, 2, ... for asks, counted from the 
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple
 
@@ -20,8 +19,7 @@ class Starts(NamedTuple):
     mid: float
 
 
-@dataclass(frozen=True, slots=True)
-class LadderShape:
+class LadderShape(NamedTuple):
     """How the ladder spreads out from its start; ratios, 0.005 is 0.5 %."""
 
     interval: float

@@ -1,7 +1,6 @@
 """Which orders may go out: the worst case of every approved order stays within the limits."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from market_maker.model.contracts import Contract
@@ -21,16 +20,14 @@ class Refused(NamedTuple):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class PositionLimits:
+class PositionLimits(NamedTuple):
     """Bounds of the position in contracts; None is no bound."""
 
     min_position: float | None = None
     max_position: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class OrderLimits:
+class OrderLimits(NamedTuple):
     """Bounds of each order and of their number; None is no bound."""
 
     max_size: float | None = None  # contracts that one order may have open
@@ -61,7 +58,8 @@ def increase(order: Row, wanted_qty: float, resting_qty: float = 0.0) -> float:
 
 def is_reducing(order: Row) -> bool:
     """Whether the exchange itself lets this order only shrink the position."""
-    flags = str(order.get("execInst") or "").split(",")
+    told = order.get("execInst")
+    flags = str(told).split(",") if told else ()
     return "ReduceOnly" in flags or "Close" in flags
 
 

@@ -1,5 +1,6 @@
 """In which order the amends of one batch may go out so that our own quotes never meet."""
 
+import math
 from collections.abc import Sequence
 
 from market_maker.model.rows import Row
@@ -8,9 +9,9 @@ from market_maker.model.rows import Row
 def amend_phases(changes: Sequence[Row], resting: Sequence[Row]) -> list[list[int]]:
     """Split a batch that has no atomic form into phases of indices into *changes*.
 
-    *resting* are all our live orders. What moves away from the other side, or does not move,
-    goes first; what moves towards it follows when the first phase is acknowledged. Where no new
-    price can touch an own order there is one phase.
+    *resting* are all our live orders. What moves towards the other side as far as any of its old
+    or new prices follows when all else is acknowledged. Where no new price can touch an own order
+    there is one phase.
     """
     by_id = {row["orderID"]: row for row in resting}
     moves = [
@@ -25,16 +26,15 @@ def amend_phases(changes: Sequence[Row], resting: Sequence[Row]) -> list[list[in
     for _, row, change in moves:
         if change.get("price") is not None:
             prices[row["side"]].append(change["price"])
-    everything = list(range(len(changes)))
-    if not prices["Buy"] or not prices["Sell"] or max(prices["Buy"]) < min(prices["Sell"]):
-        return [everything]
-    towards = {i for i, row, change in moves if _moves_towards(row, change)}
-    first = [i for i in everything if i not in towards]
-    return [phase for phase in (first, sorted(towards)) if phase]
+    highest_bid = max(prices["Buy"], default=-math.inf)
+    lowest_ask = min(prices["Sell"], default=math.inf)
+    waits = [i for i, row, change in moves if _may_meet(row, change, highest_bid, lowest_ask)]
+    first = [i for i in range(len(changes)) if i not in waits]
+    return [phase for phase in (first, waits) if phase]
 
 
-def _moves_towards(row: Row, change: Row) -> bool:
+def _may_meet(row: Row, change: Row, highest_bid: float, lowest_ask: float) -> bool:
     old, new = row.get("price"), change.get("price")
     if old is None or new is None:
         return False
-    return bool(new > old if row["side"] == "Buy" else new < old)
+    return bool(old < new >= lowest_ask if row["side"] == "Buy" else old > new <= highest_bid)

@@ -7,9 +7,12 @@ class dotdict(dict):  # type: ignore[type-arg]
     """dict with attribute access; an absent name reads as None."""
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return self.get(name)
+        try:
+            return self[name]
+        except KeyError:
+            if name.startswith("__"):
+                raise AttributeError(name) from None
+            return None
 
     def __setattr__(self, name: str, value: Any) -> None:
         self[name] = value
