@@ -126,11 +126,13 @@ class Gateway:
             atomic = self.connector.caps.atomic_batch
             phases = [list(range(len(changes)))] if atomic else amend_phases(changes, resting)
             results: dict[int, Result] = {}
-            for phase in phases:
-                answers = self._carry_out([verdicts[i] for i in phase], self.outbox.amend, rules)
-                results.update(zip(phase, answers, strict=True))
-                if any(a.status is not Status.OK and a.text != LATE_AMEND for a in answers):
-                    break  # the other side may still stand where this one would go
+            amend = self.outbox.amend
+            with self.outbox.noted_at_the_end():
+                for phase in phases:
+                    answers = self._carry_out([verdicts[i] for i in phase], amend, rules)
+                    results.update(zip(phase, answers, strict=True))
+                    if any(a.status is not Status.OK and a.text != LATE_AMEND for a in answers):
+                        break  # the other side may still stand where this one would go
             waits = Result(Status.NOT_SENT, {}, "waits for the other side to move away")
             return [results.get(i, waits) for i in range(len(changes))]
 

@@ -3,7 +3,8 @@
 import logging
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from market_maker.clock import Clock
 from market_maker.exchanges.approval import side_of
@@ -46,6 +47,7 @@ class Outbox:
         self.after_action: Callable[[], None] = lambda: None
         self._connector = connector
         self._latency: Latency | None = None
+        self._held: list[tuple[list[int], Sequence[Result]]] | None = None  # to be noted later
         self._state = state
         self._journal = journal
         self._budget = budget
@@ -148,8 +150,23 @@ class Outbox:
             logger.error("Cancelling all the same: %s", error)
             return []
 
+    @contextmanager
+    def noted_at_the_end(self) -> Iterator[None]:
+        """Batches that wait for each other: what became of them is written down after the last,
+        since the market does not wait. Whoever dies meanwhile leaves them as unsettled."""
+        self._held = []
+        try:
+            yield
+        finally:
+            held, self._held = self._held, None
+            if held:
+                self._note([i for ids, _ in held for i in ids], [r for _, rs in held for r in rs])
+
     def _note(self, entries: list[int], results: Sequence[Result]) -> None:
         if not entries:
+            return
+        if self._held is not None:
+            self._held.append((entries, results))
             return
         try:
             self._journal.settle(

@@ -366,6 +366,19 @@ def test_without_an_atomic_batch_the_side_that_moves_away_goes_first() -> None:
     assert [row["orderID"] for row in door.wire.orders("PUT")] == [sell, buy]
 
 
+def test_the_second_phase_is_on_its_way_before_the_first_is_noted_as_done() -> None:
+    door = Door("last")
+    buy, sell = (r.row["orderID"] for r in door.place((59_990, 100), (60_010, -100)))
+    order: list[str] = []
+    journal, amend = door.desk.journal, door.desk.connector.amend
+    settle = journal.settle
+    journal.settle = lambda *of: (order.append("noted"), settle(*of))[1]  # type: ignore[func-returns-value, method-assign]
+    door.desk.connector.amend = lambda rows: (order.append("sent"), amend(rows))[1]  # type: ignore[func-returns-value, method-assign]
+    door.gateway.amend([{"orderID": buy, "price": 60_020}, {"orderID": sell, "price": 60_050}])
+    assert order == ["sent", "sent", "noted"]
+    assert journal.unsettled() == []
+
+
 def test_if_the_first_phase_has_no_answer_the_second_waits() -> None:
     door = Door("last")
     rows = [r.row for r in door.place((59_990, 100), (60_010, -100))]

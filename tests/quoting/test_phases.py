@@ -23,6 +23,13 @@ def test_the_side_that_moves_away_goes_first() -> None:
     assert amend_phases(changes, resting) == [[1], [0]]
 
 
+def test_what_stays_clear_of_the_other_side_does_not_wait_for_it() -> None:
+    resting = [row("b1", "Buy", 100), row("b2", "Buy", 99), row("s", "Sell", 102)]
+    moved = [("b1", 105), ("b2", 101), ("s", 110)]
+    changes = [{"orderID": name, "price": price} for name, price in moved]
+    assert amend_phases(changes, resting) == [[1, 2], [0]]
+
+
 @given(
     bids=st.lists(st.tuples(st.integers(1, 49), st.integers(1, 99)), min_size=1, max_size=5),
     asks=st.lists(st.tuples(st.integers(50, 99), st.integers(1, 99)), min_size=1, max_size=5),
