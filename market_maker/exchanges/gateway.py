@@ -119,10 +119,9 @@ class Gateway:
         with self._lock:
             rules = self._rules()
             verdicts = approve_amends(changes, self.state, rules.limits, self._halt(rules))
-            with self.state.lock:
-                resting = self.state.orders.resting()
             if self.connector.caps.amend == "none":
                 return replace_orders(self, verdicts)
+            resting = self.state.orders.resting()
             atomic = self.connector.caps.atomic_batch
             phases = [list(range(len(changes)))] if atomic else amend_phases(changes, resting)
             results: dict[int, Result] = {}
