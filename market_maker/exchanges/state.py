@@ -31,8 +31,7 @@ _OF_THE_ORDER = (
     *("orderID", "clOrdID", "symbol", "side", "price", "orderQty", "leavesQty", "cumQty"),
     *("ordStatus", "timestamp", "transactTime"),
 )
-_STATE = frozenset({"state", "tickSize", "lotSize"})
-_TOUCH = ("bidPrice", "askPrice")
+_STATE, _TOUCH = frozenset({"state", "tickSize", "lotSize"}), ("bidPrice", "askPrice")
 
 
 class Notice(NamedTuple):
@@ -255,15 +254,13 @@ class LiveState:
                 # A quote tells both sides at one moment: a column it lacks is an empty side.
                 self._has_quotes = True
                 self._note_market(row, _TOUCH)
-        elif table == "trade":
-            if action == "insert":
-                ours = [row for row in rows if row.get("symbol") == self.symbol]
-                self._notices.extend([Notice("trade", row) for row in ours])
-                self.depth.on_trades(ours)
+        elif table == "trade" and action == "insert":
+            ours = [row for row in rows if row.get("symbol") == self.symbol]
+            self._notices.extend([Notice("trade", row) for row in ours])
+            self.depth.on_trades(ours)
         elif table == "instrument":
-            for row in delta:
-                if isinstance(row, dict):
-                    self._note_market(row, () if self._has_quotes else tuple(row))
+            for row in (row for row in delta if isinstance(row, dict)):
+                self._note_market(row, () if self._has_quotes else tuple(row))
             self.depth.on_instrument()
         elif table == "order":
             self._fold_orders(change)
@@ -343,8 +340,7 @@ class LiveState:
             return
         if not _STATE.isdisjoint(row):
             self._is_relevant = True
-        touch = self.touch
-        moved = [n for n in _TOUCH if n in telling and row.get(n) != touch[n]]
+        moved = [n for n in _TOUCH if n in telling and row.get(n) != self.touch[n]]
         for name in moved:
             self.touch[name] = row.get(name)
             # Where our own order has become the touch, nothing new is known of the market.
