@@ -74,6 +74,7 @@ def soak(options: argparse.Namespace, journal: Path) -> int:
     stage, rng = Stage(scene("close", options.seed), settings), Random(options.seed)
     bot = stage.enter(journal)
     stage.judge.counts, stage.judge.traded = deque(maxlen=500), deque(maxlen=500)
+    bot.on_fill = lambda _: None  # the drill would keep every one
     engine, kinds = stage.engine, sorted(KINDS.keys() - ENDING - LASTING)
     begun_s, wall_s = engine.now(), time.time()
     faults = 0

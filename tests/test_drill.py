@@ -37,6 +37,11 @@ def test_no_fault_makes_a_bot_with_tight_limits_do_wrong(name: str) -> None:
     assert outcome.is_passed, told(outcome)
 
 
+def test_a_book_torn_just_before_the_trouble_ends_is_read_anew_in_time() -> None:
+    outcome = play("stale", 3, **TIGHT)
+    assert outcome.is_passed, told(outcome)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, TIGHT], ids=["default", "tight"])
 @pytest.mark.parametrize("name", NAMES)

@@ -35,7 +35,7 @@ logger = logging.getLogger("root")
 
 _CONNECT_TIMEOUT_S = 5.0
 _IMAGES_TIMEOUT_S = 30.0
-_RECONNECT_EVERY_S = 5.0
+_RECONNECT_EVERY_S = 3.0  # with images and a round, quotes are back 5 s after any trouble
 
 
 class Fate(NamedTuple):
