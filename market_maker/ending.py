@@ -1,6 +1,7 @@
 """The one way out of a run: cancel, verify, close the position if asked to, say what is left."""
 
 import logging
+import threading
 from typing import Any
 
 from requests.exceptions import HTTPError
@@ -13,17 +14,57 @@ from market_maker.utils.errors import AuthenticationError, BotError
 logger = logging.getLogger("root")
 
 
+class End:
+    """The end of one manager's run: it comes once, from whichever thread."""
+
+    def __init__(self, manager: Any) -> None:
+        self._manager = manager
+        self._lock = threading.Lock()
+        outbox = manager.exchange.desk.gateway.outbox
+        self.interrupts = runner.Interrupts(
+            lambda: outbox.busy_thread, self._hurry, self._by_force, manager.clock
+        )
+
+    def come(self) -> None:
+        """Ask `on_stop`, then clean up."""
+        manager = self._manager
+        self.interrupts.begin_ending()
+        if manager.exchange.desk.is_open:
+            manager.is_running = False
+            manager.quote_options.close()
+            ask_on_stop(manager)
+            self._clean_up()
+
+    def _clean_up(self) -> None:
+        manager = self._manager
+        with self._lock:
+            if manager.exchange.desk.is_open:
+                shut_down(manager)
+                manager._call_hooks()
+                say_last_words(manager, manager.fills_this_run)
+                manager.exchange.desk.close()
+
+    def _hurry(self) -> bool:
+        """The user asks again to end: wait for nothing any more, least of all for `on_stop`."""
+        self._manager.exchange.desk.gateway.hurry.set()
+        return bool(self._manager.is_in_on_stop)
+
+    def _by_force(self) -> None:
+        """The strategy holds the main thread whatever the user asks: clean up beside it."""
+        self.interrupts.begin_ending()
+        logger.error("The strategy swallows every signal: ending the run without it.")
+        self._manager.clock.beside(self._clean_up_and_leave, "ending")
+
+    def _clean_up_and_leave(self) -> None:
+        try:
+            self._clean_up()
+        finally:
+            runner.leave_now(self._manager.exit_code or 1)
+
+
 def shut_down(manager: Any) -> None:
     """End the run of *manager*: its `exit_code` is not 0 when something could not be verified."""
     desk, settings = manager.exchange.desk, manager.settings
-    try:
-        manager.is_in_on_stop = True
-        manager.on_stop()
-    except KeyboardInterrupt:
-        logger.warning("on_stop was interrupted.")
-    except Exception:  # it must not keep its orders in the book
-        logger.exception("on_stop failed.")
-    manager.is_in_on_stop = False
     desk.gateway.stop()
     if manager.exchange.dry_run:
         logger.info("Shutting down. Dry run: nothing was sent.")
@@ -33,6 +74,20 @@ def shut_down(manager: Any) -> None:
         _clear(manager)
     desk.state.drain()
     _note_end(manager)
+
+
+def ask_on_stop(manager: Any) -> None:
+    """Let the strategy act before its orders go; whatever it does must not keep them there."""
+    try:
+        try:
+            manager.is_in_on_stop = True
+            manager.on_stop()
+        finally:
+            manager.is_in_on_stop = False
+    except KeyboardInterrupt:
+        logger.warning("on_stop was interrupted.")
+    except BaseException:
+        logger.exception("on_stop failed.")
 
 
 def say_last_words(manager: Any, fills: int) -> None:
@@ -88,6 +143,7 @@ def _flatten(manager: Any) -> None:
 
 
 def _fail(manager: Any, line: str, *args: object) -> None:
+    """That something could not be verified is worse news than whatever has ended the run."""
     logger.error(line, *args)
     manager.exit_code = 1
 

@@ -78,6 +78,8 @@ class OrderManager:
         self._snapshot: Snapshot | None = None
         self.quote_options = options.Options(self)
         self._pace = runner.Pace(self.clock)
+        self._end = ending.End(self)
+        self.interrupts = self._end.interrupts
         self.fills_this_run, self._lines = 0, status.Lines()
         self._said: dict[str, object] = {}
         self._crossed_s = math.inf  # since when the book has been crossed
@@ -113,6 +115,7 @@ class OrderManager:
         while True:
             if sys.stdout.isatty():
                 print("-----", flush=True)
+            self.interrupts.raise_swallowed()
             self.check_file_change()
             self.wait_for_change()
             self.run_once()
@@ -405,19 +408,7 @@ class OrderManager:
 
     def shut_down(self) -> None:
         """Cancel all orders of ours, verify that none is left, say the last words, disconnect."""
-        if not self.exchange.desk.is_open:
-            return
-        self.is_running = False
-        self.quote_options.close()
-        ending.shut_down(self)
-        self._call_hooks()
-        ending.say_last_words(self, self.fills_this_run)
-        self.exchange.desk.close()
-
-    def _hurry(self) -> bool:
-        """The user asks again to end: wait for nothing any more, least of all for `on_stop`."""
-        self.exchange.desk.gateway.hurry.set()
-        return self.is_in_on_stop
+        self._end.come()
 
     def restart(self) -> None:
         """Start anew in this process, with the orders cancelled so that none is unmanaged."""

@@ -1,5 +1,6 @@
 """How a run begins and ends: signals, clean-up on every way out, restart when a file changes."""
 
+import contextlib
 import functools
 import logging
 import math
@@ -27,6 +28,8 @@ logger = logging.getLogger("root")
 
 _SOON_S = 0.5
 _WANTED_S = 0.1
+_ONE_WISH_S = 0.3
+_SWALLOWED_AT_MOST = 2  # signals that a strategy may ignore
 _ROUND_COST = 4  # requests that a round may need: amends in two phases, creates, cancels
 
 
@@ -84,19 +87,27 @@ class Interrupts:
     """SIGINT, SIGTERM and SIGHUP end the run by an exception on the main thread.
 
     While an order's answer is awaited the exception waits too, so that no order is left whose
-    fate nobody has read.
+    fate nobody has read. A strategy may swallow the exception: then it is raised again, and in the
+    end the run is ended without asking it.
     """
 
     def __init__(
         self,
         busy_thread: Callable[[], int | None],
-        hurry: Callable[[], bool] = lambda: False,  # True: what runs now is not worth waiting for
+        hurry: Callable[[], bool],  # True: what runs now is not worth waiting for
+        force: Callable[[], None],  # ends the run whatever the main thread does
+        clock: Clock,
     ) -> None:
         self._busy_thread = busy_thread
         self._hurry = hurry
+        self._force = force
+        self._clock = clock
         self._old: dict[int, Any] = {}
         self._is_ending = False
-        self._pending: int | None = None
+        self._asked: int | None = None  # the last signal
+        self._is_pending = False
+        self._raised = 0
+        self._raised_s = -math.inf
 
     def install(self) -> None:
         """Take the signals over, on the main thread; elsewhere Python does not allow it."""
@@ -114,29 +125,45 @@ class Interrupts:
 
     def begin_ending(self) -> None:
         """From here on further signals only hurry the clean-up that is under way."""
-        self._is_ending = True
+        if not self._is_ending:
+            self._is_ending, self._raised, self._raised_s = True, 0, -math.inf
 
     def raise_pending(self) -> None:
         """Raise what arrived while an answer was awaited, on the thread it arrived for."""
         is_main = threading.current_thread() is threading.main_thread()
-        if is_main and self._pending is not None and not self._is_ending:
-            number, self._pending = self._pending, None
-            self._raise(number)
+        if is_main and self._is_pending and not self._is_ending:
+            self._is_pending = False
+            self._raise()
+
+    def raise_swallowed(self) -> None:
+        """Raise what arrived before and did not end the run."""
+        if self._asked is not None and not self._is_ending:
+            self._raise()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         del frame
         is_busy = self._busy_thread() == threading.get_ident()  # handlers run on the main thread
         if self._is_ending:
             logger.warning("Cancelling orders; this takes a few seconds at most.")
-            if self._hurry() and not is_busy:
-                raise KeyboardInterrupt
-        elif is_busy:
-            self._pending = number
+            if not self._hurry():
+                return
         else:
-            self._raise(number)
+            self._asked = number
+        if is_busy:
+            self._is_pending = True
+            return
+        now_s = self._clock.monotonic()
+        if now_s - self._raised_s <= _ONE_WISH_S:
+            return  # several signals of one moment, as a closed terminal sends them, are one wish
+        self._raised += 1
+        self._raised_s = now_s
+        if self._raised > _SWALLOWED_AT_MOST:
+            self._force()
+        else:
+            self._raise()
 
-    def _raise(self, number: int) -> None:
-        if number == signal.SIGINT:
+    def _raise(self) -> None:
+        if self._is_ending or self._asked == signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(0)
 
@@ -174,18 +201,20 @@ def managed(run_loop: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
         if self.is_running:
             return run_loop(self, *args, **kwargs)
-        outbox = self.exchange.desk.gateway.outbox
-        interrupts = Interrupts(lambda: outbox.busy_thread, self._hurry)
+        interrupts: Interrupts = self.interrupts
         interrupts.install()
-        outbox.after_action = interrupts.raise_pending
+        self.exchange.desk.gateway.outbox.after_action = interrupts.raise_pending
         try:
             self.start()
             return run_loop(self, *args, **kwargs)
         except KeyboardInterrupt:
+            interrupts.begin_ending()
             logger.info("Interrupted.")
         except SystemExit as leaving:
-            self.exit_code = leaving.code if isinstance(leaving.code, int) else 0
+            interrupts.begin_ending()
+            self.exit_code = _code_of(leaving)
         except Exception as error:  # noqa: BLE001 - the top of the run: say it, clean up, end with 1
+            interrupts.begin_ending()
             self.report(error)
             self.exit_code = getattr(error, "exit_code", 1)
         finally:
@@ -199,6 +228,22 @@ def managed(run_loop: Callable[..., Any]) -> Callable[..., Any]:
         return None
 
     return wrapped
+
+
+def _code_of(leaving: SystemExit) -> int:
+    """As Python has it: a number, or a text that is said and means 1."""
+    if leaving.code is None or isinstance(leaving.code, int):
+        return leaving.code or 0
+    logger.error("Stopping: %s", leaving.code)
+    return 1
+
+
+def leave_now(code: int) -> None:
+    """End the process, whatever its other threads do."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def describe(error: Exception) -> str:

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,6 +54,32 @@ class Lingering(OrderManager):
 
 
 Lingering().run_loop()
+"""
+DEAF = """\
+import time
+from market_maker.market_maker import OrderManager
+
+
+class Deaf(OrderManager):
+    def hang(self):
+        print("hanging now", flush=True)
+        while True:
+            try:
+                time.sleep(60)
+            except BaseException:
+                print("swallowed", flush=True)
+
+    def place_orders(self):
+        super().place_orders()
+        if STAGE == "place_orders":
+            self.hang()
+
+    def on_stop(self):
+        if STAGE == "on_stop":
+            self.hang()
+
+
+Deaf().run_loop()
 """
 TAKING = """\
 from market_maker.market_maker import OrderManager
@@ -298,6 +325,42 @@ def test_a_second_signal_interrupts_a_hung_on_stop_and_the_orders_are_cancelled(
         bot.signal(signal.SIGINT)
         assert bot.end() == 0, bot.text
     assert "on_stop was interrupted" in bot.text
+    assert exchange.open_orders() == []
+
+
+def test_several_signals_of_one_moment_interrupt_a_hung_on_stop_and_not_the_clean_up(
+    exchange: Exchange, tmp_path: Path
+) -> None:
+    (tmp_path / "my_strategy.py").write_text(LINGERING)
+    with running(["my_strategy.py", "XBTUSD"], tmp_path, exchange.env(tmp_path)) as bot:
+        until(lambda: len(exchange.open_orders()) >= 10)
+        bot.signal(signal.SIGINT)
+        bot.wait_for("lingering now")
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            bot.signal(number)
+        assert bot.end() == 0, bot.text
+    assert "on_stop was interrupted" in bot.text
+    assert exchange.open_orders() == []
+
+
+@pytest.mark.parametrize("stage", ["place_orders", "on_stop"])
+def test_a_strategy_that_swallows_every_signal_keeps_no_order_in_the_book(
+    exchange: Exchange, tmp_path: Path, stage: str
+) -> None:
+    (tmp_path / "my_strategy.py").write_text(f"STAGE = {stage!r}\n{DEAF}")
+    with running(["my_strategy.py", "XBTUSD"], tmp_path, exchange.env(tmp_path)) as bot:
+        until(lambda: len(exchange.open_orders()) >= 10)
+        if stage == "on_stop":
+            bot.signal(signal.SIGTERM)
+        bot.wait_for("hanging now")
+        for times in (1, 2):
+            time.sleep(0.4)  # signals closer to each other are one wish
+            bot.signal(signal.SIGTERM)
+            bot.wait_for("swallowed", times)
+        time.sleep(0.4)
+        bot.signal(signal.SIGTERM)
+        assert bot.end() == 1, bot.text
+    assert "ending the run without it" in bot.text
     assert exchange.open_orders() == []
 
 

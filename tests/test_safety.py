@@ -1,13 +1,16 @@
 """What must hold when things go wrong: no order left behind, none sent blind, none doubled."""
 
+import contextlib
 import logging
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from market_maker.clock import ManualClock
 from market_maker.exchanges.base import ExchangeError
 from market_maker.market_maker import OrderManager
 from market_maker.model.rows import Row
@@ -118,8 +121,83 @@ def test_what_a_call_about_the_user_says_is_in_no_log(caplog: pytest.LogCaptureF
 # -- signals ----------------------------------------------------------------------------
 
 
+def interrupts_of(
+    busy_thread: Callable[[], int | None] = lambda: None,
+    hurry: Callable[[], bool] = lambda: False,
+    force: Callable[[], None] = lambda: None,
+) -> Interrupts:
+    return Interrupts(busy_thread, hurry, force, ManualClock())
+
+
+@pytest.mark.parametrize("is_ending", [False, True])
+def test_signals_of_one_moment_are_one_wish_and_the_third_swallowed_one_is_done_by_force(
+    is_ending: bool,
+) -> None:
+    forced: list[int] = []
+    interrupts = interrupts_of(hurry=lambda: True, force=lambda: forced.append(1))
+    if is_ending:
+        interrupts.begin_ending()
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            interrupts._handle(signal.SIGINT, None)
+        interrupts._handle(signal.SIGINT, None)
+        interrupts._clock.sleep(1)
+    assert not forced
+    interrupts._handle(signal.SIGINT, None)
+    assert forced
+
+
+def test_a_clean_up_is_never_interrupted() -> None:
+    interrupts = interrupts_of()
+    interrupts.begin_ending()
+    for _ in range(5):
+        interrupts._handle(signal.SIGTERM, None)
+        interrupts._clock.sleep(1)
+    interrupts.raise_pending()
+    interrupts.raise_swallowed()
+
+
+class Deaf(OrderManager):
+    """Swallows what its first round is interrupted by."""
+
+    rounds = 0
+
+    def place_orders(self) -> None:
+        self.rounds += 1
+        with contextlib.suppress(SystemExit):
+            signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_signal_that_a_strategy_swallows_ends_the_run_after_the_round() -> None:
+    bot = World(StillMarket()).bot(Deaf)
+    bot.run_loop()
+    assert (bot.rounds, bot.exit_code) == (1, 0)
+
+
+@pytest.mark.parametrize(("code", "ends_with"), [(None, 0), (0, 0), (4, 4), ("enough", 1)])
+def test_an_exit_of_a_strategy_has_the_code_that_python_gives_it(
+    code: int | str | None, ends_with: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(StillMarket())
+
+    class Leaving(OrderManager):
+        def place_orders(self) -> None:
+            super().place_orders()
+            raise SystemExit(code)
+
+        def on_stop(self) -> None:
+            assert world.open_orders()
+            raise SystemExit(0)
+
+    bot = world.bot(Leaving)
+    with pytest.raises(SystemExit) if ends_with else contextlib.nullcontext():
+        bot.run_loop()
+    assert (bot.exit_code, world.open_orders()) == (ends_with, [])
+    assert ("Stopping: enough" in caplog.text) is (code == "enough")
+
+
 def test_a_signal_waits_for_the_answer_the_main_thread_is_waiting_for() -> None:
-    interrupts = Interrupts(threading.get_ident)
+    interrupts = interrupts_of(threading.get_ident)
     interrupts._handle(signal.SIGTERM, None)
     with pytest.raises(SystemExit):
         interrupts.raise_pending()
@@ -127,13 +205,13 @@ def test_a_signal_waits_for_the_answer_the_main_thread_is_waiting_for() -> None:
 
 
 def test_a_signal_does_not_wait_for_another_threads_order() -> None:
-    interrupts = Interrupts(lambda: threading.get_ident() + 1)
+    interrupts = interrupts_of(lambda: threading.get_ident() + 1)
     with pytest.raises(KeyboardInterrupt):
         interrupts._handle(signal.SIGINT, None)
 
 
 def test_a_signal_is_never_raised_on_a_strategys_own_thread() -> None:
-    interrupts = Interrupts(threading.get_ident)
+    interrupts = interrupts_of(threading.get_ident)
     interrupts._handle(signal.SIGTERM, None)
     raised: list[BaseException] = []
 
