@@ -319,6 +319,11 @@ def test_a_run_has_a_start_an_end_and_its_settings_once(tmp_path: Path) -> None:
         select = "SELECT started_at, stopped_at, exit_code FROM runs"
         assert db.execute(select).fetchall() == [(1_000, 1_060, 0), (1_060, 1_120, 3)]
         assert db.execute("SELECT value FROM settings").fetchall() == [('{"ORDER_PAIRS": 6}',)]
+    clock.sleep(91 * 86_400)
+    RunLog(journal, clock).begin("XBTUSD", "{}")
+    with journal.transaction() as db:
+        assert db.execute("SELECT count(*) FROM runs").fetchone() == (1,)
+        assert db.execute("SELECT value FROM settings").fetchall() == [("{}",)]
     journal.close()
 
 

@@ -27,6 +27,7 @@ from market_maker.quoting.stakes import Lot, Pair, average_price, deleverage
 
 _SETUP, _FLAT_AT = "decision.setup", "decision.flat_at"
 _NONE = Decimal(0)
+_KEPT_S = 7 * 86_400.0  # a decision that opened nothing
 
 
 def forget(journal: Journal) -> dict[str, int]:
@@ -57,6 +58,7 @@ class LotBook:
         with journal.transaction() as db:
             for table in SCHEMA:
                 db.execute(table)
+            _purge(db, clock.now() - _KEPT_S)
             (self._told,) = db.execute("SELECT coalesce(max(id), 0) FROM pairs").fetchone()
         journal.with_fill = self._take_fill
 
@@ -261,3 +263,13 @@ class LotBook:
         update = "UPDATE lots SET qty = ?, price = ?, share = ? WHERE id = ?"
         share += Decimal(found[3])
         db.execute(update, (str(held + qty), str(price), str(share), found[0]))
+
+
+def _purge(db: sqlite3.Connection, before_s: float) -> None:
+    """Drop what was decided in vain so long ago. The youngest stays: a source may repeat it."""
+    db.execute(
+        "DELETE FROM decisions WHERE outcome IN ('IGNORED', 'REFUSED', 'EXPIRED')"
+        " AND decided_at < ? AND id < (SELECT max(id) FROM decisions)"
+        " AND id NOT IN (SELECT decision FROM lot_orders WHERE decision IS NOT NULL)",
+        (before_s,),
+    )

@@ -221,3 +221,19 @@ def test_a_restart_finds_the_same_lots(price: float, tmp_path: Path) -> None:
     assert (book.lots(), book.opening(), book.live_orders()) == before
     assert book.lots()[0].price == D(str(price))
     journal.close()
+
+
+def test_what_was_decided_in_vain_long_ago_is_dropped_at_the_next_start() -> None:
+    clock = ManualClock()
+    journal = Journal(":memory:", clock)
+    book = LotBook(journal, clock, PREFIX, is_inverse=False)
+    now_s, old_s = clock.now(), clock.now() - 8 * 86_400
+    for key, at, outcome in (
+        ("old", old_s, "IGNORED"),
+        ("done", old_s, "DONE"),
+        ("new", now_s, "REFUSED"),
+        ("last", old_s, "IGNORED"),  # what a source that hangs would say again
+    ):
+        book.note(key, "OPEN_LONG", at, outcome)
+    again = LotBook(journal, clock, PREFIX, is_inverse=False)
+    assert [again.is_known(key) for key in ("old", "done", "new", "last")] == [False, *[True] * 3]
