@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from market_maker import venue
+from market_maker import jsonx, venue
 from market_maker.commands.account import resume
 from market_maker.exchanges import losses
 from market_maker.exchanges.flatten import flatten
@@ -52,6 +52,35 @@ def test_a_result_is_realised_and_unrealised_less_fees_with_funding(
     for row in rows:
         book.add(row, XBTUSD)
     assert book.result(mark, XBTUSD) == won
+
+
+def test_a_burst_of_fills_is_written_down_in_a_few_rows() -> None:
+    world = World()
+    desk = world.bot().exchange.desk
+    fills = [
+        {
+            "symbol": "XBTUSD",
+            "orderID": "o",
+            "execID": f"{n}",
+            "execType": "Trade",
+            "side": "Buy" if n < 900 else "Sell",
+            "lastQty": 0.1,
+            "lastPx": 50_000.0,
+            "execCost": -200 if n < 900 else 200,
+            "execComm": 1,
+        }
+        for n in range(1_000)
+    ]
+    for row in fills:
+        desk.journal.book_fills([row])
+    pending = jsonx.loads(desk.journal.get("losses pending"))
+    assert len(pending) == 2
+    one, all_of_them = Book(), Book()
+    for row in pending:
+        one.add(row, XBTUSD)
+    for row in fills:
+        all_of_them.add(row, XBTUSD)
+    assert one == all_of_them == Book(80.0, -160_000, 1_000)
 
 
 def test_sizes_that_are_not_whole_are_booked_as_they_are() -> None:

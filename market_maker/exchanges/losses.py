@@ -11,10 +11,12 @@ from market_maker.exchanges.state import LiveState
 from market_maker.journal import Journal, write_notes
 from market_maker.model.contracts import Contract
 from market_maker.model.rows import Row
+from market_maker.model.ticks import SIZE_DECIMALS
 from market_maker.quoting.loss import Book, LossLimits, Marks, check_losses
 
 _EPOCH = date(1970, 1, 1).toordinal()
 _ODD_FOR_S = 5.0  # a position that the fills do not explain for so long was moved by others
+_SUMMED = ("lastQty", "execCost", "execComm")
 _BOOK, _PENDING, _STOP = "losses", "losses pending", "stop"
 
 
@@ -43,7 +45,9 @@ class LossWatch:
     def note(self, db: sqlite3.Connection, executions: list[Row]) -> None:
         """Executions that were not booked before, in the transaction that books them: whatever
         ends the run before the next `check`, they count."""
-        pending = [*self._pending, *executions]
+        pending = self._pending.copy()
+        for row in executions:
+            _append(pending, row)
         write_notes(db, {_PENDING: jsonx.dumps(pending)})
         self._pending = pending
 
@@ -119,6 +123,21 @@ class LossWatch:
 def _day_of(number: int) -> str:
     """The day *number* since 1970, UTC."""
     return date.fromordinal(_EPOCH + number).isoformat()
+
+
+def _append(pending: list[Row], row: Row) -> None:
+    """Executions of one side that say what they cost are one: a burst of them is written down
+    anew with each."""
+    last = pending[-1] if pending else {}
+    if _is_sum(row) and _is_sum(last) and last.get("side") == row.get("side"):
+        sums = {name: round(last[name] + row[name], SIZE_DECIMALS) for name in _SUMMED}
+        pending[-1] = {"execType": "Trade", "side": last.get("side"), **sums}
+    else:
+        pending.append(row)
+
+
+def _is_sum(row: Row) -> bool:
+    return row.get("execType") == "Trade" and all(row.get(name) is not None for name in _SUMMED)
 
 
 def remember_stop(journal: Journal, reason: str) -> None:
