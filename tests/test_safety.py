@@ -238,7 +238,7 @@ def test_a_hurried_end_cancels_reports_what_it_cannot_verify_and_leaves_the_swit
     wire.script = lose_creates
     bot.exchange.create_bulk_orders([{"price": 59_000.0, "orderQty": 100, "side": "Buy"}])
     asked_s = world.clock.now()
-    bot._hurry()
+    bot._end._hurry()
     bot.shut_down()
     assert world.clock.now() - asked_s < 1
     assert bot.exit_code == 1
