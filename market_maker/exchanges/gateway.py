@@ -315,7 +315,7 @@ class Gateway:
         ordered = [results[i] for i in range(len(verdicts))]
         if any(result.status is Status.NOT_SENT for result in ordered):
             self.state.want_round()  # the plan is not carried out yet
-        self._refusals.note(send.__name__, ordered)
+        self._refusals.note(send.__name__, [] if self.outbox.fatal else ordered)  # said at the end
         return ordered
 
     def _learn(self, answers: Sequence[Result]) -> None:

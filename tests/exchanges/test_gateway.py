@@ -332,9 +332,12 @@ def test_too_many_requests_hold_everything_back_for_as_long_as_asked(door: Door)
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_refused_key_ends_all_creating(door: Door, status: int) -> None:
+def test_a_refused_key_ends_all_creating(
+    door: Door, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
     door.fail("POST", refusal(status, "Access Denied"))
     door.place((59_000, 300))
+    assert "refused" not in caplog.text  # the line that ends the run says it
     door.heal()
     assert "refuses our orders" in door.gateway.outbox.fatal
     (result,) = door.place((58_000, 300))
