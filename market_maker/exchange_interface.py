@@ -13,7 +13,7 @@ from market_maker.exchanges.desk import Desk
 from market_maker.model.latency import Latency
 from market_maker.model.order_book import OrderBook
 from market_maker.model.rows import NO_BUY, NO_SELL, Row, Ticker
-from market_maker.model.ticks import PriceGrid
+from market_maker.model.ticks import PriceGrid, plain
 from market_maker.quoting.loss import LossLimits
 from market_maker.quoting.queue_estimate import MODELS, QueueEstimate
 from market_maker.quoting.touch import Touch, best_prices, touch_of_others
@@ -76,9 +76,9 @@ class ExchangeInterface:
         digits = self.get_instrument()["tickLog"]
         for order in self.desk.gateway.cancel_own():
             logger.info(
-                "Canceling: %s %d @ %.*f",
+                "Canceling: %s %s @ %.*f",
                 order["side"],
-                order.get("leavesQty") or 0,
+                plain(order.get("leavesQty") or 0),
                 digits,
                 order.get("price") or 0,
             )

@@ -6,8 +6,8 @@ from typing import Any
 
 from market_maker._settings_venues import CCXT
 from market_maker.exchanges.base import Connector
+from market_maker.model.coins import coin_of
 from market_maker.model.contracts import Contract
-from market_maker.status import coin_of
 from market_maker.utils.errors import SettingsError
 
 WORD = "LIVE"
@@ -61,5 +61,5 @@ def _worth(connector: Connector, qty: float) -> str:
     if not price:
         return ""
     value = Contract.from_instrument(rows[0]).value(qty, price)
-    coin, unit = coin_of({"currency": rows[0].get("settlCurrency")})
-    return f", worth {value / unit:.6f} {coin}"
+    coin = coin_of(rows[0].get("settlCurrency"))
+    return f", worth {value / coin.unit:.6f} {coin.name}"

@@ -4,12 +4,12 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from market_maker.model.coins import Coin, coin_of
 from market_maker.model.contracts import Contract
 from market_maker.model.rows import Row, Ticker
 from market_maker.model.ticks import LotGrid, PriceGrid, plain
 from market_maker.quoting.ladder import Starts
-from market_maker.quoting.loss import COINS
-from market_maker.utils.constants import XBt_TO_XBT
+from market_maker.quoting.limits import is_spot
 
 logger = logging.getLogger("root")
 
@@ -64,8 +64,8 @@ def log_status(manager: Any) -> None:
     exchange, digits = manager.exchange, manager.instrument["tickLog"]
     margin, position = exchange.get_margin(), exchange.get_position()
     mark = mark_of(exchange)
-    coin, unit = coin_of(margin)
-    logger.info("Current %s Balance: %.6f%s", coin, (margin.get("marginBalance") or 0) / unit, mark)
+    coin, balance = coin_of(margin.get("currency")), margin.get("marginBalance") or 0
+    logger.info("Current %s Balance: %.6f%s", coin.name, balance / coin.unit, mark)
     logger.info("Current Contract Position: %s", plain(position.get("currentQty") or 0))
     settings = manager.settings
     if settings.CHECK_POSITION_LIMITS:
@@ -104,7 +104,7 @@ def log_limit(side: str, position: float, settings: Any) -> None:
     if side == "Short":
         name, limit = "Minimum", settings.MIN_POSITION
     logger.info("%s delta limit exceeded", side)
-    logger.info("Current Position: %.f, %s Position: %.f", position, name, limit)
+    logger.info("Current Position: %s, %s Position: %s", plain(position), name, plain(limit))
 
 
 def warn_of_odd_sizes(settings: Any, lot: float) -> None:
@@ -152,10 +152,10 @@ def log_last_words(manager: Any, fills: int, start_balance: int | None) -> None:
     mark = mark_of(exchange)
     logger.info("Fills this run: %d. Position still open: %s contracts.", fills, plain(qty))
     margin = exchange.get_margin()
-    balance, (coin, unit) = margin.get("marginBalance"), coin_of(margin)
+    balance, coin = margin.get("marginBalance"), coin_of(margin.get("currency"))
     if balance is not None and start_balance is not None:
         change = balance - start_balance
-        logger.info("Balance change: %+.8f %s%s.", change / unit, coin, mark)
+        logger.info("Balance change: %+.8f %s%s.", change / coin.unit, coin.name, mark)
 
 
 def print_latency(desk: Any) -> None:
@@ -164,16 +164,8 @@ def print_latency(desk: Any) -> None:
         print("\n".join(desk.latency.lines()), flush=True)
 
 
-def coin_of(margin: Row) -> tuple[str, int]:
-    """The currency of a margin row by its usual name, and how many minor units one of it is."""
-    currency = str(margin.get("currency") or "XBt")
-    name, decimals = COINS.get(currency, (currency, 8))
-    unit: int = 10**decimals
-    return name, unit
-
-
 def fees(settings: Any, exchange: Any, instrument: Row) -> dict[str, Any]:
-    """Fees and balance of a dry run, and the names of those that are assumed."""
+    """Fees and balance of a dry run, the coin of the balance, and what of it is assumed."""
     assumed = [] if exchange.desk.has_account else ["balance"]
     found: dict[str, Any] = {}
     for name in ("maker", "taker"):
@@ -181,8 +173,10 @@ def fees(settings: Any, exchange: Any, instrument: Row) -> dict[str, Any]:
         found[name] = given if given is not None else instrument.get(f"{name}Fee") or 0.0
         if given is not None or not exchange.desk.has_account:
             assumed.append(f"{name} fee")
-    balance = exchange.get_margin().get("marginBalance") or 0
-    return {**found, "balance_xbt": balance / XBt_TO_XBT, "assumed": assumed}
+    margin = exchange.get_margin()
+    coin = coin_of(margin.get("currency"))
+    balance = (margin.get("marginBalance") or 0) / coin.unit
+    return {**found, "balance": balance, "coin": coin.name, "assumed": assumed}
 
 
 def show_plan(
@@ -198,60 +192,69 @@ def plan_lines(
 ) -> list[str]:
     """The table of a dry run: each order it would have in the book, and the totals.
 
-    *fees*: `maker` and `taker` ratios, `balance_xbt`, and `assumed`, the names of
+    *fees*: `maker` and `taker` ratios, `balance` in units of `coin`, and `assumed`, the names of
     those that stand in because the account cannot be read.
     """
     contract = Contract.from_instrument(instrument)
     grid = PriceGrid.of(instrument.get("tickSize") or 0.01)
+    coin = coin_of(contract.settle_currency)
+    margin_ratio = 1.0 if is_spot(instrument) else instrument.get("initMargin") or 0.01
+    # A stop has a trigger, no price.
+    orders = sorted((o for o in orders if o.get("price")), key=lambda o: -float(o["price"]))
+    values = [contract.value(o["orderQty"], o["price"]) / coin.unit for o in orders]
+    whole_digits = len(f"{max(values, default=0):.0f}")
+    digits = max(2, min(coin.decimals, 9 - whole_digits))  # the columns hold so many
     lines = [
         f"{'side':<5}{'price':>11}{'size':>8}{'from mid':>10}{'ticks':>8}"
-        f"{'value XBT':>12}{'margin':>11}{'fee':>13}",
+        f"{f'value {coin.name}':>12}{'margin':>11}{'fee':>13}",
     ]
-    margin_ratio = instrument.get("initMargin") or 0.01
-    total_margin = 0.0
-    orders = [order for order in orders if order.get("price")]  # a stop has a trigger, no price
-    for order in sorted(orders, key=lambda o: -float(o["price"])):
-        notional = contract.value(order["orderQty"], order["price"]) / XBt_TO_XBT
+    for order, value in zip(orders, values, strict=True):
         away = order["price"] / ticker["mid"] - 1
         ticks = (order["price"] - ticker["mid"]) * grid.scale / grid.units
-        total_margin += notional * margin_ratio
         lines.append(
             f"{order['side']:<5}{grid.format(order['price']):>11}{order['orderQty']:>8}"
-            f"{away:>+10.4%}{ticks:>+8.1f}{notional:>12.8f}{notional * margin_ratio:>11.8f}"
-            f"{notional * fees['maker']:>+13.8f}"
+            f"{away:>+10.4%}{ticks:>+8.1f}{value:>12.{digits}f}{value * margin_ratio:>11.{digits}f}"
+            f"{value * fees['maker']:>+13.{digits}f}"
         )
-    lines += _totals(orders, contract, total_margin, fees)
-    return lines
-
-
-def _totals(
-    orders: Sequence[Row], contract: Contract, margin_xbt: float, fees: Mapping[str, Any]
-) -> list[str]:
-    buys = sorted((o for o in orders if o["side"] == "Buy"), key=lambda o: -o["price"])
-    sells = sorted((o for o in orders if o["side"] == "Sell"), key=lambda o: o["price"])
-    lines = []
+    buys = [order for order in orders if order["side"] == "Buy"]
+    sells = [order for order in orders[::-1] if order["side"] == "Sell"]
     if buys and sells:
         spread = sells[0]["price"] - buys[0]["price"]
         mid = (sells[0]["price"] + buys[0]["price"]) / 2
         lines.append(f"quoted spread {spread:g} ({spread / mid:.4%})")
-    assumed = f" ({', '.join(fees['assumed'])} assumed)" if fees["assumed"] else ""
-    lines.append(
-        f"margin needed {margin_xbt:.6f} of {fees['balance_xbt']:.6f} XBT; maker fee "
-        f"{fees['maker']:+.4%}, taker {fees['taker']:+.4%}{assumed}"
-    )
-    gains = [
-        _round_trip_sat(contract, buy, sell, fees["maker"])
-        for buy, sell in zip(buys, sells, strict=False)
-    ]
-    for first in range(0, len(gains), 3):
-        levels = (f"{i + 1} {gains[i] / XBt_TO_XBT:+.8f}" for i in range(first, len(gains))[:3])
-        lines.append("one round trip gains, XBT, by level: " + "  ".join(levels))
+    lines += _funds_lines(sum(values) * margin_ratio, coin, fees)
+    lines += _gain_lines(contract, buys, sells, fees["maker"])
     lines.append("nothing was sent")
     return lines
 
 
-def _round_trip_sat(contract: Contract, buy: Row, sell: Row, maker_fee: float) -> float:
-    """Satoshi won by buying and selling the smaller of two sizes, fees paid."""
+def _funds_lines(margin: float, coin: Coin, fees: Mapping[str, Any]) -> list[str]:
+    needed = f"margin needed {margin:.6f} of {fees['balance']:.6f} {coin.name}"
+    if fees["coin"] != coin.name:  # a dry run without a key assumes XBT
+        needed = f"margin needed {margin:.6f} {coin.name}"
+    rates = f"maker fee {fees['maker']:+.4%}, taker {fees['taker']:+.4%}"
+    assumed = f" (assumed: {', '.join(fees['assumed'])})" if fees["assumed"] else ""
+    return [needed, rates + assumed]
+
+
+def _gain_lines(
+    contract: Contract, buys: Sequence[Row], sells: Sequence[Row], maker_fee: float
+) -> list[str]:
+    """What buying and selling again at each level wins, three levels a line."""
+    coin = coin_of(contract.settle_currency)
+    gains = [
+        _round_trip_gain(contract, buy, sell, maker_fee) / coin.unit
+        for buy, sell in zip(buys, sells, strict=False)
+    ]
+    lines = []
+    for first in range(0, len(gains), 3):
+        levels = (f"{i + 1} {gains[i]:+.{coin.decimals}f}" for i in range(first, len(gains))[:3])
+        lines.append(f"one round trip gains, {coin.name}, by level: " + "  ".join(levels))
+    return lines
+
+
+def _round_trip_gain(contract: Contract, buy: Row, sell: Row, maker_fee: float) -> float:
+    """Minor units won by buying and selling the smaller of two sizes, fees paid."""
     qty = min(buy["orderQty"], sell["orderQty"])
     bought, sold = contract.cost(qty, buy["price"]), contract.cost(-qty, sell["price"])
     gross = -(bought + sold)

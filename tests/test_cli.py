@@ -440,6 +440,19 @@ def test_check_says_when_the_funds_do_not_carry_the_ladder(
     assert "too little" in check_lines(capsys)["Funds"]
 
 
+def test_check_counts_the_funds_in_the_currency_that_the_contract_settles_in(
+    folder: Path, connector: FakeConnector, capsys: pytest.CaptureFixture[str]
+) -> None:
+    linear = {"isInverse": False, "multiplier": 100, "settlCurrency": "USDt"}
+    connector.tables["instrument"] = [{**INSTRUMENT, **linear}]
+    connector.tables["margin"].append({"currency": "USDt", "availableMargin": 5_000_000})
+    assert cli.main(["check"]) == 1
+    assert check_lines(capsys)["Funds"].startswith("5.000000 USDT available, the ladder needs ")
+    (folder / "settings.py").write_text('STRATEGY = "grid"\n')
+    assert cli.main(["check"]) == 0
+    assert check_lines(capsys)["Funds"] == "5.000000 USDT available"
+
+
 @pytest.mark.parametrize(
     ("error", "line"),
     [

@@ -7,17 +7,19 @@ from market_maker import venue
 from market_maker.clock import Clock
 from market_maker.exchanges.base import Connector, error_message
 from market_maker.exchanges.symbols import find_instrument, unknown_symbol
+from market_maker.model.coins import Coin, coin_of
 from market_maker.model.contracts import Contract
 from market_maker.model.rows import Row
 from market_maker.model.ticks import LotGrid, PriceGrid
+from market_maker.quoting.limits import is_spot
 from market_maker.settings import Settings, warnings
 from market_maker.strategy_loader import load_strategy
-from market_maker.utils.constants import XBt_TO_XBT
 from market_maker.utils.errors import NotSupported
 
 _NOBODYS_ORDER = "00000000-0000-0000-0000-000000000000"
 _TOLERATED_OFFSET_S = 5.0  # requests expire about so long after they are signed
 _DEFAULT_INIT_MARGIN = 0.01
+_WITHOUT_LADDER = ("grid", "decision")  # their sizes are their own
 
 
 def check(settings: Settings) -> int:
@@ -102,20 +104,27 @@ def _say_rights(settings: Settings, connector: Connector) -> bool:
 
 def _say_funds(settings: Settings, connector: Connector, instrument: Row) -> bool:
     """Whether the funds carry the ladder. True: they do not."""
+    coin = coin_of(instrument.get("settlCurrency"))
     rows = connector.fetch_rows("margin")
-    available = int((rows[0] if rows else {}).get("availableMargin") or 0)
+    ours = [row for row in rows if coin_of(row.get("currency")) == coin] or [{}]
+    available = int(ours[0].get("availableMargin") or 0)
+    text = f"{_amount(available, coin)} {coin.name} available"
+    if settings.STRATEGY in _WITHOUT_LADDER:
+        _say("Funds", text)
+        return False
     needed = ladder_margin(settings, instrument)
-    text = f"{_xbt(available)} XBT available"
     if needed is None:
         _say("Funds", f"{text}; no price yet to tell what the ladder needs")
         return False
     short = available < needed
-    _say("Funds", f"{text}, the ladder needs {_xbt(needed)}{': too little' if short else ''}")
+    verdict = ": too little" if short else ""
+    _say("Funds", f"{text}, the ladder needs {_amount(needed, coin)}{verdict}")
     return short
 
 
 def ladder_margin(settings: Settings, instrument: Row) -> int | None:
-    """Satoshi that all orders of the ladder tie up, by initial margin and taker fee.
+    """Minor units that all orders of the ladder tie up, by initial margin and taker fee; on spot
+    what its bids cost.
 
     None without a price. All levels are taken at today's price, which the margin rounds up.
     """
@@ -126,7 +135,7 @@ def ladder_margin(settings: Settings, instrument: Row) -> int | None:
     rate = float(instrument.get("initMargin") or _DEFAULT_INIT_MARGIN)
     fee = float(instrument.get("takerFee") or 0.0)
     value = sum(contract.value(qty, float(price)) for qty in _sizes(settings, contract.lot_size))
-    return round(2 * value * (rate + 2 * fee))
+    return round(value * (1 + fee) if is_spot(instrument) else 2 * value * (rate + 2 * fee))
 
 
 def _sizes(settings: Settings, lot: float) -> Iterator[float]:
@@ -158,8 +167,8 @@ def _say_position(connector: Connector) -> None:
     _say("Position", f"{row.get('currentQty') or 0} contracts{entry}")
 
 
-def _xbt(satoshi: int) -> str:
-    return f"{satoshi / XBt_TO_XBT:.6f}"
+def _amount(minor_units: int, coin: Coin) -> str:
+    return f"{minor_units / coin.unit:.6f}"
 
 
 def _say(what: str, text: Any) -> None:

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from market_maker.model.coins import coin_of
 from market_maker.model.ticks import plain
-from market_maker.quoting.loss import COINS
 from market_maker.report.figures import HORIZONS_S
 from market_maker.report.run import Run, trade
 from market_maker.settings import Settings, check
@@ -132,7 +132,7 @@ def _say_progress(what: str, part: float | None) -> None:
 def _tables(market: _Market, seed: int, runs: Sequence[tuple[str, Run]]) -> list[str]:
     """Where the money comes from, then what was traded and how it went on, 80 columns wide."""
     longest_s = max(run.seconds for _, run in runs)
-    coin, decimals = COINS.get(runs[0][1].currency, (runs[0][1].currency, 8))
+    coin, decimals = coin_of(runs[0][1].currency)
     of = "" if market.data else f", seed {seed}"
     of = ", touch-fill" if runs[0][1].is_touch_fill else of
     title = f", {longest_s / 60:.1f} minutes{of}; {coin}, markouts in bps"

@@ -7,11 +7,10 @@ Amounts are whole minor units of the settlement currency (satoshi), losses posit
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from market_maker.model.coins import coin_of
 from market_maker.model.contracts import Contract
 from market_maker.model.rows import Row
 from market_maker.model.ticks import SIZE_DECIMALS
-
-COINS = {"XBt": ("XBT", 8), "USDt": ("USDT", 6), "USDc": ("USDC", 6), "Gwei": ("ETH", 9)}
 
 
 class LossLimits(NamedTuple):
@@ -73,14 +72,13 @@ class Marks:
 
 def check_losses(result: int, marks: Marks, limits: LossLimits, currency: str) -> str:
     """Which limit *result* has reached, in words; or nothing."""
-    name, decimals = COINS.get(currency, (currency, 8))
-    unit: int = 10**decimals
+    coin = coin_of(currency)
     for what, start, limit, setting in (
         ("in this run", marks.run_start, limits.max_loss, "MAX_LOSS"),
         (f"on {marks.day}", marks.day_start, limits.max_loss, "MAX_LOSS"),
         ("from the best result", marks.peak, limits.max_drawdown, "MAX_DRAWDOWN"),
     ):
-        if limit is not None and start - result >= round(limit * unit):
-            lost = (start - result) / unit
-            return f"lost {lost:.{decimals}f} {name} {what}, {setting} is {limit:g}"
+        if limit is not None and start - result >= round(limit * coin.unit):
+            lost = (start - result) / coin.unit
+            return f"lost {lost:.{coin.decimals}f} {coin.name} {what}, {setting} is {limit:g}"
     return ""
