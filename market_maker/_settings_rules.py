@@ -1,7 +1,6 @@
 """What each setting may be, and the faults of a set of settings, one line each."""
 
 import difflib
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -163,7 +162,7 @@ RULES: dict[str, Rule] = {
     "AVELLANEDA_MODEL": one_of("rolling", "stationary"),
     "AVELLANEDA_HORIZON": WAIT,
     "AVELLANEDA_GAMMA": PRICE,
-    "AVELLANEDA_TARGET": whole(-math.inf),
+    "AVELLANEDA_TARGET": POSITION,
     "AVELLANEDA_SIGMA": BOUNDS,
     "AVELLANEDA_A": BOUNDS,
     "AVELLANEDA_K": BOUNDS,
@@ -211,28 +210,9 @@ RULES: dict[str, Rule] = {
 }
 
 
-# Sizes are whole contracts at BitMEX, and units of a currency elsewhere.
-_WHOLE_SIZES = ("simulator", "bitmex")
-_PARTS: dict[str, Rule] = {
-    "ORDER_START_SIZE": Rule("a number above 0", number(0, 1e12, above=True)),
-    "ORDER_STEP_SIZE": Rule("a number, 0 or more", number(0, 1e12)),
-    "MIN_ORDER_SIZE": or_none(Rule("a number above 0", number(0, 1e12, above=True))),
-    "MAX_ORDER_SIZE": or_none(Rule("a number above 0", number(0, 1e12, above=True))),
-    "MIN_POSITION": Rule("a number", number(-1e15, 1e15)),
-    "MAX_POSITION": Rule("a number", number(-1e15, 1e15)),
-}
-
-
-def _rule(name: str, values: Mapping[str, Any]) -> Rule:
-    """What *name* may be at the exchange that *values* choose."""
-    if values.get("EXCHANGE") in _WHOLE_SIZES:
-        return RULES[name]
-    return _PARTS.get(name, RULES[name])
-
-
 def find_faults(values: Mapping[str, Any], where: Where) -> list[str]:
     """Every fault of *values*, one line each: setting, value, what is allowed, where it stands."""
-    wrong = [name for name in RULES if not _rule(name, values).accepts(values.get(name))]
+    wrong = [name for name, rule in RULES.items() if not rule.accepts(values.get(name))]
     faults = [_fault(name, values, where) for name in wrong]
     faults += [
         f"{name} ({where(name)}) is not a setting: did you mean {meant}?"
@@ -275,7 +255,7 @@ def one_letter_apart(a: str, b: str) -> bool:
 def _fault(name: str, values: Mapping[str, Any], where: Where) -> str:
     value = values.get(name)
     shown = "(not shown)" if name in SECRETS or name == "BOTS" else _short(value)
-    line = f"{name} = {shown} ({where(name)}): must be {_rule(name, values).allowed}"
+    line = f"{name} = {shown} ({where(name)}): must be {RULES[name].allowed}"
     if name == "EXCHANGE" and isinstance(value, str):
         nearest = difflib.get_close_matches(value.lower(), EXCHANGES, 1)
         line += f". Did you mean {nearest[0]!r}?" if nearest else ""
