@@ -13,7 +13,8 @@ def frames(workload, count):
     rng = random.Random(1)
     kind, _, depth = workload.partition(" of ")
     table, keys, rows, action, change = _KINDS[kind](rng, int(depth or 0))
-    image = {"table": table, "action": "partial", "keys": keys, "filter": {}, "data": rows}
+    scope = {"symbol": "XBTUSD"} if depth else {}
+    image = {"table": table, "action": "partial", "keys": keys, "filter": scope, "data": rows}
     changes = [{"table": table, "action": action, "data": [change()]} for _ in range(count)]
     return _text(image), [_text(each) for each in changes]
 

@@ -10,7 +10,7 @@ threads of the client.
 import sys
 
 from common import Worker, arguments, finish, in_turn, report
-from table_upkeep import workers
+from table_upkeep import APPLY_ONLY, workers
 
 COUNT = {"ours": 50_000, "floor": 50_000}
 
@@ -22,7 +22,8 @@ def main() -> None:
     try:
         port = server.hear()
         for workload in ("quote", "order", "instrument"):
-            kept: dict[str, list[list[float]]] = {name: [] for name in clients}
+            names = [n for n in clients if n not in APPLY_ONLY]
+            kept: dict[str, list[list[float]]] = {name: [] for name in names}
 
             def run(name: str, workload: str = workload, kept=kept) -> list[float]:
                 count = COUNT.get(name, 10_000)
@@ -30,7 +31,7 @@ def main() -> None:
                 kept[name].append([rate])
                 return [spent]
 
-            spent = in_turn(options.rounds, {n: lambda n=n, r=run: r(n) for n in clients})
+            spent = in_turn(options.rounds, {n: lambda n=n, r=run: r(n) for n in names})
             tables.append(report(f"{workload}: receive, parse and apply", "us of CPU", spent))
             tables.append(report(f"{workload}: messages a second", "1/s", kept))
     finally:

@@ -12,8 +12,9 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
-from frames import frames, images
+from frames import INSTRUMENTS, frames, images
 
 LAST = '{"last":true}'
 
@@ -153,7 +154,52 @@ class BitmexWs(Subscriber):
         self.hear = lambda text: heard(None, text)
 
 
-CLIENTS = {"ours": Ours, "floor": Floor, "original": Original, "bitmex-ws": BitmexWs}
+class CcxtPro:
+    """ccxt's unified objects from the same frames; it does not follow quotes."""
+
+    def __init__(self):
+        import ccxt.pro
+        import orjson
+
+        self.exchange = ccxt.pro.bitmex()
+        names = ["XBTUSD", *(f"SYM{number}" for number in range(1, INSTRUMENTS))]
+        self.exchange.set_markets([self.market(name) for name in names])
+        # Nobody waits for what it hears where its own client does not run.
+        self.client = SimpleNamespace(resolve=lambda *_: None, reject=lambda *_: None)
+        self.loads = orjson.loads
+
+    @staticmethod
+    def market(name):
+        swap = {"type": "swap", "swap": True, "spot": False, "contract": True, "inverse": True}
+        coins = {"base": "BTC", "quote": "USD", "settle": "BTC", "baseId": "XBT", "quoteId": "USD"}
+        grid = {"contractSize": 1.0, "precision": {"price": 0.5, "amount": 1.0}, "limits": {}}
+        symbol = "BTC/USD:BTC" if name == "XBTUSD" else name
+        return {"id": name, "symbol": symbol, "linear": False, "info": {}, **swap, **coins, **grid}
+
+    def hear(self, text):
+        self.exchange.handle_message(self.client, self.loads(text))
+
+
+class OurBook:
+    """Our order book for strategies, with its levels sorted."""
+
+    def __init__(self):
+        sys.path.insert(0, str(Path(__file__).parents[1]))
+        from market_maker import jsonx
+        from market_maker.model.order_book import OrderBook
+        from market_maker.model.ticks import PriceGrid
+
+        self.loads, self.book = jsonx.loads, OrderBook(PriceGrid.of(0.5))
+
+    def hear(self, text):
+        message = self.loads(text)
+        self.book.apply(message["action"], message["data"])
+
+
+CLIENTS = {
+    "ours": Ours, "ours, sorted book": OurBook, "floor": Floor, "original": Original,
+    "bitmex-ws": BitmexWs, "ccxt.pro": CcxtPro,
+}  # fmt: skip
 
 
 def main():

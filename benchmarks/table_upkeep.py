@@ -7,13 +7,25 @@ its figures there are what its code would cost.
 """
 
 import sys
+from functools import partial
 
-from common import BITMEX_WS, ORIGINAL, Worker, arguments, finish, in_turn, peer, report
+from common import BITMEX_WS, CCXT, ORIGINAL, Worker, arguments, finish, in_turn, peer, report
 from frames import WORKLOADS
 
 WANTED = {
-    "ours": sys.executable, "original": ORIGINAL, "bitmex-ws": BITMEX_WS, "floor": sys.executable,
+    "ours": sys.executable, "ours, sorted book": sys.executable, "original": ORIGINAL,
+    "bitmex-ws": BITMEX_WS, "ccxt.pro": CCXT, "floor": sys.executable,
 }  # fmt: skip
+
+
+APPLY_ONLY = ("ours, sorted book", "ccxt.pro")  # are not timed from the socket
+
+
+def follows(name: str, workload: str) -> bool:
+    """Whether a client has something to do with such frames."""
+    if name == "ours, sorted book":
+        return "book" in workload
+    return (name, workload) != ("ccxt.pro", "quote")
 
 
 def workers(options) -> dict[str, Worker]:
@@ -30,14 +42,13 @@ def main() -> None:
     tables, clients = [], workers(options)
     try:
         for workload in WORKLOADS:
-            counts = {n: 4000 if n in ("ours", "floor") else 1000 for n in clients}
-            if "book" in workload:
-                counts |= {n: 200 for n in clients if n not in ("ours", "floor")}
+            quick = [name for name in clients if name.startswith(("ours", "floor"))]
+            slow = 200 if "book" in workload else 1000
+            counts = {n: 4000 if n in quick else slow for n in clients if follows(n, workload)}
             runs = {
-                name: lambda asked={"apply": workload, "count": counts[name]}, client=client: (
-                    client.ask(**asked)
-                )
+                name: partial(client.ask, apply=workload, count=counts[name])
                 for name, client in clients.items()
+                if name in counts
             }
             tables.append(report(workload, "us", in_turn(options.rounds, runs)))
     finally:
