@@ -8,6 +8,7 @@ from requests.exceptions import HTTPError
 
 from market_maker import runner, status, supervised
 from market_maker.exchanges.flatten import flatten
+from market_maker.interrupts import Interrupts
 from market_maker.model.ticks import plain
 from market_maker.utils.errors import AuthenticationError, BotError
 
@@ -21,7 +22,7 @@ class End:
         self._manager = manager
         self._lock = threading.Lock()
         outbox = manager.exchange.desk.gateway.outbox
-        self.interrupts = runner.Interrupts(
+        self.interrupts = Interrupts(
             lambda: outbox.busy_thread, self._hurry, self._by_force, manager.clock
         )
 

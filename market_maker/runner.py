@@ -1,4 +1,4 @@
-"""How a run begins and ends: signals, clean-up on every way out, restart when a file changes."""
+"""How a run begins and ends: clean-up on every way out, restart when a file changes."""
 
 import contextlib
 import functools
@@ -6,20 +6,18 @@ import logging
 import math
 import os
 import re
-import signal
 import subprocess
 import sys
-import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from market_maker import supervised
 from market_maker._settings_record import in_force
 from market_maker.clock import Clock
 from market_maker.exchanges.desk import Desk
+from market_maker.interrupts import Interrupts
 from market_maker.strategy_loader import USER_MODULE
 from market_maker.utils import log
 from market_maker.utils.errors import SettingsError
@@ -28,8 +26,6 @@ logger = logging.getLogger("root")
 
 _SOON_S = 0.5
 _WANTED_S = 0.1
-_ONE_WISH_S = 0.3
-_SWALLOWED_AT_MOST = 2  # signals that a strategy may ignore
 _ROUND_COST = 4  # requests that a round may need: amends in two phases, creates, cancels
 
 
@@ -81,91 +77,6 @@ class Pace:
     def note_status(self) -> None:
         """The status block has just been shown."""
         self._last_status_s = self._clock.monotonic()
-
-
-class Interrupts:
-    """SIGINT, SIGTERM and SIGHUP end the run by an exception on the main thread.
-
-    While an order's answer is awaited the exception waits too, so that no order is left whose
-    fate nobody has read. A strategy may swallow the exception: then it is raised again, and in the
-    end the run is ended without asking it.
-    """
-
-    def __init__(
-        self,
-        busy_thread: Callable[[], int | None],
-        hurry: Callable[[], bool],  # True: what runs now is not worth waiting for
-        force: Callable[[], None],  # ends the run whatever the main thread does
-        clock: Clock,
-    ) -> None:
-        self._busy_thread = busy_thread
-        self._hurry = hurry
-        self._force = force
-        self._clock = clock
-        self._old: dict[int, Any] = {}
-        self._is_ending = False
-        self._asked: int | None = None  # the last signal
-        self._is_pending = False
-        self._raised = 0
-        self._raised_s = -math.inf
-
-    def install(self) -> None:
-        """Take the signals over, on the main thread; elsewhere Python does not allow it."""
-        if threading.current_thread() is not threading.main_thread():
-            return
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)
-            if number is not None:
-                self._old[number] = signal.signal(number, self._handle)
-
-    def restore(self) -> None:
-        for number, handler in self._old.items():
-            signal.signal(number, handler)
-        self._old.clear()
-
-    def begin_ending(self) -> None:
-        """From here on further signals only hurry the clean-up that is under way."""
-        if not self._is_ending:
-            self._is_ending, self._raised, self._raised_s = True, 0, -math.inf
-
-    def raise_pending(self) -> None:
-        """Raise what arrived while an answer was awaited, on the thread it arrived for."""
-        is_main = threading.current_thread() is threading.main_thread()
-        if is_main and self._is_pending and not self._is_ending:
-            self._is_pending = False
-            self._raise()
-
-    def raise_swallowed(self) -> None:
-        """Raise what arrived before and did not end the run."""
-        if self._asked is not None and not self._is_ending:
-            self._raise()
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        del frame
-        is_busy = self._busy_thread() == threading.get_ident()  # handlers run on the main thread
-        if self._is_ending:
-            logger.warning("Cancelling orders; this takes a few seconds at most.")
-            if not self._hurry():
-                return
-        else:
-            self._asked = number
-        if is_busy:
-            self._is_pending = True
-            return
-        now_s = self._clock.monotonic()
-        if now_s - self._raised_s <= _ONE_WISH_S:
-            return  # several signals of one moment, as a closed terminal sends them, are one wish
-        self._raised += 1
-        self._raised_s = now_s
-        if self._raised > _SWALLOWED_AT_MOST:
-            self._force()
-        else:
-            self._raise()
-
-    def _raise(self) -> None:
-        if self._is_ending or self._asked == signal.SIGINT:
-            raise KeyboardInterrupt
-        raise SystemExit(0)
 
 
 def begin_log(settings: Any) -> None:

@@ -54,6 +54,7 @@ ROOMS = {
     "market_maker.venue": Room(4, "bot"),
     "market_maker.supervised": Room(4, "bot"),
     "market_maker.live": Room(4, "bot"),
+    "market_maker.interrupts": Room(4, "bot"),
     "market_maker.runner": Room(4, "bot"),
     "market_maker.sender": Room(4, "bot"),
     "market_maker.ending": Room(4, "bot"),
@@ -75,6 +76,7 @@ ROOMS = {
 # Who may touch the machine's clock, sleep, draw unseeded numbers or start threads, and why.
 FACING_THE_MACHINE = {
     "clock.py": "is the clock",
+    "interrupts.py": "wakes a main thread that sleeps through a signal",
     "exchanges/receiver.py": "the receive thread",
     "exchanges/stream.py": "stamps each frame when it arrives",
     "exchanges/transport.py": "sends a batch over several connections at a time",

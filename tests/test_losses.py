@@ -235,6 +235,15 @@ def test_a_day_begins_at_midnight_utc() -> None:
     assert "XBT on 2020-09-14, MAX_LOSS is 0.0002" in lose(58_000.0)
 
 
+def test_a_clock_set_back_forgives_no_loss_of_the_day() -> None:
+    marks = Marks()
+    for result, day in ((0, "2026-11-28"), (-900, "2026-11-28"), (-900, "2026-11-27")):
+        marks.note(result, day)
+    assert (marks.day, marks.day_start) == ("2026-11-27", 0)
+    marks.note(-900, "2026-11-28")
+    assert marks.day_start == -900  # a day that begins
+
+
 def test_a_loss_counts_across_a_restart_and_while_no_bot_runs(tmp_path: Path) -> None:
     market = StillMarket()
     world = World(market)

@@ -328,6 +328,18 @@ def test_a_second_signal_interrupts_a_hung_on_stop_and_the_orders_are_cancelled(
     assert exchange.open_orders() == []
 
 
+def test_no_sleep_outlasts_a_burst_of_signals(exchange: Exchange, tmp_path: Path) -> None:
+    (tmp_path / "my_strategy.py").write_text(LINGERING)
+    with running(["my_strategy.py", "XBTUSD"], tmp_path, exchange.env(tmp_path)) as bot:
+        until(lambda: len(exchange.open_orders()) >= 10)
+        bot.signal(signal.SIGINT)
+        bot.wait_for("lingering now")  # on the very way into its sleep
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            bot.signal(number)
+        assert bot.end() == 0, bot.text
+    assert exchange.open_orders() == []
+
+
 @pytest.mark.parametrize("stage", ["place_orders", "on_stop"])
 def test_a_strategy_that_swallows_every_signal_keeps_no_order_in_the_book(
     exchange: Exchange, tmp_path: Path, stage: str

@@ -5,6 +5,7 @@ import logging
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,10 +13,10 @@ import pytest
 
 from market_maker.clock import ManualClock
 from market_maker.exchanges.base import ExchangeError
+from market_maker.interrupts import Interrupts
 from market_maker.market_maker import OrderManager
 from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, Disconnected, Message, Request
-from market_maker.runner import Interrupts
 from market_maker.utils.errors import NotSupported
 from tests.doubles import StillMarket, Wire, refusal
 from tests.world import World
@@ -208,6 +209,23 @@ def test_a_signal_does_not_wait_for_another_threads_order() -> None:
     interrupts = interrupts_of(lambda: threading.get_ident() + 1)
     with pytest.raises(KeyboardInterrupt):
         interrupts._handle(signal.SIGINT, None)
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals work otherwise there")
+def test_a_sleep_ends_by_a_signal_that_another_thread_has_taken() -> None:
+    def take() -> None:
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+    interrupts = interrupts_of()
+    interrupts.install()
+    begun_s = time.monotonic()
+    try:
+        with pytest.raises(SystemExit):
+            threading.Timer(0.3, take).start()
+            time.sleep(30)
+    finally:
+        interrupts.restore()
+    assert time.monotonic() - begun_s < 15
 
 
 def test_a_signal_is_never_raised_on_a_strategys_own_thread() -> None:

@@ -65,8 +65,10 @@ class Marks:
 
     def note(self, result: int, day: str) -> None:
         """Take the latest *result* into account."""
-        if day != self.day:
+        if day > self.day:
             self.day, self.day_start = day, result
+        elif day < self.day:  # a clock that was set back forgives no loss
+            self.day, self.day_start = day, max(self.day_start, result)
         self.peak = max(self.peak, result)
 
 
