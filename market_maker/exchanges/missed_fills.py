@@ -96,7 +96,8 @@ class MissedFills:
                 break
             if not self._budget.take(1):
                 break
-        return list(found.values())[::-1]
+        oldest_first = list(found.values())[::-1]
+        return sorted(oldest_first, key=_time)  # not every venue tells the newest first
 
     def _page(self, page: int) -> list[Row]:
         """Executions of the account, newest first."""
@@ -112,3 +113,8 @@ class MissedFills:
     def _gap(self) -> float:
         state = self._state
         return round(state.orders.traded_qty - state.booked_qty, SIZE_DECIMALS)
+
+
+def _time(row: Row) -> str:
+    """ISO-8601 UTC; equal formats compare as text."""
+    return str(row.get("transactTime") or row.get("timestamp") or "")

@@ -11,12 +11,13 @@ from market_maker.model.rows import Row
 
 
 class History:
-    """An account with *count* fills, the newest first, as a connector tells them."""
+    """An account with *count* fills, a page at a time, the newest page first."""
 
     def __init__(self, count: int, pages_work: bool = True) -> None:
         self.asked = 0
         self._rows: list[Row] = [
             {"execType": "Trade", "symbol": "XBTUSD", "execID": str(n), "orderID": f"o{n}"}
+            | {"transactTime": f"2026-11-28T00:{n // 60:02}:{n % 60:02}.000Z"}
             for n in reversed(range(count))
         ]
         self._pages_work = pages_work
@@ -60,3 +61,16 @@ def test_the_history_is_read_back_to_what_is_booked(
     assert history.asked == asked
     numbers = [int(row["execID"]) for row in rows]
     assert numbers == sorted(numbers), "oldest first"
+
+
+def test_a_venue_may_tell_the_oldest_first() -> None:
+    history, clock = History(60), ManualClock()
+    history._rows.reverse()
+    missed = MissedFills(
+        history,  # type: ignore[arg-type]
+        State(),  # type: ignore[arg-type]
+        RateBudget(clock, 300, 1.0),
+        clock,
+        lambda row: False,
+    )
+    assert [int(row["execID"]) for row in missed.look_back(lambda _: True)] == list(range(60))

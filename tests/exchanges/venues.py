@@ -22,7 +22,6 @@ SPOT = dict.fromkeys(
     ("liquidation", "deleveraging"), "spot is owned: there is nothing to call in"
 )  # fmt: skip
 POLLED = SPOT | NO_STREAM
-LATE = {"post-only-cancelled": "what is cancelled after the answer is seen at the next full check"}
 DECIMAL = dict.fromkeys(("tick-size", "lot-size"), "steps are powers of ten there")
 
 
@@ -47,9 +46,9 @@ VENUES = {
     "hitbtc replaying": Venue(HitbtcWorld, "ws", SPOT, {"replays": True}),
     "hitbtc by rest": Venue(HitbtcWorld, "rest", SPOT),
     "ccxt polling binance": Venue(CcxtWorld, "", POLLED),
-    "ccxt polling htx": Venue(CcxtWorld, "", POLLED | DECIMAL | LATE, {"venue": "htx"}),
+    "ccxt polling htx": Venue(CcxtWorld, "", POLLED | DECIMAL, {"venue": "htx"}),
     "ccxt polling kraken": Venue(CcxtWorld, "", POLLED | DECIMAL, {"venue": "kraken"}),
-    "ccxt polling bybit": Venue(CcxtWorld, "", POLLED | LATE, {"venue": "bybit"}),
+    "ccxt polling bybit": Venue(CcxtWorld, "", POLLED, {"venue": "bybit"}),
     "plain": Venue(PlainWorld, "", NO_STREAM),
 }
 
