@@ -27,6 +27,14 @@ HITBTC_API_SECRET=
 PLAIN_API_KEY=
 PLAIN_API_SECRET=
 
+# For EXCHANGE = "ccxt:...". The passphrase is for OKX.
+CCXT_API_KEY=
+CCXT_API_SECRET=
+CCXT_API_PASSPHRASE=
+
+# For GUARD: the same on both sides.
+GUARD_SECRET=
+
 # For STRATEGY = "decision" with DECISION_URL.
 QUANT_API_KEY=
 

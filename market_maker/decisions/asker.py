@@ -4,6 +4,7 @@ The source is asked from a thread of its own: however long it takes, no round wa
 manual clock it is asked as the clock moves, always in the same order.
 """
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -59,12 +60,15 @@ class Asker:
         """Ask no more; what is under way is not waited for."""
         self._is_stopped = True
 
-    def take(self) -> list[Decision]:
-        """What was decided since the last call, the oldest first."""
+    def heard(self) -> list[Decision]:
+        """What was decided and is not done with, the oldest first."""
         with self._lock:
-            decisions = list(self._heard)
-            self._heard.clear()
-            return decisions
+            return list(self._heard)
+
+    def forget(self, decision: Decision) -> None:
+        """It is done with."""
+        with self._lock, contextlib.suppress(ValueError):
+            self._heard.remove(decision)  # gone where a hundred have come since
 
     def silence_s(self) -> float:
         """How long ago the latest decision was made, whatever it was."""

@@ -44,10 +44,11 @@ class Avellaneda(OrderManager):
         """Count the takers."""
         stamp = trade.get("timestamp") or ""
         prior = next((mid for time, mid in reversed(self._mids) if time < stamp), None)
-        if self._is_doubtful() or prior is None or trade.get("price") is None:
+        told, side = trade.get("price"), trade.get("side")
+        if self._is_doubtful() or prior is None or told is None or side is None:
             return
-        price = self._grid().nearest(trade["price"])
-        self.arrivals.add(self.clock.monotonic(), stamp, trade["side"], price, prior)
+        price = self._grid().nearest(told)
+        self.arrivals.add(self.clock.monotonic(), stamp, side, price, prior)
 
     def _is_doubtful(self) -> bool:
         """Whether the feed is in doubt, or was a moment ago; nothing is learnt from that time."""

@@ -90,8 +90,9 @@ class DecisionManager(OrderManager):
         self._hear_fills()
         if not self._positions_agree():
             return
-        for decision in asker.take():
+        for decision in asker.heard():
             self._handle_new_decision(decision)
+            asker.forget(decision)  # not before: a round that is skipped must not lose it
         if self._is_news("fault", asker.fault or False):
             logger.warning("get_quant_decision - No decision: %s.", asker.fault)
         self._rest(self._opening(asker.silence_s()))

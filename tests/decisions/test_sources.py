@@ -283,8 +283,10 @@ def test_on_a_manual_clock_it_is_asked_as_the_clock_moves() -> None:
     asker = make_asker(source, clock)
     clock.sleep(25)
     assert asked == [1_000.0, 1_010.0, 1_020.0]
-    assert [d.decided_at for d in asker.take()] == asked
-    assert asker.take() == []
+    decisions = asker.heard()
+    assert [d.decided_at for d in decisions] == asked
+    asker.forget(decisions[0])
+    assert asker.heard() == decisions[1:], "a round that fails forgets nothing"
     asker.stop()
     clock.sleep(30)
     assert len(asked) == 3
@@ -311,7 +313,7 @@ def test_a_late_answer_and_a_failure_are_none_and_the_source_falls_silent() -> N
         clock.sleep(5)
     assert faults == ["", "no answer within 3 s", "no", ""]
     assert silences[0] < silences[1] < silences[2] > silences[3]
-    assert [d.word for d in asker.take()] == ["NONE"] * 3
+    assert [d.word for d in asker.heard()] == ["NONE"] * 3
 
 
 def test_a_source_that_hangs_holds_up_nobody() -> None:
@@ -324,7 +326,7 @@ def test_a_source_that_hangs_holds_up_nobody() -> None:
 
     asker = make_asker(hangs, Clock())
     assert begun.wait(5)
-    assert asker.take() == []
+    assert asker.heard() == []
     assert asker.silence_s() < 5
     ended.set()
     asker.stop()
