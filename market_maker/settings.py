@@ -18,7 +18,7 @@ from market_maker import _settings_base
 from market_maker._settings_bots import Entry, choose, find_conflicts, read_entries
 from market_maker._settings_files import Layer, read_dotenv, read_python, read_secret
 from market_maker._settings_rules import MAX_PREFIX, RULES, SIZES, find_faults, misspelt
-from market_maker._settings_venues import SECRET_NAMES
+from market_maker._settings_venues import SECRET_NAMES, SECRETS
 from market_maker.utils import log
 from market_maker.utils.dotdict import dotdict
 from market_maker.utils.errors import SettingsError
@@ -132,7 +132,8 @@ def _say_nothing(_: str) -> None:
 
 
 def check(settings: Mapping[str, Any]) -> None:
-    """Raise SettingsError with one line for each fault."""
+    """Raise SettingsError with one line for each fault. Secrets that a program gave are hidden."""
+    _hide_secrets(settings)
     where = settings.where if isinstance(settings, Settings) else lambda _: "set by the program"
     faults = find_faults(settings, where)
     if faults:
@@ -236,9 +237,14 @@ def _finish(result: Settings) -> None:
             whole = name in SIZES or not rule.accepts(value)  # such as MAX_POSITION = 1e4
             if whole:
                 dict.__setitem__(result, name, int(value))
-    for name in SECRET_NAMES:
-        if isinstance(result.get(name), str):
-            log.hide(result[name])
+    _hide_secrets(result)
+
+
+def _hide_secrets(settings: Mapping[str, Any]) -> None:
+    """Blot out every key and secret of *settings*, those of other BOTS too."""
+    for values in (settings, *(entry.values for entry in read_entries(settings.get("BOTS")))):
+        found = [values.get(name) for name in SECRETS]
+        log.hide(*(value for value in found if isinstance(value, str)))
 
 
 _LOCK = threading.RLock()
@@ -274,6 +280,7 @@ class _GlobalSettings(Settings):
         object.__setattr__(self, "_origins", fresh._origins)
         object.__setattr__(self, "_files", fresh._files)
         object.__setattr__(self, "_state", "loaded")
+        log.guard_streams()  # this process knows keys from here on
 
     def where(self, name: str) -> str:
         self._ensure()

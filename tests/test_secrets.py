@@ -2,18 +2,23 @@
 
 import os
 import signal
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
 
-from market_maker.settings import load, warnings
+from market_maker.settings import check, load, warnings
+from market_maker.utils import log
 from market_maker.utils.errors import SettingsError
 from market_maker.venue import may_withdraw
 from tests.decisions.test_sources import Endpoint
-from tests.process import Exchange, running, until
+from tests.process import Exchange, environment, running, until
 
 CHATTY = """\
 import logging
+import threading
+import warnings
+from base64 import b64encode
 from market_maker.market_maker import OrderManager, logger
 
 
@@ -25,8 +30,16 @@ class Chatty(OrderManager):
         self.rounds += 1
         logger.warning("all settings: %s", dict(self.settings))
         logging.getLogger("mine").error("secret %s", self.settings.BITMEX_API_SECRET)
+        user = f"{self.settings.BITMEX_API_KEY}:{self.settings.BITMEX_API_SECRET}"
+        logger.warning("Authorization: Basic %s", b64encode(user.encode()).decode())
+        threading.Thread(target=self.fail).start()
+        warnings.warn(repr(self.settings))
+        print("printed", self.settings)
         if self.rounds == 3:
             raise RuntimeError(repr(self.settings))
+
+    def fail(self):
+        raise LookupError(repr(self.settings))
 
 
 Chatty().run_loop()
@@ -117,11 +130,45 @@ def test_nothing_that_a_full_run_writes_shows_key_or_secret(tmp_path: Path) -> N
     written = [path for path in home.rglob("*") if path.is_file()]
     assert any(path.suffix == ".sqlite3" for path in written)
     texts = [bot.text.encode(), plain.text.encode(), *(path.read_bytes() for path in written)]
+    assert "LookupError" in bot.text and "UserWarning" in bot.text and "printed" in bot.text
     assert b"***" in texts[0]
     for text in texts:
         assert exchange.secret.encode() not in text
         assert exchange.key.encode() not in text
+        assert b64encode(exchange.key.encode()) not in text  # 24 letters: whole groups of three
         assert b"api-signature" not in text
+
+
+CRASHING = """\
+from market_maker.market_maker import OrderManager
+from market_maker.settings import settings
+raise LookupError(repr(settings))
+"""
+
+
+@pytest.mark.parametrize("args", [["my_strategy.py", "XBTUSD"], ["-m", "market_maker", "XBTUSD"]])
+def test_a_strategy_that_cannot_even_be_read_shows_no_secret(
+    args: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "my_strategy.py").write_text(CRASHING)
+    bots = [{"symbol": "XBTUSD", "BITMEX_API_SECRET": "the-secret-of-another"}]
+    (tmp_path / "settings.py").write_text(
+        f"STRATEGY = 'my_strategy.py'\nOTHER = 1\nBOTS = {bots}\n"
+    )
+    env = environment(BITMEX_API_KEY="the-key-of-mine", BITMEX_API_SECRET="the-secret-of-mine")
+    with running(args, tmp_path, env) as bot:
+        assert bot.end() != 0
+    assert "LookupError" in bot.text and "***" in bot.text
+    for secret in ("the-key-of-mine", "the-secret-of-mine", "the-secret-of-another"):
+        assert secret not in bot.text
+
+
+def test_secrets_that_a_program_gives_are_hidden_too(tmp_path: Path) -> None:
+    settings = load(environ={}, cwd=tmp_path)
+    settings.HITBTC_API_SECRET = "given-by-a-program"
+    settings.BOTS = [{"symbol": "XBTUSD", "HITBTC_API_KEY": "given-in-a-list"}]
+    check(settings)
+    assert log.redact(f"{settings}").count("***") == 2
 
 
 DECIDED = """\

@@ -1,12 +1,16 @@
 """Logging in the format and with the module names of BitMEX's sample-market-maker."""
 
+import base64
+import json
 import logging
 import os
 import sys
+from collections.abc import Iterable, Iterator
 from io import TextIOWrapper
 from logging.handlers import TimedRotatingFileHandler
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO, cast
+from urllib.parse import quote, quote_plus
 
 FORMAT = "%(asctime)s - %(levelname)s - %(module)s - %(message)s"
 
@@ -34,7 +38,8 @@ MODULE_NAMES = {
 _PACKAGE = str(Path(__file__).parent.parent) + os.sep
 _SHORTEST_SECRET = 6  # anything shorter would blot out ordinary words and numbers
 _KEPT_LOGS = 30
-_hidden: set[str] = set()
+_ODD_BYTES = "surrogateescape"  # as they stand in a value that the environment gave
+_hidden: list[str] = []  # the longest first: a key may be a part of its secret
 
 
 def setup_custom_logger(name: str, log_level: int | str = logging.INFO) -> logging.Logger:
@@ -64,15 +69,56 @@ def write_file(path: Path) -> None:
 
 
 def hide(*secrets: str | None) -> None:
-    """Blot out these values wherever they would appear in the log: the last line of defence."""
-    _hidden.update(text for text in secrets if text and len(text) >= _SHORTEST_SECRET)
+    """Blot out these values wherever we would write them: the last line of defence."""
+    forms = {f for s in secrets if s and len(s) >= _SHORTEST_SECRET for f in _forms(s)}
+    _hidden[:] = sorted(forms.union(_hidden), key=len, reverse=True)
 
 
 def redact(text: str) -> str:
     """*text* without any hidden value."""
-    for secret in _hidden:
-        text = text.replace(secret, "***")
+    for form in _hidden:
+        text = text.replace(form, "***")
     return text
+
+
+def guard_streams() -> None:
+    """From now on nothing that this process prints shows a hidden value, crashes included."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is not None and not isinstance(stream, _Redacted):
+            setattr(sys, name, cast(TextIO, _Redacted(stream)))
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """How *secret* looks in a message, an address, a body, and a header such as Basic's."""
+    yield secret
+    yield from (form(secret, safe="", errors=_ODD_BYTES) for form in (quote, quote_plus))
+    yield from (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
+    yield repr(secret)[1:-1]
+    data = secret.encode(errors=_ODD_BYTES)
+    for before in range(3):  # bytes in front of it, which shift what base64 makes of it
+        # The letters that the secret alone decides.
+        first, end = -(-before * 8 // 6), (before + len(data)) * 8 // 6
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            yield encode(bytes(before) + data).decode()[first:end]
+
+
+class _Redacted:
+    """A stream that is written to without any hidden value, and else as it was."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(redact(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 class LogFormatter(logging.Formatter):

@@ -1,13 +1,17 @@
 """The log: the original's line, its module names, and no secret in it."""
 
 import io
+import json
 import logging
 import os
 import re
 import stat
+import sys
 import time
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote, urlencode
 
 import pytest
 
@@ -23,12 +27,11 @@ PACKAGE = Path(market_maker.__file__).parent
 @pytest.fixture(autouse=True)
 def _clean_root() -> Iterator[None]:
     root = logging.getLogger()
-    handlers, level, hidden = list(root.handlers), root.level, set(log._hidden)
+    handlers, level, hidden = list(root.handlers), root.level, list(log._hidden)
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
-    log._hidden.clear()
-    log._hidden.update(hidden)
+    log._hidden[:] = hidden
 
 
 def record(path: Path | str, text: str = "hello") -> logging.LogRecord:
@@ -93,6 +96,55 @@ def test_a_hidden_value_appears_neither_in_a_message_nor_in_a_traceback() -> Non
     assert "s3cr3t-value" not in text
     assert "key *** of abby" in text
     assert "ValueError: bad signature with ***" in text
+
+
+ODD = 'k3y+of/mine="4711\\\u00e4'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ODD,
+        quote(ODD, safe=""),
+        urlencode({"apiKey": ODD}),
+        json.dumps({"key": ODD}),
+        json.dumps({"key": ODD}, ensure_ascii=False),
+        repr({"key": ODD}),
+        *(b64encode(f"{user}:{ODD}:x".encode()).decode() for user in ("a", "ab", "abc")),
+        *(urlsafe_b64encode(f"{user}:{ODD}".encode()).decode() for user in ("a", "ab", "abc")),
+    ],
+)
+def test_a_hidden_value_is_known_in_every_form_in_which_requests_carry_it(text: str) -> None:
+    log.hide(ODD)
+    shown = log.redact(f"request {text} sent")
+    assert "***" in shown and shown.startswith("request ") and shown.endswith(" sent")
+    assert len(shown) < 40
+
+
+def test_a_value_of_the_environment_with_odd_bytes_is_hidden_like_any_other() -> None:
+    secret = os.fsdecode(b"secret-\xff-of-mine")
+    log.hide(secret)
+    assert log.redact(f"x {secret} x secret-%FF-of-mine") == "x *** x ***"
+
+
+@pytest.mark.parametrize("order", [("my-key", "my-key-and-more"), ("my-key-and-more", "my-key")])
+def test_of_a_value_that_begins_with_another_nothing_is_left(order: tuple[str, str]) -> None:
+    log.hide(*order)
+    assert log.redact("it is my-key-and-more, of my-key") == "it is ***, of ***"
+
+
+def test_what_a_guarded_process_prints_shows_no_hidden_value(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, getattr(sys, name))  # to be put back
+    log.hide("s3cr3t-value")
+    for _ in range(2):
+        log.guard_streams()
+    print("out: s3cr3t-value", flush=True)
+    sys.stderr.writelines(["err: ", "s3cr3t-value\n"])
+    assert capsys.readouterr() == ("out: ***\n", "err: ***\n")
+    assert not sys.stdout.isatty()
 
 
 def test_a_line_below_the_level_is_never_formatted() -> None:
