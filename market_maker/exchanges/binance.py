@@ -30,6 +30,7 @@ from market_maker.exchanges.binance_rows import SpotMarket, bar, quote_row, trad
 from market_maker.exchanges.binance_tables import BinanceTables, Table
 from market_maker.exchanges.client_ids import ClientIds
 from market_maker.exchanges.public_reads import PublicReads
+from market_maker.model.latency import Latency, measure_all
 from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, Message, Stream
 from market_maker.utils.errors import (
@@ -122,6 +123,9 @@ class BinanceConnector:
         return self._known_tables
 
     # -- the stream ----------------------------------------------------------------------------
+
+    def measure(self, latency: Latency) -> None:
+        measure_all(latency, *self._streams.values())
 
     def start(self, sink: Sink) -> None:
         """Begin streaming; raises StopTrading for a symbol or an account that does not fit."""
