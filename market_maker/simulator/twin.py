@@ -129,6 +129,7 @@ class TwinStream:
         self._session = open_session()
         self._sink: Sink | None = None
         self._lost: Sink | None = None  # whose connection was cut and is not yet back
+        self._is_new = False  # whoever listens is being told of this connection
         self._frozen: list[dict[str, Any]] = []  # what waits for the socket to thaw
         dialect.faults.on_close.append(self.lose)
         dialect.faults.on_change.append(self._thaw)
@@ -136,11 +137,14 @@ class TwinStream:
     def attach(self, sink: Sink) -> None:
         """Connect: Connected, welcome, Ready and the images now; deltas as they happen."""
         self._session = self._open_session()
-        self._sink, self._lost = sink, None
-        sink(Connected(self._now_ns()))
-        for message in self._session.begin([], self._push):
-            self._push(message)
-        sink(Ready(self._now_ns()))
+        self._sink, self._lost, self._is_new = sink, None, True
+        try:
+            sink(Connected(self._now_ns()))
+            for message in self._session.begin([], self._push):
+                self._push(message)
+            sink(Ready(self._now_ns()))
+        finally:
+            self._is_new = False
         self.send({"op": "subscribe", "args": list(self.topics)})
 
     def lose(self) -> None:
@@ -185,8 +189,11 @@ class TwinStream:
         self.send({"op": "subscribe", "args": [topic]})
 
     def reconnect(self) -> None:
-        """Lose the connection and make a new one, with fresh images."""
-        if self._sink is not None:
+        """Lose the connection and make a new one, with fresh images; a moment later where the
+        new one itself was not good enough."""
+        if self._is_new:
+            self.lose()
+        elif self._sink is not None:
             sink = self._sink
             self.close()
             self.attach(sink)
