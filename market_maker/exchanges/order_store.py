@@ -135,8 +135,10 @@ class OrderStore:
         else:
             tracked.worst_leaves = 0.0
 
-    def apply(self, row: Row) -> bool:
-        """Merge a row of the exchange, whether answer, stream or query; True if it was news."""
+    def apply(self, row: Row, *, is_latest: bool = False) -> bool:
+        """Merge a row of the exchange, whether answer, stream or query; True if it was news.
+
+        One that is known to be the latest may bear an earlier time: a clock may be set back."""
         self.count_fill(row)
         order_id, cl_ord_id = str(row.get("orderID") or ""), str(row.get("clOrdID") or "")
         if not order_id or order_id in self._done:
@@ -144,7 +146,7 @@ class OrderStore:
         tracked = self._live.get(order_id)
         if tracked is None:
             return self._adopt(order_id, cl_ord_id, row)
-        if _is_stale(tracked.row, row):
+        if _is_stale(tracked.row, row, is_latest):
             return False
         changed = any(tracked.row.get(name) != value for name, value in row.items())
         if row.get("execType") in _OUTCOMES:
@@ -157,7 +159,7 @@ class OrderStore:
         tracked = self.get(key)
         if self.image_time and _time(row) <= self.image_time:
             self.take_as_counted([row])  # what it filled before the image is in the position
-        self.apply(row)
+        self.apply(row, is_latest=True)
         if tracked is not None:
             tracked.phase, tracked.worst_leaves = Phase.WORKING, 0.0
             order_id = str(tracked.row.get("orderID"))
@@ -326,14 +328,14 @@ def _unfilled(row: Row) -> float:
     return round(size - filled, SIZE_DECIMALS)
 
 
-def _is_stale(known: Row, row: Row) -> bool:
+def _is_stale(known: Row, row: Row, is_latest: bool) -> bool:
     """Whether *row* tells of an earlier moment than *known*."""
     old_cum, new_cum = known.get("cumQty") or 0, row.get("cumQty")
     if new_cum is not None and new_cum != old_cum:
         return bool(new_cum < old_cum)
     if known.get("ordStatus") in TERMINAL:
         return True
-    if row.get("ordStatus") in TERMINAL:
+    if is_latest or row.get("ordStatus") in TERMINAL:
         return False  # nothing comes after it, even where the exchange's clock was turned back
     old_time, new_time = _time(known), _time(row)
     return bool(old_time and new_time and new_time < old_time)

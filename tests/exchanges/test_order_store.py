@@ -233,6 +233,16 @@ def test_an_end_is_believed_even_where_the_exchanges_clock_was_turned_back() -> 
     assert orders.open_orders() == []
 
 
+def test_what_a_query_shows_is_believed_even_then() -> None:
+    orders = store()
+    orders.apply(row(second=40))
+    orders.intend_amend("o-1", {"price": 90.0})
+    orders.settle("o-1", Result(Status.UNKNOWN, {}), LATER)
+    orders.resolve("o-1", row(second=30, price=90.0))
+    assert [order["price"] for order in orders.open_orders()] == [90.0]
+    assert orders.apply(row(second=31, price=80.0)), "and the rows after it"
+
+
 def test_a_resting_order_that_the_exchange_takes_out_by_itself_is_counted() -> None:
     orders = store()
     sent(orders)
