@@ -10,6 +10,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from os.path import samestat
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
@@ -27,6 +28,7 @@ _CREATES_KEPT_S = 7 * 86_400.0  # and creates, once their orders have ended
 _IN_MEMORY_KEPT_S = (0.0, 3_600.0)  # both, where no later run can read it
 _PURGE_EVERY = 1_000  # batches settled
 _LOCK_TRIES = 3  # another bot that counts who is at work touches the lock for a moment
+_LOOK_EVERY_S = 1.0
 _TIDY_EVERY = 50  # batches settled between two times that the log is folded into the file
 _LONGEST_LOG = 10_000  # pages of the log that SQLite itself leaves
 _OUTBOX_VALUES = "(NULL, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -66,6 +68,7 @@ class Journal:
         self._lock = threading.Lock()
         self._file_lock: FileLock | None = None
         self._settled = 0  # batches
+        self._look_s = 0.0  # when to see again whether file and lock are in place
         # Whether the order under this clOrdID may still rest; unknown until we have looked.
         self.may_rest: Callable[[str], bool] = lambda _: True
         # What must be written with a new fill or not at all; called within its transaction.
@@ -79,6 +82,7 @@ class Journal:
             try:
                 self._db = sqlite3.connect(self._path, timeout=5.0, check_same_thread=False)
                 self._open()
+                self._file = Path(self._path).stat() if self._file_lock else None
             except BaseException:
                 self._release()
                 raise
@@ -88,6 +92,7 @@ class Journal:
         now = self._clock.now()
         ids: list[int] = []
         with self._lock, self._guard(), self._db as db:
+            self._keep_place()
             for first in range(0, len(rows), _AT_ONCE):
                 values: list[object] = []
                 some = rows[first : first + _AT_ONCE]
@@ -172,6 +177,7 @@ class Journal:
         insert = "INSERT OR IGNORE INTO fills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
         now, new = self._clock.now(), []
         with self._lock, self._guard(), self._db as db:
+            self._keep_place()
             for row in rows:
                 values = (
                     row.get("symbol") or "",
@@ -258,6 +264,18 @@ class Journal:
                     ) from None
                 self._clock.sleep(0.05)
         raise AssertionError("the last try returns or raises")
+
+    def _keep_place(self) -> None:
+        """Whoever starts next must find this file, and its lock taken: either may be removed."""
+        if self._file is None or self._file_lock is None or self._clock.monotonic() < self._look_s:
+            return
+        if not samestat(self._file, Path(self._path).stat()):
+            raise OSError("another file has taken its place")
+        if not self._file_lock.is_in_place():
+            held = self._take_lock()
+            self._file_lock.release()
+            self._file_lock = held
+        self._look_s = self._clock.monotonic() + _LOOK_EVERY_S
 
     def _open(self) -> None:
         db = self._db

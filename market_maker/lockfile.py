@@ -2,6 +2,7 @@
 
 import os
 import sys
+from os.path import samestat
 from pathlib import Path
 
 _LEAVING = "leaving"
@@ -23,6 +24,7 @@ class FileLock:
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._number: int | None = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             _lock(self._number)
@@ -31,6 +33,13 @@ class FileLock:
             os.close(self._number)
             raise LockHeld(pid) from None
         self._write(str(os.getpid()))
+
+    def is_in_place(self) -> bool:
+        """Whether the next process would find this very file, and so the lock."""
+        try:
+            return self._number is None or samestat(os.fstat(self._number), self._path.stat())
+        except FileNotFoundError:
+            return False
 
     def say_leaving(self) -> None:
         """Let others know that this process is about to end."""

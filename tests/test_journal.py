@@ -1,6 +1,7 @@
 """The journal: what it remembers, across processes, and how it fails."""
 
 import os
+import shutil
 import sqlite3
 import stat
 import sys
@@ -121,6 +122,52 @@ def test_a_second_bot_is_told_who_holds_the_journal_and_with_which_exit_code(
     Journal(tmp_path / "other", ManualClock()).close()
     first.close()
     Journal(tmp_path / "j", ManualClock()).close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps files that are open")
+@pytest.mark.parametrize("is_another_faster", [False, True])
+def test_a_lock_that_somebody_removes_still_lets_only_one_bot_trade(
+    is_another_faster: bool, tmp_path: Path
+) -> None:
+    clock = ManualClock()
+    first = Journal(tmp_path / "j", clock)
+    first.book_fills([FILL])
+    (tmp_path / "j.lock").unlink()
+    clock.sleep(1.0)
+    if is_another_faster:
+        second = Journal(tmp_path / "j", ManualClock())
+        for write in (
+            lambda: first.record("create", [{"clOrdID": "mm_1"}], 0.0),
+            lambda: first.book_fills([{**FILL, "execID": "2"}]),
+        ):
+            with pytest.raises(AlreadyRunning, match="trades here already"):
+                write()
+        second.record("create", [{"clOrdID": "mm_2"}], 0.0)
+        second.close()
+    else:
+        first.record("create", [{"clOrdID": "mm_1"}], 0.0)
+        with pytest.raises(AlreadyRunning):
+            Journal(tmp_path / "j", ManualClock())
+    first.close()
+    Journal(tmp_path / "j", ManualClock()).close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps files that are open")
+@pytest.mark.parametrize("what", ["file", "folder", "replaced"])
+def test_a_journal_that_the_next_run_would_not_find_is_not_written_to(
+    what: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "state" / "j"
+    journal = Journal(path, ManualClock())
+    path.unlink()
+    if what == "folder":
+        shutil.rmtree(path.parent)
+    elif what == "replaced":
+        path.write_bytes(b"")
+    with pytest.raises(StopTrading, match=r"j cannot be used: ") as caught:
+        journal.record("create", [{"clOrdID": "mm_1"}], 0.0)
+    assert not isinstance(caught.value, AlreadyRunning)
+    journal.close()
 
 
 def test_the_lock_of_a_journal_that_cannot_be_opened_is_let_go(tmp_path: Path) -> None:
