@@ -240,8 +240,10 @@ class Journal:
         with self._guard():
             own = _lock_path(self._path)
             self._file_lock.say_leaving()
-            found = [path for path in own.parent.glob("*.lock") if path.name.startswith(family)]
-            return not any(is_at_work(path) for path in found if path != own)
+            found = {path for path in own.parent.glob("*.lock") if path.name.startswith(family)}
+            if self._file_lock.is_in_place():  # else it is another's by now
+                found.discard(own)
+            return not any(is_at_work(path) for path in found)
 
     def close(self) -> None:
         with self._lock:

@@ -143,6 +143,7 @@ def test_a_lock_that_somebody_removes_still_lets_only_one_bot_trade(
             with pytest.raises(AlreadyRunning, match="trades here already"):
                 write()
         second.record("create", [{"clOrdID": "mm_2"}], 0.0)
+        assert not first.leave("j"), "the other one needs the dead man's switch"
         second.close()
     else:
         first.record("create", [{"clOrdID": "mm_1"}], 0.0)
