@@ -161,7 +161,7 @@ def cells(orders: list[Row]) -> Counter[int]:
     """
     found = Counter[int]()
     for row in orders:
-        level = round(row["price"] / GRID_SPACE)
+        level = int(row["price"] // GRID_SPACE)
         found[level - (row["side"] == "Sell")] += row["orderQty"]
     return found
 

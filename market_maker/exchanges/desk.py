@@ -98,6 +98,7 @@ class Desk:
         self.latency: Latency | None = None
         self.is_open = False
         self.has_ended = False  # the stream was ended by us
+        self._opened_s = 0.0  # Unix seconds
         self._followed: set[str] = set()
         self._reconnect_due_s = float("-inf")
 
@@ -137,6 +138,7 @@ class Desk:
 
     def open(self) -> None:
         """Connect and wait for the first image of every table; raises StopTrading."""
+        self._opened_s = self.clock.now()
         self.connector.start(self.state.put)
         self.is_open = True
         self._wait(lambda: self.state.connected, _CONNECT_TIMEOUT_S, "Couldn't connect to WS!")
@@ -147,7 +149,7 @@ class Desk:
             raise SettingsError([f"{self.connector.symbol} is closed at the exchange: {state}"])
         self.gateway.outbox.recover()
         if self._has_a_past:
-            self._book_fills(self.missed_fills.look_back(self._is_of_earlier_run))
+            self.missed_fills.look_back(self._book_earlier)
         logger.info("Got all market data. Starting.")
 
     @property
@@ -160,14 +162,17 @@ class Desk:
         trades = self.has_account and not self.gateway.dry_run
         return is_told and trades and self.journal.knows_orders()
 
+    def _book_earlier(self, fills: list[Row]) -> None:
+        self._book_fills([fill for fill in fills if self._is_of_earlier_run(fill)])
+
     def _is_of_earlier_run(self, fill: Row) -> bool:
         order_id, cl_ord_id = str(fill.get("orderID") or ""), str(fill.get("clOrdID") or "")
         try:
-            is_named = bool(self.journal.client_id_of(order_id))
-            return is_named or self.journal.created(cl_ord_id) is not None
+            created = self.journal.created(self.journal.client_id_of(order_id) or cl_ord_id)
         except StopTrading as error:
             self.gateway.outbox.stop_for(error)
             return False
+        return created is not None and created[1] < self._opened_s
 
     def follow(self, topic: str) -> None:
         """Stream one more topic from now on."""

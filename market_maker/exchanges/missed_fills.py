@@ -40,17 +40,28 @@ class MissedFills:
         self._odd_since_s = math.inf
         self._tries = 0
         self._connections = -1
+        self._has_failed = False  # a page of the history did not come
+        self._owed: Callable[[list[Row]], None] | None = None  # who waits for the look back
 
-    def look_back(self, is_of_earlier_run: Callable[[Row], bool]) -> list[Row]:
-        """What was filled while no bot ran, oldest first; asked once, before the first round.
+    def look_back(self, book: Callable[[list[Row]], None]) -> None:
+        """Ask for what was filled while no bot ran, oldest first, and hand it to *book*: now, or
+        in the first round in which the rate budget and the exchange allow it.
 
         The position shows it already: it is to be booked at its own price, and is no news.
         """
-        rows = self._history() if self._budget.take(1) else []
-        return [row for row in rows if is_of_earlier_run(row)]
+        self._owed = book
+        self._pay_debt()
+
+    def _pay_debt(self) -> None:
+        if self._owed is not None and self._budget.take(1):
+            rows = self._history()
+            self._owed(rows)
+            if not self._has_failed:
+                self._owed = None
 
     def step(self) -> None:
         """Called in every round, with the state ready."""
+        self._pay_debt()
         if self._connections < 0:
             self._connections = self._state.connections
         is_back = self._connections != self._state.connections
@@ -82,6 +93,7 @@ class MissedFills:
         """The fills of the account in our symbol back to one that is booked, oldest first; fewer
         where they do not come."""
         found: dict[str, Row] = {}
+        self._has_failed = False
         for page in range(_PAGES):
             rows = self._page(page)
             fills = {
@@ -108,6 +120,7 @@ class MissedFills:
             )
         except (ExchangeError, NotSupported) as error:
             logger.debug("The history of executions did not come: %s", error)
+            self._has_failed = isinstance(error, ExchangeError)
             return []
 
     def _gap(self) -> float:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from market_maker.clock import ManualClock
+from market_maker.exchanges.base import ExchangeError
 from market_maker.exchanges.missed_fills import MissedFills
 from market_maker.exchanges.throttle import RateBudget
 from market_maker.model.rows import Row
@@ -14,7 +15,7 @@ class History:
     """An account with *count* fills, a page at a time, the newest page first."""
 
     def __init__(self, count: int, pages_work: bool = True) -> None:
-        self.asked = 0
+        self.asked = self.fails = 0
         self._rows: list[Row] = [
             {"execType": "Trade", "symbol": "XBTUSD", "execID": str(n), "orderID": f"o{n}"}
             | {"transactTime": f"2026-11-28T00:{n // 60:02}:{n % 60:02}.000Z"}
@@ -24,12 +25,25 @@ class History:
 
     def fetch_rows(self, table: str, count: int, start: int = 0, **_: Any) -> list[Row]:
         self.asked += 1
+        if self.fails:
+            self.fails -= 1
+            raise ExchangeError(0, "timed out")
         start = start if self._pages_work else 0
         return self._rows[start : start + count]
 
 
 class State:
     symbol = "XBTUSD"
+
+
+class Quiet(State):
+    """Nothing is missed in this run."""
+
+    connections = 1
+    booked_qty = 0.0
+
+    class orders:
+        traded_qty = 0.0
 
 
 @pytest.mark.parametrize(
@@ -56,7 +70,8 @@ def test_the_history_is_read_back_to_what_is_booked(
         clock,
         lambda row: int(row["execID"]) < booked,
     )
-    rows = missed.look_back(lambda _: True)
+    rows: list[Row] = []
+    missed.look_back(rows.extend)
     assert len(rows) == found
     assert history.asked == asked
     numbers = [int(row["execID"]) for row in rows]
@@ -73,4 +88,30 @@ def test_a_venue_may_tell_the_oldest_first() -> None:
         clock,
         lambda row: False,
     )
-    assert [int(row["execID"]) for row in missed.look_back(lambda _: True)] == list(range(60))
+    rows: list[Row] = []
+    missed.look_back(rows.extend)
+    assert [int(row["execID"]) for row in rows] == list(range(60))
+
+
+@pytest.mark.parametrize("trouble", ["no budget", "no answer"])
+def test_a_look_back_that_cannot_be_made_at_the_start_is_made_later(trouble: str) -> None:
+    history, clock = History(60), ManualClock()
+    budget, rows = RateBudget(clock, 300, 1.0), list[Row]()
+    missed = MissedFills(
+        history,  # type: ignore[arg-type]
+        Quiet(),  # type: ignore[arg-type]
+        budget,
+        clock,
+        lambda row: False,
+    )
+    if trouble == "no budget":
+        while budget.take(1):
+            pass
+    else:
+        history.fails = 1
+    missed.look_back(rows.extend)
+    assert rows == []
+    clock.sleep(30)
+    missed.step()
+    missed.step()
+    assert len(rows) == 60, "and once"
