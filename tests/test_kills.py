@@ -145,9 +145,9 @@ def doubled(name: str, orders: list[Row]) -> bool:
 
 def is_whole(name: str, orders: list[Row], old: set[str]) -> bool:
     """Whether all is there that the strategy wants, as the exchange has it."""
-    if name == "grid":  # its orders outlive the bot
-        return len(orders) >= 6 and is_unbroken(cells(orders))
     new = [row for row in orders if row["orderID"] not in old]
+    if name == "grid":  # levels that the market has passed wait for it: the journal has them all
+        return bool(new) and not doubled(name, orders)
     if name == "decision":
         return len(new) == 1
     sides = Counter(row["side"] for row in new)

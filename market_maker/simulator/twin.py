@@ -145,7 +145,8 @@ class TwinStream:
             sink(Ready(self._now_ns()))
         finally:
             self._is_new = False
-        self.send({"op": "subscribe", "args": list(self.topics)})
+        if self._sink is not None:
+            self.send({"op": "subscribe", "args": list(self.topics)})
 
     def lose(self) -> None:
         """The exchange cuts the connection; a new one comes as soon as it takes one again."""
