@@ -33,7 +33,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             from market_maker import supervised
 
             supervised.name_lines()
-        return _dispatch(words)
+        code = _dispatch(words)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # who read us, such as `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return FAILED
     except BotError as error:
         return _complain(error, getattr(error, "exit_code", FAILED))
     except ModuleNotFoundError as error:
@@ -70,9 +75,6 @@ def _dispatch(argv: list[str]) -> int:
     return COMMANDS[word](argv[:at] + argv[at + 1 :])
 
 
-# -- commands -------------------------------------------------------------------------------
-
-
 def _run(argv: list[str]) -> int:
     from market_maker.commands.help import Help
 
@@ -97,8 +99,7 @@ def _run(argv: list[str]) -> int:
         from market_maker import market_maker
         from market_maker.settings import first_words, settings
 
-        greeting = first_words(settings)
-        if greeting:
+        if greeting := first_words(settings):
             print(greeting, file=sys.stderr)
         market_maker.run()
     return OK

@@ -4,6 +4,7 @@ import json
 import os
 import sqlite3
 import stat
+import subprocess
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -22,6 +23,7 @@ from market_maker.levels import LevelBook
 from market_maker.quoting.grid import Quote
 from market_maker.run_log import RunLog
 from market_maker.settings import load
+from tests.process import environment
 
 NAME = "bitmex-0a1b2c3d-XBTUSD-mm_bitmex.sqlite3"
 
@@ -101,6 +103,19 @@ def test_only_the_journals_of_the_symbol_are_shown(
 def test_where_there_is_none_it_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["state"]) == 0
     assert f"No state in {folder.name}." in capsys.readouterr().out
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes work otherwise there")
+def test_whoever_reads_it_may_have_enough(folder: Path) -> None:
+    fill_journal(folder / NAME).close()
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "market_maker", "state"]
+    ended = subprocess.run(
+        command, stdout=write, stderr=subprocess.PIPE, env=environment(), check=False
+    )
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (1, b"")
 
 
 def test_it_writes_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
