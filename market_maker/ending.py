@@ -74,6 +74,8 @@ def shut_down(manager: Any) -> None:
     else:
         _clear(manager)
     desk.state.drain()
+    if desk.has_account and not manager.exchange.dry_run:
+        desk.missed_fills.end()
     _note_end(manager)
 
 

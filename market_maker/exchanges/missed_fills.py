@@ -20,6 +20,7 @@ logger = logging.getLogger("root")
 
 _ODD_FOR_S = 2.0  # the row of an order and that of its fill may be so far apart
 _ROWS, _PAGES = 100, 10  # of the history
+_LAST_S = 0.5  # an answer may overtake the stream by so much
 _TRIES = 3  # the history may lag; then the difference is taken for what it is
 
 
@@ -58,6 +59,15 @@ class MissedFills:
             self._owed(rows)
             if not self._has_failed:
                 self._owed = None
+
+    def end(self) -> None:
+        """At the end of the run: wait a moment for what the stream has not told yet, else ask."""
+        state, end_s = self._state, self._clock.monotonic() + _LAST_S
+        while self._gap() != self._known_gap and self._clock.monotonic() < end_s:
+            self._clock.wait(state.wake, _LAST_S / 10)
+            state.drain()
+        if self._gap() != self._known_gap and self._budget.take(1):
+            self._ask(self._clock.monotonic())
 
     def step(self) -> None:
         """Called in every round, with the state ready."""

@@ -1,5 +1,6 @@
 """Fills that no message told of: read back to the last one that is booked, and no further."""
 
+import threading
 from typing import Any
 
 import pytest
@@ -115,3 +116,38 @@ def test_a_look_back_that_cannot_be_made_at_the_start_is_made_later(trouble: str
     missed.step()
     missed.step()
     assert len(rows) == 60, "and once"
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_at_the_end_the_last_fills_are_waited_for_and_then_asked_for(told: bool) -> None:
+    history, clock, state = History(1), ManualClock(), Ending()
+    missed = MissedFills(
+        history,  # type: ignore[arg-type]
+        state,  # type: ignore[arg-type]
+        RateBudget(clock, 300, 1.0),
+        clock,
+        lambda row: False,
+    )
+    state.told_by = 2 if told else 1_000
+    missed.end()
+    assert state.booked_qty == 100.0
+    assert history.asked == (0 if told else 1)
+
+
+class Ending(State):
+    """An order is filled; the stream tells of it in the drain number `told_by`."""
+
+    def __init__(self) -> None:
+        self.wake, self.orders, self.booked_qty = threading.Event(), self, 0.0
+        self.traded_qty, self.told_by, self.drains = 100.0, 0, 0
+
+    def drain(self) -> None:
+        self.drains += 1
+        if self.drains == self.told_by:
+            self.booked_qty = 100.0
+
+    def has_seen(self, _: str) -> bool:
+        return True
+
+    def take_fills(self, rows: list[Row], _: Any) -> None:
+        self.booked_qty += 100.0 * len(rows)
