@@ -18,6 +18,7 @@ logger = logging.getLogger("root")
 _ONE_WISH_S = 0.3
 _SWALLOWED_AT_MOST = 2  # signals that a strategy may ignore
 _UNHEARD_S = 0.1  # so long after it came a signal must have been handled
+_FRAGILE = frozenset({"__enter__", "__exit__", "_acquire_restore", "_release_save"})
 _JUST_BEFORE_S = 0.05  # ... or so shortly before its byte was read
 
 
@@ -86,7 +87,8 @@ class Interrupts:
             self._raise()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        del frame
+        if self._alarm is not None and _is_fragile(frame):
+            return  # not now: the alarm comes again
         self._heard_s = time.monotonic()
         is_busy = self._busy_thread() == threading.get_ident()  # handlers run on the main thread
         if self._is_ending:
@@ -112,6 +114,13 @@ class Interrupts:
         if self._is_ending or self._asked == signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(0)
+
+
+def _is_fragile(frame: FrameType | None) -> bool:
+    """Whether a lock is being taken or given back by Python's own code: raised there, an exception
+    would leave it taken for ever, and whoever waits for news with it."""
+    code = frame.f_code if frame is not None else None
+    return code is not None and code.co_filename == threading.__file__ and code.co_name in _FRAGILE
 
 
 class _Alarm:

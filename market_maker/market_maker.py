@@ -390,6 +390,7 @@ class OrderManager:
         self.quote_options.warn_of_unused()
         self.on_start()
         try:
+            self.exchange.check()  # what is lost from the first order on counts for MAX_LOSS
             self.reset()
         except errors.SkipRound as reason:
             self.exchange.desk.gateway.pull(str(reason))

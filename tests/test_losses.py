@@ -137,6 +137,13 @@ def losing(**changes: Any) -> tuple[World, OrderManager, StillMarket]:
     return world, bot, market
 
 
+def test_what_the_very_first_order_costs_counts() -> None:
+    world = World(StillMarket())
+    bot = world.bot(Holds, POST_ONLY=False, MAX_LOSS=0.000001)  # less than the fee
+    with pytest.raises(LossLimitReached):
+        world.run(bot, 5)
+
+
 def set_mark(bot: OrderManager, price: float) -> None:
     """As the stream tells it."""
     sink: Any = bot.exchange.desk.state

@@ -228,6 +228,28 @@ def test_a_sleep_ends_by_a_signal_that_another_thread_has_taken() -> None:
     assert time.monotonic() - begun_s < 15
 
 
+def test_a_signal_is_not_raised_where_it_would_leave_a_lock_taken() -> None:
+    class Lock:
+        def acquire(self) -> None: ...
+
+        def release(self) -> None: ...
+
+        def __enter__(self) -> None:  # called by the method of that name in `threading`
+            interrupts._handle(signal.SIGTERM, sys._getframe(1))
+
+        def __exit__(self, *_: object) -> None: ...
+
+    interrupts = interrupts_of()
+    interrupts.install()
+    try:
+        with threading.Condition(Lock()):  # type: ignore[arg-type]
+            pass
+        with pytest.raises(SystemExit):
+            interrupts._handle(signal.SIGTERM, sys._getframe())
+    finally:
+        interrupts.restore()
+
+
 def test_a_signal_is_never_raised_on_a_strategys_own_thread() -> None:
     interrupts = interrupts_of(threading.get_ident)
     interrupts._handle(signal.SIGTERM, None)

@@ -93,10 +93,11 @@ def test_a_batch_of_which_one_is_late_has_the_other_answers(serve: Any, read_req
 def test_warm_connections_are_open_before_the_first_order_and_replaced_when_closed(
     serve: Any, read_request: Any
 ) -> None:
-    ended = threading.Event()
+    ended, idle = threading.Event(), []
 
     def handler(connection: socket.socket) -> None:
         if not ended.is_set():
+            idle.append(connection)
             ended.wait(10)
             return  # closed by the exchange while idle
         reader = connection.makefile("rb")
@@ -106,7 +107,7 @@ def test_warm_connections_are_open_before_the_first_order_and_replaced_when_clos
     server = serve(handler)
     sender = transport(server.port, pool=3)
     sender.keep_warm()
-    until(lambda: len(server.connections) == 3)
+    until(lambda: len(idle) == 3)
     ended.set()
     time.sleep(0.05)
     assert [answer.status for answer in sender.send([POST] * 3)] == [200] * 3
