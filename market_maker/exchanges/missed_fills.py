@@ -42,6 +42,7 @@ class MissedFills:
         self._tries = 0
         self._connections = -1
         self._has_failed = False  # a page of the history did not come
+        self._asked_back = 0  # times
         self._owed: Callable[[list[Row]], None] | None = None  # who waits for the look back
 
     def look_back(self, book: Callable[[list[Row]], None]) -> None:
@@ -57,7 +58,8 @@ class MissedFills:
         if self._owed is not None and self._budget.take(1):
             rows = self._history()
             self._owed(rows)
-            if not self._has_failed:
+            self._asked_back += 1
+            if not self._has_failed or self._asked_back >= _TRIES:  # it may never be answered
                 self._owed = None
 
     def end(self) -> None:

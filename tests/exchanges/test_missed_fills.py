@@ -118,6 +118,22 @@ def test_a_look_back_that_cannot_be_made_at_the_start_is_made_later(trouble: str
     assert len(rows) == 60, "and once"
 
 
+def test_a_venue_that_never_answers_is_not_asked_in_every_round() -> None:
+    history, clock = History(60), ManualClock()
+    missed = MissedFills(
+        history,  # type: ignore[arg-type]
+        Quiet(),  # type: ignore[arg-type]
+        RateBudget(clock, 300, 1.0),
+        clock,
+        lambda row: False,
+    )
+    history.fails = 1_000
+    missed.look_back(lambda _: None)
+    for _ in range(20):
+        missed.step()
+    assert history.asked == 3
+
+
 @pytest.mark.parametrize("told", [True, False])
 def test_at_the_end_the_last_fills_are_waited_for_and_then_asked_for(told: bool) -> None:
     history, clock, state = History(1), ManualClock(), Ending()
