@@ -60,7 +60,7 @@ class Options:
         self._brake = TradeBrake()
         self._rests = Rests()
         self._basis = fair_price.Basis()
-        self._volatility = Volatility(1.0, _WINDOW)
+        self._volatility = Volatility(1.0, _WINDOW, manager.settings.LOOP_INTERVAL)
         self._reference: Reference | None = None
         self._leans: Leans | None = None
 

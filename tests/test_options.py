@@ -131,6 +131,14 @@ def test_a_moving_market_widens_the_spread_and_nothing_is_quoted_before_it_is_kn
     assert spread == pytest.approx(10.5 + 2 * leans.wider, abs=2)
 
 
+def test_slow_rounds_learn_how_much_the_market_moves_as_well() -> None:
+    world = World(SyntheticMarket(seed=1))
+    slow = {"EVENT_DRIVEN": False, "LOOP_INTERVAL": 10, "VOLATILITY_SPREAD": 1.0}
+    bot = world.bot(Pair, **{**QUIET, **slow})
+    world.run(bot, 130)
+    assert world.open_orders() and not bot.exchange.desk.gateway.pulled
+
+
 @pytest.mark.parametrize("changes", [{"MIN_REST": 3}, {"QUEUE_WORTH": 3}])
 def test_an_order_stays_while_it_is_young_or_its_place_worth_more(changes: Row) -> None:
     market = StillMarket()

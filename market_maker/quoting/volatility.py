@@ -6,10 +6,14 @@ from collections import deque
 
 class Volatility:
     """sigma from the mid, sampled once in *every_s*, at least 1 s; a gap in the samples counts for
-    nothing. Faster samples would see the mid bounce between two ticks, and take it for moves."""
+    nothing. Faster samples would see the mid bounce between two ticks, and take it for moves.
 
-    def __init__(self, every_s: float, window: int) -> None:
+    *pace_s*: the longest usual wait between two rounds; a sample that comes so late is no gap.
+    """
+
+    def __init__(self, every_s: float, window: int, pace_s: float = 0.0) -> None:
         self._every_s = max(1.0, every_s)
+        self._gap_s = 5 * max(self._every_s, pace_s)
         self._last: tuple[float, float] | None = None  # time and mid
         self._rates: deque[float] = deque(maxlen=window)  # squared ticks per second
 
@@ -19,7 +23,7 @@ class Volatility:
             elapsed_s, moved = now_s - self._last[0], mid_ticks - self._last[1]
             if elapsed_s < self._every_s * (1 - 1e-9):
                 return
-            if elapsed_s <= 5 * self._every_s:
+            if elapsed_s <= self._gap_s:
                 self._rates.append(moved**2 / elapsed_s)
         self._last = (now_s, mid_ticks)
 

@@ -25,8 +25,8 @@ class Avellaneda(OrderManager):
 
     def on_start(self) -> None:
         """Begin to learn; until there are samples enough, the careful ends of the bounds apply."""
-        window = self.settings.AVELLANEDA_WINDOW
-        self.volatility = Volatility(self.settings.AVELLANEDA_SAMPLE_EVERY, window)
+        s, window = self.settings, self.settings.AVELLANEDA_WINDOW
+        self.volatility = Volatility(s.AVELLANEDA_SAMPLE_EVERY, window, s.LOOP_INTERVAL)
         self.arrivals = Arrivals(window)
         self._mids: deque[tuple[str, float]] = deque(maxlen=200)  # exchange time, mid in ticks
         self._terms: tuple[float, float, Market, Terms] | None = None  # with mid and q
