@@ -13,7 +13,6 @@ from typing import Any
 from market_maker.auth.binance import RECV_WINDOW_MS
 from market_maker.exchanges.base import Capabilities, ExchangeError, Result, Sink, Status
 from market_maker.exchanges.binance_calls import Call, FrameCalls, Limits, RestCalls
-from market_maker.exchanges.binance_chains import SUFFIX, Chains
 from market_maker.exchanges.binance_feed import BinanceFeed
 from market_maker.exchanges.binance_orders import (
     CLOCK,
@@ -28,6 +27,7 @@ from market_maker.exchanges.binance_reads import BinanceReads, ServerTime
 from market_maker.exchanges.binance_replace import Replacer
 from market_maker.exchanges.binance_rows import SpotMarket, bar, quote_row, trade_row
 from market_maker.exchanges.binance_tables import BinanceTables, Table
+from market_maker.exchanges.chains import BINANCE, SUFFIX, Chains
 from market_maker.exchanges.client_ids import ClientIds
 from market_maker.exchanges.public_reads import PublicReads
 from market_maker.model.latency import Latency, measure_all
@@ -77,7 +77,7 @@ class BinanceConnector:
         self._is_framed = frames is not None and order_entry == "ws"
         self._time, self._inventory, self._will_trade = time, spot_inventory, will_trade
         self._has_account = account_key != "public"
-        self._chains = Chains(ClientIds(prefix, _ID_MAX - SUFFIX), time.now)
+        self._chains = Chains(ClientIds(prefix, _ID_MAX - SUFFIX), time.now, BINANCE)
         self._reads = reads = BinanceReads(self._send, symbol, limits, time)
         self._public = PublicReads(
             "Binance",

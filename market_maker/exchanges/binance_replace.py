@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 from market_maker.exchanges.base import Result, Status
 from market_maker.exchanges.binance_calls import Call
-from market_maker.exchanges.binance_chains import Chains
 from market_maker.exchanges.binance_orders import (
     NOT_REPLACED,
     REPLACED_PARTLY,
@@ -27,6 +26,7 @@ from market_maker.exchanges.binance_orders import (
 )
 from market_maker.exchanges.binance_rows import SpotMarket, is_dead, order_row, report
 from market_maker.exchanges.binance_tables import BinanceTables
+from market_maker.exchanges.chains import Chains
 from market_maker.exchanges.okx_rows import decimal
 from market_maker.model.rows import LATE_AMEND, Row
 from market_maker.model.wire import Answer

@@ -6,8 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 from market_maker.exchanges import binance_rows as rows
-from market_maker.exchanges.binance_chains import Chains
 from market_maker.exchanges.binance_rows import SpotMarket
+from market_maker.exchanges.chains import Chains
 from market_maker.exchanges.okx_rows import decimal, price
 from market_maker.exchanges.okx_tables import KEYS
 from market_maker.model.rows import Row

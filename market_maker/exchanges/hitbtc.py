@@ -1,7 +1,7 @@
 """HitBTC v3 spot: orders and reports over the trading stream, queries over REST.
 
 Everything above sees BitMEX's rows. An order keeps one `orderID` through every replace, although
-the venue knows it under a new client order id each time (`hitbtc_chains`). A replace cancels
+the venue knows it under a new client order id each time (`chains`). A replace cancels
 first: if the new order is refused, the old one is gone, and its last report or a query says so.
 An order that is filled in part is cancelled, and what is left of it entered anew under the next
 id, because it is not documented whether a replace counts what was filled before.
@@ -15,10 +15,10 @@ from typing import Any
 
 from market_maker.clock import Clock
 from market_maker.exchanges.base import Capabilities, ExchangeError, Result, Sink, Status
+from market_maker.exchanges.chains import HITBTC, SUFFIX, Chains
 from market_maker.exchanges.client_ids import ClientIds
 from market_maker.exchanges.feed import Table
 from market_maker.exchanges.hitbtc_actions import Actions
-from market_maker.exchanges.hitbtc_chains import SUFFIX, Chains
 from market_maker.exchanges.hitbtc_feed import HitbtcFeed
 from market_maker.exchanges.hitbtc_orders import (
     NEW,
@@ -84,7 +84,7 @@ class HitbtcConnector:
         self.symbol = symbol
         self.account_key = account_key
         self.on_answer: Callable[[Answer], None] = lambda _: None
-        self.chains = Chains(ClientIds(prefix, _ID_MAX - SUFFIX), clock.now)
+        self.chains = Chains(ClientIds(prefix, _ID_MAX - SUFFIX), clock.now, HITBTC)
         self._transport = transport
         self._streams = streams
         self._inventory = spot_inventory

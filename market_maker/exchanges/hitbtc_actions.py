@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from market_maker.exchanges.base import Result, Status
-from market_maker.exchanges.hitbtc_chains import Chains, Reading
+from market_maker.exchanges.chains import Chains, Reading
 from market_maker.exchanges.hitbtc_orders import (
     CANCEL,
     NEW,

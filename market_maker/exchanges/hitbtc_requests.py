@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from market_maker.clock import Clock
-from market_maker.exchanges.hitbtc_chains import DEAD
+from market_maker.exchanges.chains import HITBTC
 from market_maker.exchanges.hitbtc_orders import CANCEL, NEW, Call
 from market_maker.model.wire import Answer, Stream
 
@@ -40,7 +40,7 @@ class _Sent:
         """Whether *report* shows that the request was carried out."""
         params, wire_id = self.call.params, report.get("client_order_id")
         if self.call.method == CANCEL:
-            return bool(params["client_order_id"] == wire_id and report.get("status") in DEAD)
+            return bool(params["client_order_id"] == wire_id and report.get("status") in HITBTC.cut)
         entered = params.get("new_client_order_id", params["client_order_id"])
         return bool(entered == wire_id)
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from market_maker.exchanges import hitbtc_rows as rows
+from market_maker.exchanges.chains import Chains, Reading
 from market_maker.exchanges.feed import BookGap, Table
-from market_maker.exchanges.hitbtc_chains import Chains, Reading
 from market_maker.exchanges.hitbtc_rows import Holding, Market, Raw
 from market_maker.exchanges.okx_rows import decimal
 from market_maker.exchanges.okx_rows import price as price_of

@@ -10,11 +10,11 @@ from market_maker.auth.binance import BinanceSigner
 from market_maker.clock import ManualClock
 from market_maker.exchanges.base import Result, Status
 from market_maker.exchanges.binance_calls import Call, FrameCalls, Limits, RestCalls
-from market_maker.exchanges.binance_chains import Chains
 from market_maker.exchanges.binance_feed import BinanceFeed
 from market_maker.exchanges.binance_orders import WOULD_TAKE, order_params, refusal
 from market_maker.exchanges.binance_replace import Replacer
 from market_maker.exchanges.binance_tables import BinanceTables
+from market_maker.exchanges.chains import BINANCE, Chains
 from market_maker.exchanges.client_ids import ClientIds
 from market_maker.model.rows import LATE_AMEND, POST_ONLY, Row
 from market_maker.model.wire import Answer, Message, Ready
@@ -153,7 +153,7 @@ def test_without_a_connection_nothing_was_sent_and_another_way_may_be_taken() ->
 
 def test_a_bot_hears_the_account_that_another_on_its_socket_has_subscribed() -> None:
     desk = Desk()
-    tables = BinanceTables(market(), Chains(ClientIds("mm_"), lambda: 1.0), "7")
+    tables = BinanceTables(market(), Chains(ClientIds("mm_"), lambda: 1.0, BINANCE), "7")
     feed = BinanceFeed({}, tables, list, desk.calls)
     feed._hear("private", Ready(0))
     error = {"code": -2035, "msg": "User Data Stream subscription already active."}
@@ -196,7 +196,7 @@ class Amending:
         self.calls: list[Call] = []
         self._answers = list(answers)
         self.ids = ClientIds("mm_")
-        self.chains = Chains(self.ids, lambda: 1.0)
+        self.chains = Chains(self.ids, lambda: 1.0, BINANCE)
         self.tables = BinanceTables(market(), self.chains, "7")
         self.order_id = self.chains.order_id_of("mm_a")
         self.first_id = self.chains.first_id("mm_a")

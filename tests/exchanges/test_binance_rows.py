@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from market_maker.exchanges import binance_rows as rows
-from market_maker.exchanges.binance_chains import Chains
 from market_maker.exchanges.binance_rows import SpotMarket
 from market_maker.exchanges.binance_tables import BinanceTables
+from market_maker.exchanges.chains import BINANCE, Chains
 from market_maker.exchanges.client_ids import ClientIds
 from market_maker.model.rows import POST_ONLY
 
@@ -39,7 +39,7 @@ def market(base: str = "BTC", quote: str = "USDT", **filters: Any) -> SpotMarket
 
 
 def tables(listed: SpotMarket, inventory: float = 0.0) -> BinanceTables:
-    return BinanceTables(listed, Chains(ClientIds("mm_"), lambda: 1.0), "7", inventory)
+    return BinanceTables(listed, Chains(ClientIds("mm_"), lambda: 1.0, BINANCE), "7", inventory)
 
 
 @pytest.mark.parametrize(

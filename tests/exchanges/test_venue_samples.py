@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from market_maker.exchanges import binance_rows, okx_rows
+from market_maker.exchanges import binance_rows, chains, okx_rows
 from market_maker.exchanges.base import Status
-from market_maker.exchanges.binance_chains import Chains
 from market_maker.exchanges.binance_rows import SpotMarket
 from market_maker.exchanges.binance_tables import BinanceTables
 from market_maker.exchanges.client_ids import ClientIds
@@ -182,7 +181,9 @@ def test_a_push_that_nobody_asked_for_is_nothing(name: str) -> None:
 
 
 def spot_tables(base: str = "ETH", quote: str = "USDT") -> BinanceTables:
-    return BinanceTables(pair(base, quote), Chains(ClientIds("mm_"), lambda: 1.0), "7", 0.0)
+    return BinanceTables(
+        pair(base, quote), chains.Chains(ClientIds("mm_"), lambda: 1.0, chains.BINANCE), "7", 0.0
+    )
 
 
 def told(raw: Any) -> list[Row]:

@@ -1,10 +1,9 @@
-"""One order of the bot through all the client ids it has at HitBTC.
+"""One order of the bot through all the client ids it has where an amend gives it a new one.
 
-A replace cancels the order first and enters another under a new client id. Above, that is one
-order still: its `orderID` is the first id without the last four characters, which count the
-replaces. So every id tells by itself which order it belongs to, also after a restart, and the
-journal's record of an amend, which names the `orderID` before anything is sent, names both the
-old id and the new one.
+A replace cancels the order and enters another under a new client id. Above, that is one order
+still: its `orderID` is the first id without the last four characters, which count the replaces.
+So each id tells by itself which order it belongs to, also after a restart, and the journal's
+record of an amend, which names the `orderID` before anything is sent, names all ids.
 
 Reports and answers come in either order and more than once; here each is placed in its chain.
 """
@@ -27,7 +26,32 @@ _GENERATIONS = 62**SUFFIX
 _PER_S = 100.0
 _REMEMBERED = 2_000
 _PAST = 1_000  # ids of one order of which late reports may still come
-DEAD = ("canceled", "expired")
+
+
+class Words(NamedTuple):
+    """How a venue tells of one id, where two venues differ."""
+
+    executed: str  # the column of what was filled under it
+    cut: frozenset[str]  # statuses: it ended, and not by being filled
+    whole: str  # status: all of it was filled
+    counts_anew: bool  # each id counts its own fills; False: not documented
+
+    def is_dead(self, raw: Raw) -> bool:
+        return raw.get("status") in self.cut or raw.get("status") == self.whole
+
+
+BINANCE = Words(
+    executed="executedQty",
+    cut=frozenset({"CANCELED", "REJECTED", "EXPIRED", "EXPIRED_IN_MATCH"}),
+    whole="FILLED",
+    counts_anew=True,
+)
+HITBTC = Words(
+    executed="quantity_cumulative",
+    cut=frozenset({"canceled", "expired"}),
+    whole="filled",
+    counts_anew=False,
+)
 
 
 class Reading(NamedTuple):
@@ -45,16 +69,16 @@ class _Chain:
     filled: Decimal = Decimal(0)  # under that id
     before: Decimal = Decimal(0)  # under those it had before
     past: dict[str, Decimal] = field(default_factory=dict)  # ids it had -> filled
-    number: int = 0  # of the last replace, so that no id comes twice
     wanted: str = ""  # the id that a replace on its way gives it
+    number: int = 0  # of the last replace, so that no id comes twice
     end: Raw | None = None  # it was cancelled, maybe by that replace
 
 
 class Chains:
     """All orders of one account. *now* tells Unix seconds, from which new ids are made."""
 
-    def __init__(self, ids: ClientIds, now: Callable[[], float]) -> None:
-        self._ids, self._now = ids, now
+    def __init__(self, ids: ClientIds, now: Callable[[], float], words: Words) -> None:
+        self._ids, self._now, self._words = ids, now, words
         self._chains: OrderedDict[str, _Chain] = OrderedDict()
         self._lock = threading.RLock()  # answers are read by who waits, reports by the receiver
 
@@ -68,20 +92,20 @@ class Chains:
     def cl_ord_id(self, order_id: str) -> str:
         return self._ids.decode(order_id)
 
+    def order_id_of(self, cl_ord_id: str) -> str:
+        """Raises ValueError for an id that does not fit."""
+        return self._ids.encode(cl_ord_id)
+
     def first_id(self, cl_ord_id: str) -> str:
         """The id of a new order; raises ValueError for one that does not fit."""
-        return self._ids.encode(cl_ord_id) + _FIRST
-
-    def order_id_of(self, cl_ord_id: str) -> str:
-        return self._ids.encode(cl_ord_id)
+        return self.order_id_of(cl_ord_id) + _FIRST
 
     def ids(self, order_id: str) -> list[str]:
         """The ids under which it may be live, the newest first."""
         with self._lock:
             chain = self._chains.get(order_id)
             if chain is None:
-                is_ours = order_id.startswith(self._ids.tag)
-                return [order_id + _FIRST if is_ours else order_id]
+                return [order_id + (_FIRST if order_id.startswith(self._ids.tag) else "")]
             return [name for name in (chain.wanted, chain.wire_id) if name]
 
     def filled(self, order_id: str) -> tuple[Decimal, Decimal]:
@@ -95,6 +119,12 @@ class Chains:
         with self._lock:
             chain = self._chains.get(order_id)
             return chain.raw if chain else None
+
+    def before(self, wire_id: str) -> Decimal | None:
+        """What was filled before under earlier ids, of an id that is the order's own now."""
+        with self._lock:
+            chain = self._chains.get(self.order_id(wire_id))
+            return chain.before if chain and chain.wire_id == wire_id else None
 
     # -- a replace -----------------------------------------------------------------------------
 
@@ -125,30 +155,25 @@ class Chains:
 
     def read(self, raw: Raw) -> Reading | None:
         """Place a report: how the order stands now, or None where that is not known yet."""
-        wire_id = str(raw.get("client_order_id") or "")
-        order_id = self.order_id(wire_id)
-        filled = decimal(raw.get("quantity_cumulative"))
+        wire_id, is_dead = str(raw.get("client_order_id") or ""), self._words.is_dead
+        order_id, filled = self.order_id(wire_id), decimal(raw.get(self._words.executed))
         with self._lock:
             chain = self._chains.get(order_id)
             if chain is None:
                 chain = self._chains[order_id] = _Chain(wire_id)
-                self._trim()
+                if len(self._chains) > _REMEMBERED:
+                    self._chains.popitem(last=False)
             if wire_id in chain.past:
                 return self._late(order_id, chain, wire_id, filled)
             if wire_id != chain.wire_id:
-                _move_on(chain, wire_id, filled)
+                _move_on(chain, wire_id, self._words.counts_anew or filled < chain.filled)
             chain.filled = max(chain.filled, filled)
-            if raw.get("status") in DEAD and chain.wanted:
+            if raw.get("status") in self._words.cut and chain.wanted:
                 chain.end = raw  # by the replace itself, or for good: its answer tells
                 return None
-            chain.raw = raw
+            if chain.raw is None or is_dead(raw) or not is_dead(chain.raw):
+                chain.raw = raw
             return Reading(order_id, raw, chain.before)
-
-    def before(self, wire_id: str) -> Decimal | None:
-        """What was filled before under earlier ids, of an id that is the order's own now."""
-        with self._lock:
-            chain = self._chains.get(self.order_id(wire_id))
-            return chain.before if chain and chain.wire_id == wire_id else None
 
     def _late(self, order_id: str, chain: _Chain, wire_id: str, filled: Decimal) -> Reading | None:
         """A report under an id that it has no more matters only for what it had filled."""
@@ -158,22 +183,14 @@ class Chains:
         chain.past[wire_id], chain.before = filled, chain.before + more
         return Reading(order_id, chain.raw, chain.before)
 
-    def _trim(self) -> None:
-        while len(self._chains) > _REMEMBERED:
-            self._chains.popitem(last=False)
 
-
-def _move_on(chain: _Chain, wire_id: str, filled: Decimal) -> None:
-    """The order has another id from now on.
-
-    Whether its count of what is filled begins anew there is not documented; a count below what
-    it had before did.
-    """
-    begins_anew = filled < chain.filled or not chain.filled
+def _move_on(chain: _Chain, wire_id: str, counts_anew: bool) -> None:
+    """The order has another id from now on, whose count of what is filled goes on or *counts_anew*:
+    one below what the order had before did."""
     chain.past[chain.wire_id] = chain.filled
     if len(chain.past) > _PAST:
         del chain.past[next(iter(chain.past))]
-    if begins_anew:
+    if counts_anew:
         chain.before += chain.filled
-    chain.wire_id, chain.filled = wire_id, Decimal(0)
+    chain.wire_id, chain.filled, chain.raw = wire_id, Decimal(0), None
     chain.wanted, chain.end = "", None

@@ -2,20 +2,18 @@
 
 import pickle
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
-from market_maker.exchanges.binance_chains import Chains as BinanceChains
+from market_maker.exchanges.chains import BINANCE, HITBTC, Chains, Words
 from market_maker.exchanges.client_ids import ClientIds
-from market_maker.exchanges.hitbtc_chains import Chains
 from market_maker.model.rows import Row
 
 MINE = "mm_bitmex_AAAAAAAAAAAAAAAAAAAAAA"
 
 
 def make() -> tuple[Chains, str, str]:
-    chains = Chains(ClientIds("mm_bitmex_", 28), lambda: 1_700_000_000.0)
+    chains = Chains(ClientIds("mm_bitmex_", 28), lambda: 1_700_000_000.0, HITBTC)
     first = chains.first_id(MINE)
     return chains, first, chains.order_id(first)
 
@@ -34,7 +32,7 @@ def test_every_id_is_8_to_32_characters_and_tells_whose_it_is() -> None:
         assert name.isalnum()
     assert chains.order_id(second) == order_id
     assert chains.cl_ord_id(order_id) == MINE
-    assert Chains(ClientIds("mm_bitmex_", 28), lambda: 0.0).order_id(second) == order_id
+    assert Chains(ClientIds("mm_bitmex_", 28), lambda: 0.0, HITBTC).order_id(second) == order_id
 
 
 def test_somebody_elses_id_stands_for_itself() -> None:
@@ -53,9 +51,9 @@ def test_no_id_is_made_twice_within_one_moment() -> None:
     assert len(made) == 50
 
 
-@pytest.mark.parametrize("kind", [Chains, BinanceChains])
-def test_an_order_that_is_replaced_for_days_takes_no_more_memory(kind: Any) -> None:
-    chains = kind(ClientIds("mm_bitmex_", 28), lambda: 1_700_000_000.0)
+@pytest.mark.parametrize("words", [HITBTC, BINANCE])
+def test_an_order_that_is_replaced_for_days_takes_no_more_memory(words: Words) -> None:
+    chains = Chains(ClientIds("mm_bitmex_", 28), lambda: 1_700_000_000.0, words)
     first = chains.first_id(MINE)
     order_id = chains.order_id(first)
     chains.read(report(first))
@@ -156,7 +154,7 @@ def test_an_order_found_after_a_restart_is_known_by_its_id() -> None:
     chains, first, order_id = make()
     chains.read(report(first))
     second = chains.begin_replace(order_id)
-    fresh = Chains(ClientIds("mm_bitmex_", 28), lambda: 1_800_000_000.0)
+    fresh = Chains(ClientIds("mm_bitmex_", 28), lambda: 1_800_000_000.0, HITBTC)
     reading = fresh.read(report(second))
     assert reading is not None
     assert reading.order_id == order_id
