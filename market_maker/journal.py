@@ -198,8 +198,8 @@ class Journal:
         return new
 
     def count_fills(self, since_s: float) -> int:
-        """How many fills were booked from *since_s* (Unix time) on."""
-        select = "SELECT count(*) FROM fills WHERE booked_at >= ? AND last_qty > 0"
+        """How many fills were booked from *since_s* (Unix time) on; funding is none."""
+        select = "SELECT count(*) FROM fills WHERE booked_at >= ? AND last_qty > 0 AND side != ''"
         with self._lock, self._guard():
             return int(self._db.execute(select, (since_s,)).fetchone()[0])
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from typing import NamedTuple
 
+from market_maker import jsonx
 from market_maker.journal import Journal
 from market_maker.model.rows import Row, opposite
 from market_maker.quoting.grid import Quote
@@ -64,6 +65,14 @@ def nearest_first(levels: Iterable[Level], side: str) -> list[Level]:
     return sorted(ours, key=lambda level: level.price, reverse=side == "Buy")
 
 
+def last_price(executions: Iterable[Row]) -> Decimal | None:
+    """The price of the latest trade among *executions*, which come in any order; of funding none
+    is meant."""
+    trades = [row for row in executions if row.get("side") and row.get("lastPx")]
+    latest = max(trades, key=lambda row: str(row.get("transactTime") or ""), default=None)
+    return Decimal(str(latest["lastPx"])) if latest else None
+
+
 def doubled(levels: Iterable[Level]) -> list[Level]:
     """Seeds of a side, price and size where an older level lies. A counter is never one."""
     first: dict[tuple[str, Quote], int] = {}
@@ -97,11 +106,14 @@ class LevelBook:
         return list(known)
 
     def last_own_price(self) -> Decimal | None:
-        """The price of the fill that was booked last."""
+        """The price of the latest trade among the fills that were booked last."""
+        select = (
+            "SELECT wire FROM fills WHERE booked_at ="
+            " (SELECT max(booked_at) FROM fills WHERE side != '')"  # of funding it is empty
+        )
         with self._journal.transaction() as db:
-            select = "SELECT last_px FROM fills WHERE last_qty > 0 ORDER BY booked_at DESC LIMIT 1"
-            found = db.execute(select).fetchone()
-        return Decimal(str(found[0])) if found else None
+            found = db.execute(select).fetchall()
+        return last_price(jsonx.loads(wire) for (wire,) in found)
 
     def clear(self) -> None:
         """Forget every level."""

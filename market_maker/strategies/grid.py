@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from market_maker import options
 from market_maker.exchanges.base import ExchangeError
-from market_maker.levels import Level, LevelBook, doubled, nearest_first
+from market_maker.levels import Level, LevelBook, doubled, last_price, nearest_first
 from market_maker.market_maker import OrderManager, logger
 from market_maker.model.rows import Row
 from market_maker.quoting import grid
@@ -148,9 +148,9 @@ class Grid(OrderManager):
         if price is None:
             try:
                 rows = self.exchange.desk.connector.fetch_rows(
-                    "execution/tradeHistory", count=1, reverse="true"
+                    "execution/tradeHistory", count=100, reverse="true"
                 )
-                price = _decimal(rows[0]["lastPx"]) if rows else None
+                price = last_price(rows)
             except (ExchangeError, NotSupported) as error:
                 logger.debug("The trade history cannot be asked: %s", error)
         if price is None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from market_maker.clock import ManualClock
 from market_maker.journal import Journal
 from market_maker.levels import Level, LevelBook
-from market_maker.model.rows import opposite
+from market_maker.model.rows import Row, opposite
 from market_maker.model.wire import Answer
 from market_maker.quoting.grid import GridRules, Quote, counter
 from market_maker.strategies.grid import Grid
@@ -203,6 +203,42 @@ def test_without_clearing_it_builds_around_orders_but_not_around_levels_of_old(
     bids, asks = book(world)
     assert {60_095, 60_090, 60_085} <= set(bids), "the orders that were there are kept"
     assert max(bids) < min(asks)
+
+
+def executed(price: float, second: int, **changes: Any) -> Row:
+    """An execution of ours, as a venue's history tells it."""
+    moment = f"2020-09-13T12:26:{second:02}.000Z"
+    row = {"execType": "Trade", "side": "Buy", "lastQty": 100, "lastPx": price, "clOrdID": ""}
+    return {**row, "execID": str(second), "orderID": "o", "transactTime": moment, **changes}
+
+
+HISTORY = [
+    executed(59_900.0, 1),
+    executed(60_100.0, 30),
+    executed(60_050.0, 20),
+    executed(61_000.0, 40, execType="Funding", side=""),
+]
+
+
+@pytest.mark.parametrize("is_booked", [True, False])
+def test_the_latest_own_trade_is_neither_funding_nor_what_a_venue_happens_to_tell_first(
+    is_booked: bool,
+) -> None:
+    _, world = still()
+    bot = make(world, GRID_SEED="lastOwn")
+    if is_booked:
+        bot.exchange.desk.journal.book_fills(HISTORY[:3])
+        world.clock.sleep(1)
+        bot.exchange.desk.journal.book_fills(HISTORY[3:])
+    else:
+        connector = bot.exchange.desk.connector
+        ask = connector.fetch_rows
+        connector.fetch_rows = lambda table, **params: (  # type: ignore[method-assign]
+            HISTORY if table.startswith("execution") else ask(table, **params)
+        )
+    world.run(bot, 1)
+    prices = [level.price for level in bot.levels.all()]
+    assert prices == [D(60_100) + 5 * n for n in (-1, -2, -3, 1, 2, 3)]
 
 
 def test_last_own_without_a_trade_ends_with_one_line() -> None:
