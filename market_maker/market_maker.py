@@ -144,6 +144,7 @@ class OrderManager:
             self.place_orders()
             desk.gateway.settle_unknown()
             desk.gateway.beat()
+            self._is_news("skipped", False)
         except errors.SkipRound as reason:
             self._skip_round(reason)
         except requests.exceptions.HTTPError as error:
@@ -180,6 +181,8 @@ class OrderManager:
         for kind, row in self.exchange.desk.state.take_notices():
             try:
                 self._call_hook(kind, row)
+            except errors.SkipRound as reason:
+                self._skip_round(reason)
             except requests.exceptions.HTTPError as error:
                 logger.warning("on_%s failed: %s", kind, error)
             except Exception as error:  # noqa: BLE001 - whatever a strategy raises
@@ -304,6 +307,7 @@ class OrderManager:
         try:
             self.exchange.amend_bulk_orders(changes)
             self._refused_amends.clear()
+            self._is_news("amend", False)
         except ExchangeError as error:
             self.exchange.desk.state.want_round()
             if error.message == LATE_AMEND:

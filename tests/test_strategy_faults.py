@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from market_maker.exchanges.base import ExchangeError
 from market_maker.market_maker import OrderManager
 from market_maker.model.rows import Row
 from market_maker.model.ticks import LotGrid, PriceGrid
 from market_maker.quoting.sanity import find_nonsense
+from market_maker.simulator.events import TradeEvent
+from market_maker.utils.errors import MarketEmptyError
 from tests.doubles import StillMarket, Wire
 from tests.world import World
 
@@ -153,6 +156,39 @@ def test_a_hook_that_raises_pulls_too_or_ends_the_run(hook: str) -> None:
             bot.run_loop()
         assert ended.value.code == 1
         assert world.open_orders() == []
+
+
+def test_the_same_failure_is_told_once_and_again_when_it_comes_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def deed(self: Scripted) -> None:
+        if self.rounds in (3, 4, 9, 10):
+            raise ExchangeError(503, "overloaded")
+
+    run(deed)
+    assert warnings(caplog) == ["This round is skipped: 503: overloaded"] * 2
+
+
+def test_a_hook_that_skips_a_round_ends_nothing_and_none_of_its_news_is_lost() -> None:
+    heard: list[str] = []
+
+    class Skips(OrderManager):
+        def on_trade(self, trade: Row) -> None:
+            heard.append(trade["trdMatchID"])
+            raise MarketEmptyError("what a sanity check says")
+
+    world, told = World(seed=3), list[str]()
+    bot = world.bot(Skips)
+    bot.start()
+
+    def hear(event: object) -> None:
+        if isinstance(event, TradeEvent) and event.symbol == "XBTUSD":
+            told.append(event.match_id)
+
+    world.engine.listeners.append(hear)
+    world.run(bot, 20)
+    bot.run_once()
+    assert bot.is_running and heard == told and len(told) > 5
 
 
 def test_a_strategy_that_blocks_loses_its_quotes_to_the_switch_and_goes_on() -> None:
