@@ -236,6 +236,9 @@ class OrderManager:
 
     def reference_price(self) -> float:
         """The price that the wanted orders lie around: FAIR_PRICE moves them from there."""
+        return self._mid_of_others()
+
+    def _mid_of_others(self) -> float:
         ticker = self._snapshot.others if self._snapshot else self.get_ticker()
         return (ticker["buy"] + ticker["sell"]) / 2  # `mid` is rounded to the tick
 

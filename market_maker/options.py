@@ -124,7 +124,7 @@ class Options:
         manager = self._manager
         ticker = manager._ticker()
         bid, ask = ticker["buy"], ticker["sell"]
-        mid = (bid + ask) / 2
+        mid = manager._mid_of_others()  # with our own in it, it would follow our quotes
         grid = PriceGrid.of(manager.instrument.get("tickSize") or 0.01)
         # Stops, orders that close and those meant to take are the strategy's own business.
         others = [order for order in orders if not is_quote(order, bid, ask)]

@@ -131,6 +131,24 @@ def test_a_moving_market_widens_the_spread_and_nothing_is_quoted_before_it_is_kn
     assert spread == pytest.approx(10.5 + 2 * leans.wider, abs=2)
 
 
+def test_what_is_learnt_of_the_market_does_not_follow_our_own_quotes() -> None:
+    class Inside(OrderManager):
+        """Bids well inside the market of the others, 60000.0/60020.0."""
+
+        def place_orders(self) -> None:
+            self.converge_orders([{"side": "Buy", "price": 60_015.0, "orderQty": 400}], [])
+
+    world = World(StillMarket(60_000.0, 60_020.0))
+    changes = {"FAIR_PRICE": "external", "FAIR_PRICE_SOURCE": "XBTM26", "FAIR_PRICE_BASIS": 5}
+    bot = world.bot(Inside, **{**QUIET, **changes, "VOLATILITY_SPREAD": 1.0})
+    reference = bot.quote_options._external()
+    reference.mid = lambda max_age_s: 60_010.0  # type: ignore[method-assign]
+    world.run(bot, 60)
+    leans = bot.quote_options._leans
+    assert leans is not None and (leans.fair, leans.wider) == (0.0, 0.0)
+    assert quotes(world) == {"Buy": (60_015.0, 400)}
+
+
 def test_slow_rounds_learn_how_much_the_market_moves_as_well() -> None:
     world = World(SyntheticMarket(seed=1))
     slow = {"EVENT_DRIVEN": False, "LOOP_INTERVAL": 10, "VOLATILITY_SPREAD": 1.0}
