@@ -87,7 +87,8 @@ class Asker:
         else:
             self.fault = ""
             decided_s = asked_s - heard.age_s
-            key = heard.key or f"{asked_at:.6f}"
+            # Another word is another decision, also where file or endpoint gives it the same time.
+            key = f"{heard.key or f'{asked_at:.6f}'} {heard.word}"
             with self._lock:
                 self._heard.append(Decision(heard.word, key, asked_at - heard.age_s, decided_s))
             self._alive_s = max(self._alive_s, decided_s)

@@ -1,6 +1,7 @@
 """Where decisions come from: a Python callable, a file, or an address that is asked by HTTP."""
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -89,14 +90,14 @@ class FileSource:
 
     def __call__(self, _: Standing) -> Heard:
         try:
-            written_at = self._path.stat()
             with self._path.open(encoding="utf-8", errors="replace") as file:
+                written = os.fstat(file.fileno())  # of this very file: another may take its place
                 text = file.read(_LONGEST)
         except OSError as error:
             raise NoDecision(f"{self._path}: {error.strerror or error}") from error
         heard = read(text)
-        age_s = max(0.0, self._clock.now() - written_at.st_mtime)
-        return Heard(heard.word, heard.key or str(written_at.st_mtime_ns), age_s)
+        age_s = max(0.0, self._clock.now() - written.st_mtime)
+        return Heard(heard.word, heard.key or str(written.st_mtime_ns), age_s)
 
 
 class HttpSource:

@@ -144,7 +144,7 @@ class DecisionManager(OrderManager):
         age_s, end = self.clock.now() - opening.decided_at, "goes on"
         if opening.restarts:
             end = "was taken up before and is dropped"
-        elif age_s > self.settings.DECISION_MAX_AGE:
+        elif not 0 <= age_s <= self.settings.DECISION_MAX_AGE:  # below 0 the clock was set back
             end = "is too old and is dropped"
         if end == "goes on":
             self.book.note_restart(opening)

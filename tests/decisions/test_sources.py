@@ -231,6 +231,23 @@ def test_a_file_is_one_decision_until_it_is_written_again(tmp_path: Path) -> Non
     assert source(STANDING).age_s == 0.0
 
 
+def test_a_file_put_in_the_place_of_another_is_told_by_its_own_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, new, open_file = tmp_path / "decision", tmp_path / "new", Path.open
+    path.write_text("NONE")
+    new.write_text("OPEN_LONG")
+    os.utime(new, ns=(10**18, 10**18))
+
+    def replace_first(self: Path, *args: Any, **kwargs: Any) -> Any:
+        if new.exists():
+            new.replace(path)
+        return open_file(self, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", replace_first)
+    assert FileSource(path, ManualClock())(STANDING)[:2] == ("OPEN_LONG", str(10**18))
+
+
 @pytest.mark.parametrize(
     "make", [lambda p: None, lambda p: p.mkdir(), lambda p: p.write_bytes(b"\xff\x00")]
 )

@@ -134,6 +134,17 @@ def test_what_is_filled_is_a_lot_and_the_other_way_closes_the_oldest_first() -> 
     assert float(held(bot)) == world.position()["currentQty"]
 
 
+def test_two_words_are_two_decisions_though_they_bear_one_time() -> None:
+    words = iter(["OPEN_LONG", "OPEN_LONG", "CANCEL_LONG"])
+    _, world = still()
+    bot = make(world, lambda _: {"decision": next(words, "NONE"), "decisionTimestamp": "12:00"})
+    world.run(bot, 1)
+    assert len(resting(world)) == 1
+    world.run(bot, 3)
+    assert resting(world) == []
+    assert outcomes(bot) == [("OPEN_LONG", "CANCELLED"), ("CANCEL_LONG", "DONE")]
+
+
 def test_one_opening_at_a_time_and_what_makes_no_sense_is_ignored() -> None:
     _, world = still()
     script = Script(s0="CANCEL_LONG", s1="OPEN_LONG", s2="OPEN_SHORT", s3="CANCEL_SHORT")
@@ -300,13 +311,17 @@ def test_an_opening_goes_on_once_after_a_restart(is_killed: bool, tmp_path: Path
     assert outcomes(bot) == [("OPEN_LONG", "EXPIRED")]
 
 
-def test_an_opening_that_is_too_old_is_dropped(tmp_path: Path) -> None:
+@pytest.mark.parametrize("age_s", [11, -3_600])  # the clock may have been set back meanwhile
+def test_an_opening_that_is_too_old_or_of_unknown_age_is_dropped(
+    age_s: float, tmp_path: Path
+) -> None:
     _, world = still()
     bot = again(world, tmp_path, Script(s0="OPEN_LONG"))
     world.run(bot, 2)
     kill(bot)
-    world.clock.sleep(11)
     bot = again(world, tmp_path, Script())
+    with bot.exchange.desk.journal.transaction() as db:
+        db.execute("UPDATE decisions SET decided_at = decided_at - ?", (age_s,))
     world.run(bot, 2)
     assert resting(world) == []
     assert outcomes(bot) == [("OPEN_LONG", "EXPIRED")]
@@ -383,7 +398,7 @@ def test_a_trade_by_hand_is_an_error_and_is_adjusted(caplog: pytest.LogCaptureFi
     trade_by_hand(world, "Buy", 300)
     world.run(bot, 15)
     assert float(held(bot)) == world.position()["currentQty"] == 300
-    assert "Contract Position is 300 and Internal Contract Position 0." in caplog.text
+    assert caplog.text.count("Contract Position is 300 and Internal Contract Position 0.") == 1
     assert "Pulling all quotes: the two positions differ." in caplog.text
     assert "Side: Buy Contract size: 300 Average price: 60000" in caplog.text
     assert [side for side, *_ in resting(world)] == ["Buy"], "it goes on"
