@@ -142,7 +142,7 @@ def read_stop_price(given: Any, spec: Instrument, grid: PriceGrid) -> int:
     if not 0 < price <= spec.max_price:
         raise Refused("Invalid stopPx for ordType")
     ticks = grid.exact(price)
-    if ticks is None:
+    if not ticks:  # 0: a price far below the smallest
         raise Refused("Invalid stopPx tickSize")
     return ticks
 
@@ -221,7 +221,7 @@ def read_price(given: Any, spec: Instrument, grid: PriceGrid) -> int:
     if not 0 < price <= spec.max_price:
         raise Refused("Invalid price")
     ticks = grid.exact(price)
-    if ticks is None:
+    if not ticks:  # 0: a price far below the smallest
         raise Refused("Invalid price tickSize")
     return ticks
 

@@ -11,16 +11,16 @@ from urllib.parse import parse_qsl, urlencode
 
 from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, Request
-from market_maker.simulator.dialects.binance_desk import BinanceError, OrderDesk, missing
+from market_maker.simulator.dialects.binance_desk import BinanceError, OrderDesk, illegal, missing
 from market_maker.simulator.dialects.binance_limits import RATE_LIMITS, Counts, Weights
 from market_maker.simulator.dialects.binance_rows import CURRENCIES, Pair, balance_rows, ms
 from market_maker.simulator.dialects.candles import candles
+from market_maker.simulator.dialects.numbers import NotWhole, page, whole
 from market_maker.simulator.exchange import Account, Engine
 
 API = "/api/v3"
 _AHEAD_MS = 1000
 _WINDOW_MS, _LONGEST_MS = 5000, 60_000
-_MOST = 1000
 _INTERVALS = {"1m": 60, "5m": 300, "1h": 3600, "1d": 86_400}
 
 Params = Mapping[str, Any]
@@ -86,7 +86,7 @@ class BinanceApi:
             "ping": lambda _: {},
             "time": lambda _: {"serverTime": ms(engine.now())},
             "exchangeInfo": self._info,
-            "depth": lambda p: self.depth(self.desk.pair(p), int(p.get("limit") or 100)),
+            "depth": lambda p: self.depth(self.desk.pair(p), page(p, 100)),
             "trades.recent": self._trades,
             "trades.aggregate": self._aggregates,
             "klines": self._klines,
@@ -140,6 +140,8 @@ class BinanceApi:
         except BinanceError as error:
             told = refused(error)
             return told._replace(headers={**headers, **told.headers})
+        except NotWhole as wrong:
+            return refused(illegal(wrong.name, "^[0-9]{1,20}$"))._replace(headers=headers)
 
     def identify_frame(self, params: Params) -> Account:
         """Whose key signed the parameters of a frame."""
@@ -220,7 +222,7 @@ class BinanceApi:
         return {"lastUpdateId": self.updates[pair.symbol], **sides}
 
     def _trades(self, params: Params) -> list[Row]:
-        pair, limit = self.desk.pair(params), min(_MOST, int(params.get("limit") or 500))
+        pair, limit = self.desk.pair(params), page(params, 500)
         recent = list(self.engine.trades(pair.symbol))[-limit:]
         return [pair.public_trade(trade) for trade in recent]
 
@@ -309,10 +311,10 @@ class BinanceApi:
 
     def _all_orders(self, account: Account, params: Params) -> list[Row]:
         self.desk.pair(params)
-        return self._orders(account, params)[-min(_MOST, int(params.get("limit") or 500)) :]
+        return self._orders(account, params)[-page(params, 500) :]
 
     def _my_trades(self, account: Account, params: Params) -> list[Row]:
-        pair, limit = self.desk.pair(params), min(_MOST, int(params.get("limit") or 500))
+        pair, limit = self.desk.pair(params), page(params, 500)
         found = [
             pair.trade_row(event, event.fill, self.desk.number(event.order))
             for event in self.engine.executions(account.number)
@@ -321,9 +323,9 @@ class BinanceApi:
         if params.get("orderId"):
             found = [row for row in found if str(row["orderId"]) == str(params["orderId"])]
         if params.get("startTime"):
-            found = [row for row in found if row["time"] >= int(params["startTime"])]
+            found = [row for row in found if row["time"] >= whole(params, "startTime")]
         if params.get("fromId"):
-            return [row for row in found if row["id"] >= int(params["fromId"])][:limit]
+            return [row for row in found if row["id"] >= whole(params, "fromId")][:limit]
         return found[-limit:]
 
 

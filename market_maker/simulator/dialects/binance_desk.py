@@ -161,7 +161,7 @@ class OrderDesk:
             raise BinanceError(-1116, "Invalid orderType.")
         if side not in ("BUY", "SELL"):
             raise BinanceError(-1117, "Invalid side.")
-        if kind == "LIMIT" and params.get("timeInForce") not in _LIFETIMES:
+        if kind == "LIMIT" and str(params.get("timeInForce")) not in _LIFETIMES:
             raise (
                 missing("timeInForce")
                 if not params.get("timeInForce")
@@ -171,10 +171,7 @@ class OrderDesk:
             raise BinanceError(-1106, "Parameter 'timeInForce' sent when not required.")
         name = str(params.get("newClientOrderId") or f"auto{next(self._numbers):020d}")
         if not _NAME.fullmatch(name):
-            raise BinanceError(
-                -1100, "Illegal characters found in parameter 'newClientOrderId'; legal range is "
-                "'^[\\.A-Z\\:/a-z0-9_-]{1,36}$'.",
-            )  # fmt: skip
+            raise illegal("newClientOrderId", r"^[\.A-Z\:/a-z0-9_-]{1,36}$")
         fields: Row = {
             "symbol": pair.symbol, "side": side.capitalize(), "clOrdID": name,
             "orderQty": float(pair.contracts(_number(params, "quantity"))),
@@ -259,6 +256,11 @@ def missing(name: str) -> BinanceError:
     return BinanceError(-1102, text)
 
 
+def illegal(name: str, legal: str) -> BinanceError:
+    text = f"Illegal characters found in parameter '{name}'; legal range is '{legal}'."
+    return BinanceError(-1100, text)
+
+
 def _both(cancel: str, cancel_told: Row, new: str, new_told: Row | None) -> Row:
     return {
         "cancelResult": cancel, "newOrderResult": new, "cancelResponse": cancel_told,
@@ -277,6 +279,4 @@ def _number(params: Params, name: str) -> Any:
     try:
         return decimal(params[name])
     except (ArithmeticError, ValueError):
-        legal = r"^([0-9]{1,20})(\.[0-9]{1,20})?$"
-        text = f"Illegal characters found in parameter '{name}'; legal range is '{legal}'."
-        raise BinanceError(-1100, text) from None
+        raise illegal(name, r"^([0-9]{1,20})(\.[0-9]{1,20})?$") from None

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from market_maker.model.rows import Row
 from market_maker.simulator.dialects.bitmex_bins import trade_bins
 from market_maker.simulator.dialects.bitmex_rows import Listing
+from market_maker.simulator.dialects.numbers import page
 from market_maker.simulator.exchange import Engine
 
 
@@ -25,7 +26,7 @@ def candles(engine: Engine, symbol: str, bin_s: int, params: Mapping[str, Any]) 
     rows = [(row, True) for row in ended] + [(running.row(), False)] * bool(running.end_s)
     return [
         Candle(round((_end_s(row) - bin_s) * 1000), has_ended, row)
-        for row, has_ended in rows[-int(params.get("limit") or 100) :]
+        for row, has_ended in rows[-page(params, 100) :]
     ]
 
 

@@ -12,7 +12,12 @@ from typing import Any
 from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, Request
 from market_maker.simulator.dialects.candles import candles
-from market_maker.simulator.dialects.hitbtc_desk import HitbtcError, OrderDesk, not_found
+from market_maker.simulator.dialects.hitbtc_desk import (
+    HitbtcError,
+    OrderDesk,
+    not_found,
+    validation,
+)
 from market_maker.simulator.dialects.hitbtc_rows import (
     SYMBOLS,
     Spot,
@@ -23,6 +28,7 @@ from market_maker.simulator.dialects.hitbtc_rows import (
     number_of,
     report_type,
 )
+from market_maker.simulator.dialects.numbers import NotWhole, page, whole
 from market_maker.simulator.events import Order
 from market_maker.simulator.exchange import Account, Engine
 from market_maker.simulator.instruments import iso_time
@@ -57,7 +63,7 @@ class HitbtcRest:
         self._public: dict[str, Callable[[Spot, Params], Any]] = {
             "symbol": lambda spot, _: self._symbol(self.fresh(spot.spec.symbol) or spot),
             "ticker": lambda spot, _: self.ticker(spot),
-            "orderbook": lambda spot, p: self.book(spot, int(p.get("depth") or _PAGE)),
+            "orderbook": lambda spot, p: self.book(spot, whole(p, "depth", _PAGE)),
             "trades": self._trades,
             "candles": self._candles,
         }
@@ -133,6 +139,8 @@ class HitbtcRest:
             return Answer(200, self._answer(request, account), {})
         except HitbtcError as error:
             return Answer(error.status, error_body(error), {})
+        except NotWhole as wrong:
+            return Answer(400, error_body(validation(str(wrong))), {})
 
     def _answer(self, request: Request, account: Account | None) -> Any:
         area, _, rest = request.path.strip("/").partition("/")
@@ -222,7 +230,7 @@ class HitbtcRest:
         return {"timestamp": iso_time(self.engine.now()), **levels}
 
     def _trades(self, spot: Spot, params: Params) -> list[Row]:
-        recent = list(self.engine.trades(spot.spec.symbol))[-int(params.get("limit") or 10) :]
+        recent = list(self.engine.trades(spot.spec.symbol))[-page(params, 10) :]
         return [
             {
                 "id": number_of(trade.match_id), "price": spot.px(trade.price_ticks),
@@ -290,7 +298,7 @@ class HitbtcRest:
             for order in reversed(self.engine.orders(account.number))
             if order.symbol in wanted and name in (None, order.cl_ord_id)
         ]
-        return found[: int(params.get("limit") or _PAGE)]
+        return found[: page(params, _PAGE)]
 
     def _fills(self, account: Account, params: Params) -> list[Row]:
         wanted, rows = self._wanted(params), []
@@ -306,7 +314,7 @@ class HitbtcRest:
                 "price": spot.px(fill.price_ticks), "fee": spot.fee(fill),
                 "timestamp": iso_time(event.time_s), "taker": not fill.is_maker,
             })  # fmt: skip
-        return rows[: int(params.get("limit") or _PAGE)]
+        return rows[: page(params, _PAGE)]
 
     def _wanted(self, params: Params) -> dict[str, Spot]:
         if not params.get("symbol"):

@@ -18,6 +18,7 @@ REQUESTS_PER_S = 300  # of one account
 _DAY_S = 86_400
 _ID_LENGTHS = range(8, 33)
 _FIRST_ORDER = 584_244_931_496
+_LARGEST = Decimal(10**15)  # of quantities and prices
 _LIFETIMES = {"GTC": "", "IOC": "ImmediateOrCancel", "FOK": "FillOrKill"}
 
 
@@ -164,7 +165,10 @@ class OrderDesk:
         return name
 
     def _fields(self, spot: Spot, params: Mapping[str, Any]) -> Row:
-        kind, lifetime = params.get("type", "limit"), params.get("time_in_force", "GTC")
+        kind, lifetime = (
+            str(params.get(name, usual))
+            for name, usual in (("type", "limit"), ("time_in_force", "GTC"))
+        )
         if params.get("side") not in ("buy", "sell"):
             raise validation("side: must be buy or sell")
         if kind not in ("limit", "market") or lifetime not in _LIFETIMES:
@@ -180,8 +184,8 @@ class OrderDesk:
             "symbol": spot.spec.symbol,
             "side": str(params["side"]).capitalize(),
             "orderQty": qty,
-            "ordType": str(kind).capitalize(),
-            "timeInForce": _LIFETIMES[str(lifetime)],
+            "ordType": kind.capitalize(),
+            "timeInForce": _LIFETIMES[lifetime],
             "execInst": POST_ONLY if params.get("post_only") in (True, "true") else "",
         }
         if kind == "limit":
@@ -209,6 +213,6 @@ def _number(text: Any, code: int, message: str) -> Decimal:
         number = Decimal(str(text))
     except InvalidOperation:
         raise HitbtcError(code, message) from None
-    if not number.is_finite():
+    if not number.is_finite() or abs(number) > _LARGEST:
         raise HitbtcError(code, message)
     return number

@@ -136,8 +136,10 @@ class HitbtcSession:
         channel, symbols = channel_of(name), params.get("symbols") or []
         if method not in ("subscribe", "unsubscribe") or not channel:
             raise HitbtcError(10001, "Validation error", f"{method} {name} is not known")
+        if not isinstance(symbols, list):
+            raise HitbtcError(10001, "Validation error", "symbols: must be a list")
         rest = self._feed.rest
-        chosen = list(rest.spots) if list(symbols) == ["*"] else list(symbols)
+        chosen = list(rest.spots) if symbols == ["*"] else symbols
         spots = [rest.desk.spot({"symbol": symbol}) for symbol in chosen]
         told = {"ch": name, "subscriptions": chosen}
         if method == "unsubscribe":

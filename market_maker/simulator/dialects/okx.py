@@ -14,6 +14,7 @@ from typing import Any
 
 from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, Request
+from market_maker.simulator.dialects.numbers import NotWhole, page, whole
 from market_maker.simulator.dialects.okx_desk import MAX_BATCH, OkxError, OrderDesk
 from market_maker.simulator.dialects.okx_market import OkxMarket, Params
 from market_maker.simulator.dialects.okx_rows import CURRENCIES, Listing, balance_row, ms
@@ -101,7 +102,7 @@ class OkxRest:
     def check_expiry(self, expires: Any) -> None:
         """Refuse what comes later than its client wanted (`expTime`, Unix milliseconds)."""
         try:
-            is_late = bool(expires) and float(expires) < self.now_s() * 1000
+            is_late = bool(expires) and float(str(expires)) < self.now_s() * 1000
         except ValueError:
             raise OkxError("51000", "Parameter expTime error") from None
         if is_late:
@@ -121,6 +122,8 @@ class OkxRest:
             return _answer(self._get(request.path, request.query or {}, account))
         except OkxError as error:
             return refusal(error)
+        except NotWhole as wrong:
+            return refusal(OkxError("51000", f"Parameter {wrong.name} error"))
 
     def _get(self, path: str, query: Params, account: Account | None) -> list[Any]:
         if path in self.market.calls:
@@ -201,7 +204,7 @@ class OkxRest:
             for event in reversed(self.engine.executions(account.number))
             if event.fill and event.exec_type == "Funding" and event.order.symbol in swaps
         ]
-        begin = int(params.get("begin") or 0)
+        begin = whole(params, "begin")
         rows = [row for row in rows if int(row["ts"]) >= begin]
         return _page(rows, "billId", params)
 
@@ -223,8 +226,8 @@ class OkxRest:
             if order.leaves_qty > 0 and order.symbol in wanted
         ]
         if params.get("after"):
-            resting = [row for row in resting if int(row["ordId"]) < int(params["after"])]
-        return resting[: int(params.get("limit") or _PAGE)]
+            resting = [row for row in resting if int(row["ordId"]) < whole(params, "after")]
+        return resting[: page(params, _PAGE)]
 
     def _history(self, account: Account, params: Params) -> list[Row]:
         wanted = {listing.spec.symbol for listing in self.market.chosen(params)}
@@ -233,7 +236,7 @@ class OkxRest:
             for order in reversed(self.engine.orders(account.number))
             if order.leaves_qty <= 0 and order.symbol in wanted
         ]
-        return ended[: int(params.get("limit") or _PAGE)]
+        return ended[: page(params, _PAGE)]
 
     def _order(self, account: Account, params: Params) -> list[Row]:
         order = self.desk.find(account, params)
@@ -268,7 +271,7 @@ def _page(rows: list[Row], name: str, params: Params) -> list[Row]:
     if params.get("after"):
         after = params["after"]
         rows = rows[names.index(after) + 1 :] if after in names else []
-    return rows[: int(params.get("limit") or _PAGE)]
+    return rows[: page(params, _PAGE)]
 
 
 def refusal(error: OkxError) -> Answer:

@@ -52,7 +52,7 @@ class OrderDesk:
         self.lag_s = LAG_S
         self._engine = engine
         self._listings = listings
-        self._by_code = {listing.code: inst_id for inst_id, listing in listings.items()}
+        self._by_code = {str(listing.code): inst_id for inst_id, listing in listings.items()}
         self._numbers = count(_FIRST_ORDER)
         self._shown: dict[str, str] = {}  # engine's order id -> ours
         self._meant: dict[str, str] = {}  # ... and back
@@ -70,7 +70,7 @@ class OrderDesk:
         """The instrument a request names, by its name over REST and by its number elsewhere."""
         listing = self._listings.get(str(wire.get("instId")))
         if listing is None and wire.get("instIdCode") is not None:
-            listing = self._listings.get(self._by_code.get(int(wire["instIdCode"]), ""))
+            listing = self._listings.get(self._by_code.get(str(wire["instIdCode"]), ""))
         if listing is None:
             raise OkxError("51001", "Instrument ID does not exist")
         return listing
@@ -185,7 +185,7 @@ class OrderDesk:
         self.amending.add(order.order_id)
         try:
             if wire.get("newPx"):
-                fields["price"] = float(wire["newPx"])
+                fields["price"] = float(str(wire["newPx"]))
             if wire.get("newSz"):
                 fields["orderQty"] = listing.qty(wire["newSz"])
             if fields.get("orderQty", order.cum_qty + 1) <= order.cum_qty:

@@ -6,6 +6,7 @@ from typing import Any
 
 from market_maker.model.rows import Row
 from market_maker.simulator.dialects.candles import candles
+from market_maker.simulator.dialects.numbers import page, whole
 from market_maker.simulator.dialects.okx_desk import OkxError
 from market_maker.simulator.dialects.okx_rows import LISTED, Listing, ms
 from market_maker.simulator.exchange import Engine
@@ -33,7 +34,7 @@ class OkxMarket:
             "/public/funding-rate": lambda p: [self.funding(one) for one in self.swaps(p)],
             "/market/ticker": lambda p: [self.ticker(self.listing(p))],
             "/market/tickers": lambda p: [self.ticker(one) for one in self.chosen(p)],
-            "/market/books": lambda p: [self.book(self.listing(p), int(p.get("sz") or 1))],
+            "/market/books": lambda p: [self.book(self.listing(p), whole(p, "sz", 1))],
             "/market/trades": self._trades,
             "/market/candles": self._candles,
         }
@@ -116,7 +117,7 @@ class OkxMarket:
 
     def _trades(self, params: Params) -> list[Row]:
         listing = self.listing(params)
-        recent = list(self.engine.trades(listing.spec.symbol))[-int(params.get("limit") or _PAGE) :]
+        recent = list(self.engine.trades(listing.spec.symbol))[-page(params, _PAGE) :]
         return [listing.trade_row(trade) for trade in reversed(recent)]
 
     def _candles(self, params: Params) -> list[list[str]]:

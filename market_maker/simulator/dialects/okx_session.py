@@ -71,9 +71,9 @@ class OkxSession:
         """The answers to one decoded frame; those to orders come by `say`."""
         if not isinstance(message, Mapping):
             return [_error("60012", "Illegal request")]
-        op, args = message.get("op"), message.get("args")
+        op, args = str(message.get("op")), message.get("args")
         if op in _OPS:
-            self._order(message, str(op), args)
+            self._order(message, op, args)
             return []
         if not isinstance(args, list) or not all(isinstance(arg, Mapping) for arg in args):
             return [_error("60012", f"Illegal request: {op}")]

@@ -16,6 +16,7 @@ from market_maker.auth.plain import plain_signature
 from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, Request
 from market_maker.simulator.dialects.bitmex_feed import Scoped
+from market_maker.simulator.dialects.numbers import NotWhole, page, whole
 from market_maker.simulator.events import Event, Order, OrderEvent
 from market_maker.simulator.exchange import Account, Engine, Refused
 
@@ -49,8 +50,9 @@ def identify(
     expected = plain_signature(account.secret, time_ms, verb, target, body)
     if not hmac.compare_digest(expected.encode(), signed.encode()):
         raise PlainError(401, "signature", "The signature is wrong")
-    if not time_ms.isdigit() or abs(int(time_ms) / 1000 - engine.now() - engine.skew_s) > TIMELY_S:
-        raise PlainError(401, "time", f"The request is not of now: {engine.now() * 1000:.0f}")
+    now_s = engine.now() + engine.skew_s
+    if not time_ms.isdecimal() or abs(int(time_ms) / 1000 - now_s) > TIMELY_S:
+        raise PlainError(401, "time", f"The request is not of now: {now_s * 1000:.0f}")
     return account
 
 
@@ -88,6 +90,8 @@ class PlainRest:
             return refusal(error)
         except Refused as refused:
             return refusal(_told(refused))
+        except NotWhole as wrong:
+            return refusal(PlainError(400, wrong.name, str(wrong)))
 
     def render(self, event: Event) -> list[Scoped]:
         """Nothing is told unasked."""
@@ -137,7 +141,7 @@ class PlainRest:
 
     def _trades(self, symbol: str, params: Params) -> list[Row]:
         grid = self.engine.instrument(symbol).grid()
-        recent = list(self.engine.trades(symbol))[-_whole(params, "limit", _PAGE) :]
+        recent = list(self.engine.trades(symbol))[-page(params, _PAGE) :]
         return [
             {
                 "id": trade.match_id, "side": trade.side.lower(), "size": trade.qty,
@@ -205,7 +209,7 @@ class PlainRest:
 
     def _fills(self, account: Account, params: Params) -> list[Row]:
         """Fills from the time `since` on, oldest first, a page at a time."""
-        symbol, since = self._symbol(params), _whole(params, "since", 0)
+        symbol, since = self._symbol(params), whole(params, "since")
         seen_by_s = self.engine.now() - FILL_LAG_S
         found = [
             event
@@ -213,7 +217,7 @@ class PlainRest:
             if event.fill and event.exec_type == "Trade" and event.order.symbol == symbol
             and _ms(event.time_s) >= since and event.time_s <= seen_by_s
         ]  # fmt: skip
-        start = _whole(params, "skip", 0)
+        start = max(0, whole(params, "skip"))
         return [self._fill(event) for event in found[start : start + _PAGE]]
 
     def _fill(self, event: OrderEvent) -> Row:
@@ -258,13 +262,6 @@ def _told(refused: Refused) -> PlainError:
     if words.startswith("Market is not open"):
         return PlainError(400, "closed", words)
     return PlainError(400, "order", words)
-
-
-def _whole(params: Params, name: str, default: int) -> int:
-    try:
-        return max(0, int(params.get(name) or default))
-    except (TypeError, ValueError):
-        raise PlainError(400, name, f"{name} must be a whole number") from None
 
 
 def _ms(time_s: float) -> int:
