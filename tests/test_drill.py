@@ -42,6 +42,18 @@ def test_a_book_torn_just_before_the_trouble_ends_is_read_anew_in_time() -> None
     assert outcome.is_passed, told(outcome)
 
 
+def test_a_level_that_was_never_told_to_be_gone_is_found_by_the_crossed_book() -> None:
+    outcome = play("skip", 1, "inventory")
+    assert outcome.is_passed, told(outcome)
+
+
+@pytest.mark.parametrize("name", ["drop-answer", "hand-trade", "close"])
+def test_a_strategy_whose_stake_is_filled_need_not_quote(name: str) -> None:
+    outcome = play(name, 1, "decision", DECISION_CALL=lambda _: "OPEN_LONG")
+    assert outcome.is_passed, told(outcome)
+    assert outcome.did.startswith("traded all it wanted")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, TIGHT], ids=["default", "tight"])
 @pytest.mark.parametrize("name", NAMES)

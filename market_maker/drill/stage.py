@@ -120,7 +120,7 @@ class Stage:
             return
         for side in bare:
             self.judge.complain(f"no {side} order rests before the fault")
-        if not any(self._before.values()):
+        if not any(self._before.values()) and not self._is_done():
             self.judge.complain("no order rests before the fault")
         ends = [end_s(self.faults.add(text)) for text in self.scene.faults]
         self._faults_end_s = max([self.clock.now(), *ends])
@@ -152,8 +152,8 @@ class Stage:
         if self.bot.exchange.desk.gateway.budget.wait_s(1):
             self.tap.starved_until_s = now_s  # the venue's own limit sets the pace
         missing = sum(max(0, self._wanted(side) - len(self.judge.live(side))) for side in SIDES)
-        if not any(map(self._wanted, SIDES)) and any(self._before.values()):
-            missing = 1
+        if any(self._before.values()) and not any(map(self._wanted, SIDES)):
+            missing = int(not self._is_done())
         missing = max(0, missing - self.tap.moving())
         if missing <= self.tap.held():
             self._recovered_s = min(self._recovered_s, now_s)
@@ -167,6 +167,11 @@ class Stage:
     def _wanted(self, side: str) -> int:
         wanted = self.wants.now(side)
         return self._before[side] if wanted is None else wanted
+
+    def _is_done(self) -> bool:
+        """Whether it has no quotes because it traded what it wanted: a strategy may ask for one
+        stake at a time. One that cancels its quotes and stays away is not done."""
+        return self.judge.is_filled and all(self.wants.now(side) == 0 for side in SIDES)
 
     # -- after --------------------------------------------------------------------------
 
@@ -204,6 +209,8 @@ class Stage:
         deeds = self._deeds
         counts = f"{deeds['New']} new, {deeds['Replaced']} moved, {deeds['Canceled']} out"
         back_s = max(0.0, self._whole_s - self._faults_end_s)
+        if self._is_done():
+            return f"traded all it wanted; {counts}"
         if bare_s >= 0.05 and back_s < math.inf:
             return f"back in {back_s:.1f} s; {counts}"
         return f"quoted on; {counts}"

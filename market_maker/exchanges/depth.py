@@ -4,6 +4,7 @@ Folded by `LiveState` message by message, in the order of arrival and under its 
 """
 
 from collections.abc import Collection
+from math import inf
 
 from market_maker.clock import Clock
 from market_maker.exchanges.order_store import OrderStore
@@ -14,6 +15,7 @@ from market_maker.model.ticks import PriceGrid
 from market_maker.quoting.queue_estimate import QueueEstimate
 
 TABLE = "orderBookL2"
+_CROSSED_AT_MOST_S = 1.0
 
 
 class Depth:
@@ -27,6 +29,7 @@ class Depth:
         self._clock = clock
         self._queues: dict[tuple[str, float], QueueEstimate] = {}
         self._told_of = -1  # the orders that the estimates have heard of
+        self._crossed_s = inf  # since when the book has been crossed, as far as it was asked
 
     def keep_book(self) -> OrderBook:
         """The order book, from now on kept in step with its table."""
@@ -43,6 +46,14 @@ class Depth:
             self._told_of = -1
         self._tell_orders()
         return self._queues[key]
+
+    def is_torn(self) -> bool:
+        """Whether the book stays crossed: it was not told that a level has gone."""
+        book, now_s = self.book, self._clock.monotonic()
+        bid, ask = (book.best_bid, book.best_ask) if book is not None else (None, None)
+        is_crossed = bid is not None and ask is not None and bid >= ask
+        self._crossed_s = min(self._crossed_s, now_s) if is_crossed else inf
+        return now_s - self._crossed_s > _CROSSED_AT_MOST_S
 
     def clear(self) -> None:
         """The connection, and with it the book, has to come anew."""

@@ -226,7 +226,7 @@ class Desk:
         state, now_s = self.state, self.clock.monotonic()
         if state.overflowed:
             self._reconnect("more data came than could be read")
-        if state.tables.torn:
+        if state.tables.torn or state.depth.is_torn():
             self._reconnect("the order book has missed a change")
         if not state.ready:
             is_stuck = state.connected and now_s - state.connected_s > _IMAGES_TIMEOUT_S

@@ -62,6 +62,7 @@ class Judge:
         self.counts: deque[Count] = deque(maxlen=100_000)  # oldest first
         self.traded: deque[tuple[float, int]] = deque(maxlen=100_000)  # when, signed contracts
         self.deeds: Counter[str] = Counter()  # exec_type -> how often, of the account's orders
+        self.is_filled = False  # the order that left the book last was filled in full
         self.excused_until_s = 0.0  # till then the account cannot be expected to react
         self._engine = engine
         self._account_no = account_no
@@ -135,8 +136,8 @@ class Judge:
         is_live = order.leaves_qty > 0 and order.ord_status not in ("Canceled", "Rejected")
         if is_live:
             self._live[order.order_id] = order
-        else:
-            self._live.pop(order.order_id, None)
+        elif self._live.pop(order.order_id, None) is not None:
+            self.is_filled = order.ord_status == "Filled"
         self._count()
         if event.exec_type == "New" and is_live:
             self._judge_number(order.side)
