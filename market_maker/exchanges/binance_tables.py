@@ -1,6 +1,5 @@
 """Binance's streams as BitMEX's tables: what they say, in the language of the bot."""
 
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -10,12 +9,11 @@ from market_maker.exchanges.binance_rows import SpotMarket
 from market_maker.exchanges.chains import Chains
 from market_maker.exchanges.okx_rows import decimal, price
 from market_maker.exchanges.okx_tables import KEYS
+from market_maker.exchanges.order_memory import OrderMemory, Shown
 from market_maker.model.rows import Row
 
 Table = dict[str, Any]
 Raw = Mapping[str, Any]
-
-_REMEMBERED = 2_000  # orders whose client id is known
 
 
 class BinanceTables:
@@ -30,8 +28,8 @@ class BinanceTables:
         self._chains = chains
         self._account = account
         self._inventory = Decimal(str(inventory))
-        self._shown: OrderedDict[str, None] = OrderedDict()  # orderIDs that have a row
-        self._wire_ids: OrderedDict[str, str] = OrderedDict()  # the venue's number -> client id
+        self._shown = Shown()
+        self._wire_ids: OrderMemory[str] = OrderMemory()  # the venue's number -> client id
         self._book: dict[tuple[str, str], Row] = {}  # (side, price as written) -> row
 
     def read(self, message: Mapping[str, Any]) -> list[Table]:
@@ -66,7 +64,7 @@ class BinanceTables:
         """An image of every table, which a stream begins with."""
         self.held = rows.balances(balances)
         resting = [row for raw in orders if (row := self.order_row(raw)) is not None]
-        self._shown = OrderedDict.fromkeys(row["orderID"] for row in resting)
+        self._shown = Shown(resting)
         self._book = {}
         filled = [self.fill_row(raw) for raw in fills]
         return [
@@ -90,9 +88,7 @@ class BinanceTables:
         """An order row; None while the replace that may have ended it is on its way."""
         told = rows.report(raw)
         wire_id = str(told["client_order_id"])
-        self._wire_ids[str(told.get("orderId"))] = wire_id
-        if len(self._wire_ids) > _REMEMBERED:
-            self._wire_ids.popitem(last=False)
+        self._wire_ids.put(str(told.get("orderId")), wire_id, rests=not rows.is_dead(told))
         reading = self._chains.read(told)
         return None if reading is None else self.row_of(reading)
 
@@ -104,7 +100,7 @@ class BinanceTables:
     def fill_row(self, raw: Raw) -> Row:
         """A row of myTrades, which names the order by the venue's number only."""
         self.last_fill = max(self.last_fill or 0, int(raw["id"]))
-        order_id, cl_ord_id = self._ids(self._wire_ids.get(str(raw["orderId"]), ""))
+        order_id, cl_ord_id = self._ids(self._wire_ids.get(str(raw["orderId"])) or "")
         return rows.execution_row(raw, self.market, order_id, cl_ord_id) or {}
 
     def position_row(self) -> Row:
@@ -156,11 +152,7 @@ class BinanceTables:
             self.last_fill = max(self.last_fill or 0, int(event["t"]))
             tables.append(self._table("execution", "insert", [fill]))
         if row is not None:
-            action = "update" if order_id in self._shown else "insert"
-            tables.append(self._table("order", action, [row]))
-            self._shown[order_id] = None
-            if len(self._shown) > _REMEMBERED:
-                self._shown.popitem(last=False)
+            tables.append(self._table("order", self._shown.action(row), [row]))
         return tables
 
     def _ids(self, wire_id: str) -> tuple[str, str]:

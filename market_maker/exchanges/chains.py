@@ -9,7 +9,6 @@ Reports and answers come in either order and more than once; here each is placed
 """
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 
 from market_maker.exchanges.client_ids import ClientIds, base62
 from market_maker.exchanges.okx_rows import decimal
+from market_maker.exchanges.order_memory import OrderMemory
 
 Raw = Mapping[str, Any]
 
@@ -24,7 +24,6 @@ SUFFIX = 4  # characters that count the replaces
 _FIRST = "0" * SUFFIX
 _GENERATIONS = 62**SUFFIX
 _PER_S = 100.0
-_REMEMBERED = 2_000
 _PAST = 1_000  # ids of one order of which late reports may still come
 
 
@@ -79,7 +78,7 @@ class Chains:
 
     def __init__(self, ids: ClientIds, now: Callable[[], float], words: Words) -> None:
         self._ids, self._now, self._words = ids, now, words
-        self._chains: OrderedDict[str, _Chain] = OrderedDict()
+        self._chains: OrderMemory[_Chain] = OrderMemory()
         self._lock = threading.RLock()  # answers are read by who waits, reports by the receiver
 
     # -- ids -----------------------------------------------------------------------------------
@@ -131,12 +130,13 @@ class Chains:
     def begin_replace(self, order_id: str) -> str:
         """The new id for a replace that is about to be sent; no id is ever made twice."""
         with self._lock:
-            chain = self._chains.setdefault(order_id, _Chain(self.ids(order_id)[-1]))
+            chain = self._chains.get(order_id) or _Chain(self.ids(order_id)[-1])
             while True:
                 chain.number = max(chain.number + 1, int(self._now() * _PER_S))
                 name = order_id + base62(chain.number % _GENERATIONS, SUFFIX)
                 if name != chain.wire_id and name not in chain.past:
                     chain.wanted = name
+                    self._keep(order_id, chain)
                     return name
 
     def end_replace(self, order_id: str) -> Reading | None:
@@ -146,34 +146,39 @@ class Chains:
             if chain is None:
                 return None
             chain.wanted, end, chain.end = "", chain.end, None
-            if end is None:
-                return None
-            chain.raw = end
-            return Reading(order_id, end, chain.before)
+            chain.raw = chain.raw if end is None else end
+            self._keep(order_id, chain)
+            return None if end is None else Reading(order_id, end, chain.before)
 
     # -- what the venue says -------------------------------------------------------------------
 
     def read(self, raw: Raw) -> Reading | None:
         """Place a report: how the order stands now, or None where that is not known yet."""
-        wire_id, is_dead = str(raw.get("client_order_id") or ""), self._words.is_dead
-        order_id, filled = self.order_id(wire_id), decimal(raw.get(self._words.executed))
+        wire_id = str(raw.get("client_order_id") or "")
+        order_id = self.order_id(wire_id)
         with self._lock:
-            chain = self._chains.get(order_id)
-            if chain is None:
-                chain = self._chains[order_id] = _Chain(wire_id)
-                if len(self._chains) > _REMEMBERED:
-                    self._chains.popitem(last=False)
-            if wire_id in chain.past:
-                return self._late(order_id, chain, wire_id, filled)
-            if wire_id != chain.wire_id:
-                _move_on(chain, wire_id, self._words.counts_anew or filled < chain.filled)
-            chain.filled = max(chain.filled, filled)
-            if raw.get("status") in self._words.cut and chain.wanted:
-                chain.end = raw  # by the replace itself, or for good: its answer tells
-                return None
-            if chain.raw is None or is_dead(raw) or not is_dead(chain.raw):
-                chain.raw = raw
-            return Reading(order_id, raw, chain.before)
+            chain = self._chains.get(order_id) or _Chain(wire_id)
+            reading = self._place(raw, wire_id, order_id, chain)
+            self._keep(order_id, chain)
+            return reading
+
+    def _place(self, raw: Raw, wire_id: str, order_id: str, chain: _Chain) -> Reading | None:
+        words, filled = self._words, decimal(raw.get(self._words.executed))
+        if wire_id in chain.past:
+            return self._late(order_id, chain, wire_id, filled)
+        if wire_id != chain.wire_id:
+            _move_on(chain, wire_id, words.counts_anew or filled < chain.filled)
+        chain.filled = max(chain.filled, filled)
+        if raw.get("status") in words.cut and chain.wanted:
+            chain.end = raw  # by the replace itself, or for good: its answer tells
+            return None
+        if chain.raw is None or words.is_dead(raw) or not words.is_dead(chain.raw):
+            chain.raw = raw
+        return Reading(order_id, raw, chain.before)
+
+    def _keep(self, order_id: str, chain: _Chain) -> None:
+        has_ended = chain.raw is not None and self._words.is_dead(chain.raw)
+        self._chains.put(order_id, chain, rests=bool(chain.wanted) or not has_ended)
 
     def _late(self, order_id: str, chain: _Chain, wire_id: str, filled: Decimal) -> Reading | None:
         """A report under an id that it has no more matters only for what it had filled."""

@@ -1,6 +1,5 @@
 """HitBTC's channels and reports as BitMEX's tables: the stream, in the language of the bot."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -11,9 +10,8 @@ from market_maker.exchanges.hitbtc_rows import Holding, Market, Raw
 from market_maker.exchanges.okx_rows import decimal
 from market_maker.exchanges.okx_rows import price as price_of
 from market_maker.exchanges.okx_tables import KEYS
+from market_maker.exchanges.order_memory import Shown
 from market_maker.model.rows import Row
-
-_REMEMBERED = 2_000
 
 
 class HitbtcTables:
@@ -25,7 +23,7 @@ class HitbtcTables:
         self.market = market
         self.chains = chains
         self._holding = Holding(market, inventory, account)
-        self._orders: OrderedDict[str, None] = OrderedDict()  # order ids that have a row
+        self._shown = Shown()
         self._last_price: Any = None  # as written
         self._book: dict[tuple[str, str], Row] = {}  # (side, price as written) -> row
         self._book_seq = -1
@@ -63,7 +61,7 @@ class HitbtcTables:
         self._holding.take(balances)
         ours = [raw for raw in orders if raw.get("symbol") == self.market.name]
         resting = [row for raw in ours if (row := self.order_row(raw)) is not None]
-        self._orders = OrderedDict.fromkeys(row["orderID"] for row in resting)
+        self._shown = Shown(resting)
         self._book, self._book_seq = {}, -1
         past = [row for raw in fills if (row := self.fill_row(raw)) is not None]
         return [
@@ -128,11 +126,7 @@ class HitbtcTables:
         return tables + ([] if row is None else [self.order_table(row)])
 
     def order_table(self, row: Row) -> Table:
-        is_known = row["orderID"] in self._orders
-        self._orders[row["orderID"]] = None
-        if len(self._orders) > _REMEMBERED:
-            self._orders.popitem(last=False)
-        return self._table("order", "update" if is_known else "insert", [row])
+        return self._table("order", self._shown.action(row), [row])
 
     def _balances(self, params: list[Raw]) -> list[Table]:
         changed, tables = self._holding.take(params), []

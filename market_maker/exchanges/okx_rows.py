@@ -127,6 +127,10 @@ class Market:
         }  # fmt: skip
 
 
+def is_dead(raw: Mapping[str, Any]) -> bool:
+    return _STATUS.get(str(raw.get("state"))) in TERMINAL
+
+
 def order_row(raw: Raw, market: Market, cl_ord_id: str) -> Row:
     """A row of `orders` or /trade/orders-pending."""
     status = _STATUS.get(str(raw.get("state")), "New")

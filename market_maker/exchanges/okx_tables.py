@@ -13,6 +13,7 @@ from market_maker.exchanges import okx_rows as rows
 from market_maker.exchanges.feed import BookGap, Table
 from market_maker.exchanges.okx_funding import Funding
 from market_maker.exchanges.okx_rows import Market, decimal
+from market_maker.exchanges.order_memory import OrderMemory, Shown
 from market_maker.model.rows import Row
 
 KEYS = {
@@ -25,7 +26,7 @@ KEYS = {
     "margin": ["currency"],
     "orderBookL2": ["symbol", "side", "price"],
 }
-_REMEMBERED = 2_000  # orders whose paid fee is kept
+_REMEMBERED = 2_000  # fills that were told
 
 
 class OkxTables:
@@ -43,10 +44,10 @@ class OkxTables:
         self._account = account
         self._spot_inventory = spot_inventory
         # ordId -> what was filled by then, and the fees so far
-        self._paid: OrderedDict[str, tuple[Decimal, Decimal]] = OrderedDict()
+        self._paid: OrderMemory[tuple[Decimal, Decimal]] = OrderMemory()
         self.funding = Funding()
         self._told: OrderedDict[str, None] | None = None  # execIDs; None before the first image
-        self._orders: OrderedDict[str, None] = OrderedDict()  # order ids that have a row
+        self._shown = Shown()
         self._book: dict[tuple[str, str], Row] = {}  # (side, price as written) -> row
         self._book_seq = -1
         self._readers: dict[str, Callable[[Table], list[Table]]] = {
@@ -92,7 +93,7 @@ class OkxTables:
         resting = [self.order_row(raw) for raw in orders]
         for raw in orders:
             self._note_fee(raw)
-        self._orders = OrderedDict.fromkeys(row["orderID"] for row in resting)
+        self._shown = Shown(resting)
         self._book, self._book_seq = {}, -1
         return [
             self._table("instrument", "partial", [self.instrument_image(book, mark)]),
@@ -204,27 +205,21 @@ class OkxTables:
             fill = rows.execution_row(raw, self.market, row["clOrdID"], self._fee(raw))
             if fill is not None and self._is_new(fill):
                 tables.append(self._table("execution", "insert", [fill]))
-            is_known = row["orderID"] in self._orders
-            tables.append(self._table("order", "update" if is_known else "insert", [row]))
-            self._orders[row["orderID"]] = None
-            if len(self._orders) > _REMEMBERED:
-                self._orders.popitem(last=False)
+            tables.append(self._table("order", self._shown.action(row), [row]))
         return tables
 
     def _fee(self, raw: Mapping[str, Any]) -> Decimal:
         """What this fill paid: its own figure, or what the sum has grown by."""
-        _, before = self._paid.get(str(raw.get("ordId")), (0, Decimal(0)))
+        _, before = self._paid.get(str(raw.get("ordId"))) or (0, Decimal(0))
         self._note_fee(raw)
         return decimal(raw["fillFee"]) if raw.get("fillFee") else decimal(raw.get("fee")) - before
 
     def _note_fee(self, raw: Mapping[str, Any]) -> None:
         order_id, filled = str(raw.get("ordId")), decimal(raw.get("accFillSz"))
-        known, _ = self._paid.get(order_id, (Decimal(0), None))
+        known, _ = self._paid.get(order_id) or (Decimal(0), None)
         if filled >= known:  # a row that was held back may be older than the image
-            self._paid[order_id] = (filled, decimal(raw.get("fee")))
-            self._paid.move_to_end(order_id)
-        if len(self._paid) > _REMEMBERED:
-            self._paid.popitem(last=False)
+            paid = filled, decimal(raw.get("fee"))
+            self._paid.put(order_id, paid, rests=not rows.is_dead(raw))
 
     def _account_changed(self, message: Table) -> list[Table]:
         details = [row for raw in message["data"] for row in raw.get("details") or ()]
