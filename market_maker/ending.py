@@ -41,7 +41,7 @@ class End:
         with self._lock:
             if manager.exchange.desk.is_open:
                 shut_down(manager)
-                manager._call_hooks()
+                tell_the_last_news(manager)
                 say_last_words(manager, manager.fills_this_run)
                 manager.exchange.desk.close()
 
@@ -91,6 +91,20 @@ def ask_on_stop(manager: Any) -> None:
         logger.warning("on_stop was interrupted.")
     except BaseException:
         logger.exception("on_stop failed.")
+
+
+def tell_the_last_news(manager: Any) -> None:
+    """Call the hooks for what arrived at the end; whatever they do, the end goes on."""
+    failed: set[str] = set()
+    for kind, row in manager.exchange.desk.state.take_notices():
+        try:
+            manager._call_hook(kind, row)
+        except Exception as error:  # whatever a strategy raises
+            if kind not in failed:
+                logger.error("on_%s failed.", kind, exc_info=error)
+            failed.add(kind)
+    if failed:
+        manager.exit_code = manager.exit_code or 1
 
 
 def say_last_words(manager: Any, fills: int) -> None:

@@ -158,9 +158,12 @@ def leave_now(code: int) -> None:
 
 
 def describe(error: Exception) -> str:
-    """What a strategy raised, and where, in one line."""
+    """What a strategy raised, and where, in one line: the place in a file of the user's own."""
     frames = traceback.extract_tb(error.__traceback__)
-    place = f" ({Path(frames[-1].filename).name} line {frames[-1].lineno})" if frames else ""
+    package = str(Path(__file__).parent)
+    users = [frame for frame in frames if not frame.filename.startswith(package)]
+    last = (users or frames)[-1:]
+    place = "".join(f" ({Path(frame.filename).name} line {frame.lineno})" for frame in last)
     text = " ".join(str(error).split())[:200]
     return f"the strategy raised {type(error).__name__}{text and ': '}{text}{place}"
 

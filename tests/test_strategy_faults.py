@@ -139,6 +139,17 @@ def test_a_strategy_that_raises_is_called_again_where_the_settings_say_so(
     assert "the strategy raised ZeroDivisionError: in round 3 (test_strategy_faults.py line" in line
 
 
+def test_what_is_raised_within_a_call_of_ours_names_the_line_of_the_user(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def deed(self: Scripted) -> None:
+        self.converge_orders(None, None)  # type: ignore[arg-type]
+
+    run(deed, ON_STRATEGY_ERROR="pull")
+    (line,) = warnings(caplog)
+    assert "TypeError" in line and "(test_strategy_faults.py line" in line
+
+
 @pytest.mark.parametrize("hook", ["on_trade", "on_book", "on_fill"])
 def test_a_hook_that_raises_pulls_too_or_ends_the_run(hook: str) -> None:
     def fail(self: OrderManager, row: Row) -> None:
@@ -225,6 +236,31 @@ def test_a_strategy_that_raises_ends_the_run_by_default() -> None:
         world.bot(Raises).run_loop()
     assert ended.value.code == 1
     assert world.open_orders() == []
+
+
+def test_a_hook_that_raises_at_the_very_end_keeps_nothing_from_being_closed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    market = StillMarket()
+    world = World(market)
+
+    class Raises(OrderManager):
+        def place_orders(self) -> None:
+            super().place_orders()
+            raise SystemExit(0)
+
+        def on_stop(self) -> None:
+            market.take("Sell", 50_100, 59_000.0)
+            self.clock.sleep(1)
+
+        def on_fill(self, fill: Row) -> None:
+            raise RuntimeError("at the end")
+
+    bot = world.bot(Raises)
+    with pytest.raises(SystemExit) as ended:
+        bot.run_loop()
+    assert (ended.value.code, world.open_orders(), bot.exchange.desk.is_open) == (1, [], False)
+    assert "Fills this run: 1." in caplog.text and "RuntimeError: at the end" in caplog.text
 
 
 def test_a_timer_thread_cannot_place_past_the_limits_nor_after_the_end() -> None:
