@@ -73,9 +73,9 @@ def test_an_order_is_ours_by_the_id_we_gave_it(journal: Journal) -> None:
 
 def test_a_fill_is_booked_once(journal: Journal) -> None:
     assert journal.book_fills([FILL, dict(FILL)]) == [FILL]
-    second, other = {**FILL, "execID": "e2"}, {**FILL, "symbol": "ETHUSD"}
-    assert journal.book_fills([second, FILL, other]) == [second, other]
-    assert journal.book_fills([FILL, second, other]) == []
+    others = [{**FILL, **name} for name in ({"execID": "e2"}, {"symbol": "E"}, {"orderID": "o2"})]
+    assert journal.book_fills([others[0], FILL, *others[1:]]) == others
+    assert journal.book_fills([FILL, *others]) == []
 
 
 def test_fills_and_what_belongs_to_them_are_written_whole_or_not_at_all(journal: Journal) -> None:

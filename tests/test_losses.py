@@ -267,6 +267,25 @@ def test_a_loss_counts_across_a_restart_and_while_no_bot_runs(tmp_path: Path) ->
     assert losses.stop_of(journal) == reason
     losses.resume(journal)
     assert losses.stop_of(journal) == ""
+    again.shut_down()
+    journal = Journal(tmp_path / "j", world.clock)
+    resumed = world.bot(Holds, POST_ONLY=False, journal=journal)
+    set_mark(resumed, 59_000.0)
+    resumed.exchange.desk.state.drain()
+    assert resumed.exchange.desk.losses.check(LossLimits(0.0001, 0.0001)) == "", "from there on"
+
+
+def test_a_drawdown_is_measured_from_the_best_result_of_an_earlier_run_too(tmp_path: Path) -> None:
+    world = World(StillMarket())
+    for mark_price, words in ((61_000.0, ""), (60_500.0, "from the best result, MAX_DRAWDOWN")):
+        journal = Journal(tmp_path / "j", world.clock)
+        bot = world.bot(Holds, POST_ONLY=False, journal=journal)
+        world.run(bot, 2)
+        set_mark(bot, mark_price)
+        bot.exchange.desk.state.drain()
+        reason = bot.exchange.desk.losses.check(LossLimits(max_drawdown=0.000_01))
+        assert words in reason if words else reason == ""
+        bot.shut_down()
 
 
 @pytest.mark.parametrize("hears", [True, False])

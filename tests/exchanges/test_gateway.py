@@ -235,6 +235,19 @@ def test_absence_is_proven_only_by_the_second_look(door: Door) -> None:
     assert door.exposed() == (0, 0)
 
 
+def test_it_is_asked_for_only_once_its_request_can_arrive_no_more_by_any_clock(door: Door) -> None:
+    door.fail("POST", LOST)
+    door.place((59_000, 300))
+    door.heal()
+    asked = len(door.wire.sent("GET"))
+    door.world.clock.sleep(door.desk.connector.caps.request_expiry_s + 0.9)
+    door.gateway.settle_unknown()
+    assert len(door.wire.sent("GET")) == asked, "its clock may be a second behind ours"
+    door.world.clock.sleep(0.2)
+    door.gateway.settle_unknown()
+    assert len(door.wire.sent("GET")) == asked + 1
+
+
 def test_the_stream_settles_an_unknown_create_at_once(door: Door) -> None:
     door.fail("POST", LOST, arrives=True)
     door.place((59_000, 300))

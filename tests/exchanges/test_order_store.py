@@ -102,14 +102,32 @@ def test_an_older_row_changes_nothing() -> None:
     assert orders.open_orders()[0]["price"] == 101.0
 
 
-def test_an_amend_in_flight_counts_with_the_larger_size() -> None:
+def test_what_is_filled_stays_filled_whatever_the_time_of_a_row() -> None:
+    orders = store()
+    orders.apply(row("PartiallyFilled", cum=60, second=1))
+    assert not orders.apply(row("PartiallyFilled", cum=40, second=9))
+    assert orders.exposed("Buy") == 40
+    assert orders.filled_qty == 60
+
+
+@pytest.mark.parametrize(("asked", "counts"), [(300, 300), (40, 100)])
+def test_an_amend_in_flight_counts_with_the_larger_size(asked: int, counts: int) -> None:
     orders = store()
     orders.apply(row())
-    assert orders.intend_amend("o-1", {"orderQty": 300})
-    assert orders.exposed("Buy") == 300
+    assert orders.intend_amend("o-1", {"orderQty": asked})
+    assert orders.exposed("Buy") == counts
     assert not orders.intend_amend("o-1", {"orderQty": 200}), "one action at a time"
     orders.settle("o-1", Result(Status.REJECTED, {}), LATER)
     assert orders.exposed("Buy") == 100
+
+
+def test_an_order_counts_until_its_cancel_is_proven() -> None:
+    orders = store()
+    orders.apply(row())
+    assert orders.intend_cancel("o-1")
+    assert orders.exposed("Buy") == 100
+    orders.apply(row("Canceled", second=2))
+    assert orders.exposed("Buy") == 0
 
 
 def test_an_amend_of_unknown_outcome_needs_a_query_not_any_row() -> None:

@@ -328,6 +328,18 @@ def test_what_was_filled_while_away_is_in_the_new_image(feed: Feed) -> None:
     assert feed.state.orders.exposed("Buy") == 100
 
 
+def test_and_is_not_counted_again_where_the_image_of_the_orders_comes_last(feed: Feed) -> None:
+    feed.order()
+    feed.state.put(Disconnected(0, "gone"))
+    feed.state.put(Connected(0))
+    feed.image("position", {"symbol": SYMBOL, "currentQty": 200})
+    held = {"orderID": "1", "clOrdID": "mm1", "symbol": SYMBOL, "side": "Buy", "price": 99.0}
+    sizes = {"orderQty": 300, "cumQty": 200, "leavesQty": 100, "ordStatus": "PartiallyFilled"}
+    feed.image("order", {**held, **sizes}, keys=["orderID"])
+    feed.state.drain()
+    assert feed.state.position_range() == (200, 200)
+
+
 def test_orders_that_a_new_image_does_not_show_are_looked_up(feed: Feed) -> None:
     feed.order()
     feed.state.put(Disconnected(0, "gone"))
