@@ -158,6 +158,18 @@ def test_limits_count_position_and_all_that_rests() -> None:
     assert statuses(door.place((61_000, -700), (62_000, -100))) == [Status.OK, Status.REJECTED]
 
 
+@pytest.mark.parametrize(("side", "most", "least"), [("Buy", 400, -1000), ("Sell", 1000, -400)])
+def test_where_position_and_fills_differ_the_harmful_one_bounds_each_side(
+    side: str, most: int, least: int
+) -> None:
+    door = Door(MAX_POSITION=1000, MIN_POSITION=-1000)
+    fill = {"orderID": "o", "clOrdID": "mm_bitmex_", "side": side, "cumQty": 600}
+    door.state.orders.count_fill(fill)  # and no row of the position tells of it yet
+    for qty in (most + 100, least - 100):
+        assert statuses(door.place((59_000 if qty > 0 else 61_000, qty))) == [Status.REJECTED]
+    assert statuses(door.place((59_000, most), (61_000, least))) == [Status.OK, Status.OK]
+
+
 def test_an_amend_counts_by_what_it_adds() -> None:
     door = Door(MAX_POSITION=1000)
     (placed,) = door.place((59_000, 600))
@@ -702,7 +714,7 @@ def test_what_has_no_answer_stays_open_in_the_journal(door: Door) -> None:
 @pytest.mark.parametrize(
     ("limit", "price", "qty", "reason"),
     [
-        ({"MAX_ORDER_SIZE": 500}, 59_000, 600, "600 contracts are above MAX_ORDER_SIZE"),
+        ({"MAX_ORDER_SIZE": 599}, 59_000, 600, "600 contracts are above MAX_ORDER_SIZE"),
         ({"MAX_ORDER_SIZE": 500}, 59_000, -500, ""),
         ({"PRICE_BAND": 0.01}, 59_000, 100, "59000 is -1.7% from the mark price"),
         ({"PRICE_BAND": 0.01}, 61_000, -100, "61000 is +1.7% from the mark price"),

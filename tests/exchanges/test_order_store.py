@@ -121,6 +121,21 @@ def test_an_amend_in_flight_counts_with_the_larger_size(asked: int, counts: int)
     assert orders.exposed("Buy") == 100
 
 
+@pytest.mark.parametrize(("told", "counts"), [("Replaced", 300), ("AmendReject", 100)])
+def test_an_amend_that_is_only_acknowledged_counts_at_its_larger_size_until_a_row_tells(
+    told: str, counts: int
+) -> None:
+    orders = store()
+    orders.apply(row(qty=100))
+    orders.intend_amend("o-1", {"orderQty": 300})
+    orders.settle("o-1", Result(Status.ACCEPTED, {"orderID": "o-1"}), LATER)
+    assert orders.exposed("Buy") == 300
+    assert not orders.intend_amend("o-1", {"orderQty": 200}), "it is still in flight"
+    orders.apply(row(qty=counts, second=2, execType=told))
+    assert orders.exposed("Buy") == counts
+    assert orders.intend_amend("o-1", {"orderQty": 200})
+
+
 def test_an_order_counts_until_its_cancel_is_proven() -> None:
     orders = store()
     orders.apply(row())
