@@ -304,9 +304,14 @@ def _exchange_faults(values: Mapping[str, Any], where: Where) -> Iterator[str]:
 def _pair_faults(values: Mapping[str, Any], where: Where, wrong: list[str]) -> Iterator[str]:
     if values.get("FAIR_PRICE") == "external" and values.get("FAIR_PRICE_SOURCE") is None:
         yield f"FAIR_PRICE = 'external' ({where('FAIR_PRICE')}) needs FAIR_PRICE_SOURCE"
-    pairs = [("MIN_POSITION", "MAX_POSITION", True)]
+    pairs, size = [("MIN_POSITION", "MAX_POSITION", True)], "ORDER_START_SIZE"
     if values.get("RANDOM_ORDER_SIZE") is True:
-        pairs.append(("MIN_ORDER_SIZE", "MAX_ORDER_SIZE", False))
+        size = "MIN_ORDER_SIZE"
+        pairs.append((size, "MAX_ORDER_SIZE", False))
+    if values.get("STRATEGY") == "inventory" and values.get(size) is not None:
+        pairs.append((size, "INVENTORY_MAX", False))  # else no order ever fits
+    if None not in (values.get("GRID_MIN_PRICE"), values.get("GRID_MAX_PRICE")):
+        pairs.append(("GRID_MIN_PRICE", "GRID_MAX_PRICE", True))
     for low, high, strictly in pairs:
         if low in wrong or high in wrong:
             continue

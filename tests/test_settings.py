@@ -328,6 +328,12 @@ def test_every_fault_has_its_line(loaded: Loader) -> None:
             "must be at most MAX_ORDER_SIZE = 8",
         ),
         ("RANDOM_ORDER_SIZE = True\nMIN_ORDER_SIZE = None\n", "needs MIN_ORDER_SIZE"),
+        ("GRID_MIN_PRICE = 2\nGRID_MAX_PRICE = 1\n", "must be below GRID_MAX_PRICE = 1"),
+        ("STRATEGY = 'inventory'\nINVENTORY_MAX = 50\n", "must be at most INVENTORY_MAX = 50"),
+        (
+            "STRATEGY = 'inventory'\nRANDOM_ORDER_SIZE = True\nMIN_ORDER_SIZE = None\n",
+            "needs MIN_ORDER_SIZE",
+        ),
     ],
 )
 def test_settings_that_do_not_go_together_are_a_fault(

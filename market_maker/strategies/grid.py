@@ -43,14 +43,22 @@ class Grid(OrderManager):
         self.plan = grid.Plan(s.GRID_BUY_LEVELS, s.GRID_SELL_LEVELS, *quantities)
         if s.GRID_KIND == "fullfixed" and self.rules.space % tick:
             raise SettingsError([f"GRID_SPACE = {s.GRID_SPACE} is no multiple of the tick {tick}"])
-        here = Quote(_decimal(self.get_ticker()["mid"]), quantities[0])
-        if (
-            not self.rules.step("Buy", here).price
-            < here.price
-            < self.rules.step("Sell", here).price
-        ):
-            raise SettingsError([f"GRID_SPACE = {s.GRID_SPACE} is no space between two prices"])
-        worst = grid.worst_rounding(self.rules, self.plan, _decimal(self.get_ticker()["mid"]))
+        self._check_plan(_decimal(self.get_ticker()["mid"]))
+        counter = lambda side, filled: grid.counter(self.rules, side, filled)  # noqa: E731
+        self.levels = LevelBook(self.exchange.desk.journal, counter)
+        self._has_begun = False
+        self._rest_until: dict[int, float] = {}  # level -> when it may be tried again
+
+    def _check_plan(self, mid: Decimal) -> None:
+        """Raise SettingsError where the levels around *mid* would not be those asked for."""
+        space, lowest = self.settings.GRID_SPACE, Quote(mid, self.plan.buy_qty)
+        if not self.rules.step("Buy", lowest).price < mid < self.rules.step("Sell", lowest).price:
+            raise SettingsError([f"GRID_SPACE = {space} is no space between two prices"])
+        for _ in range(self.plan.buy_levels):
+            lowest = self.rules.step("Buy", lowest)
+        if lowest.price <= 0:
+            raise SettingsError([f"GRID_SPACE = {space}: GRID_BUY_LEVELS would go below 0"])
+        worst = grid.worst_rounding(self.rules, self.plan, mid)
         if worst > _ROUNDED_AT_MOST:
             raise SettingsError(
                 [
@@ -59,10 +67,6 @@ class Grid(OrderManager):
                     "GRID_BUY_QUANTITY and GRID_SELL_QUANTITY"
                 ]
             )
-        counter = lambda side, filled: grid.counter(self.rules, side, filled)  # noqa: E731
-        self.levels = LevelBook(self.exchange.desk.journal, counter)
-        self._has_begun = False
-        self._rest_until: dict[int, float] = {}  # level -> when it may be tried again
 
     def reset(self) -> None:
         """Begin: "cont" keeps the orders that are there, the other seeds clear them first."""
@@ -106,7 +110,7 @@ class Grid(OrderManager):
             prices = sorted(level.price for level in ours if level.cl_ord_id)
             if prices:
                 waiting = f", {len(ours) - len(prices)} waiting" if len(ours) > len(prices) else ""
-                count, low, high = len(prices), prices[0], prices[-1]
+                count, low, high = len(prices), f"{prices[0]:f}", f"{prices[-1]:f}"
                 logger.info("Grid %ss: %d from %s to %s%s", side, count, low, high, waiting)
         if owed:
             logger.info("Grid counters owed: %d", owed)
@@ -134,9 +138,13 @@ class Grid(OrderManager):
             return
         market = self._seed_price()
         found = grid.initial_seed(self.rules, self.plan, market, *self._quotes(levels))
+        if not (levels or any(found.values())):
+            raise SettingsError(
+                [f"no level around {market:f} lies between GRID_MIN_PRICE and GRID_MAX_PRICE"]
+            )
         for side, quotes in found.items():
             self.levels.add_seeds(side, quotes)
-        logger.info("The grid is seeded at %s.", market)
+        logger.info("The grid is seeded at %s.", f"{market:f}")
 
     def _seed_price(self) -> Decimal:
         method = self.settings.GRID_SEED

@@ -254,6 +254,8 @@ def test_last_own_without_a_trade_ends_with_one_line() -> None:
         ({"GRID_SPACE": 0.3}, "no multiple of the tick"),
         ({"GRID_KIND": "ppt", "GRID_SPACE": 1e-15}, "no space between two prices"),
         ({"GRID_COUNTER_SCALE": 0}, "no multiple of 100"),
+        ({"GRID_SPACE": 25_000}, "GRID_BUY_LEVELS would go below 0"),
+        ({"GRID_MIN_PRICE": 61_000, "GRID_MAX_PRICE": 62_000}, "no level around 60000.0 lies"),
         ({"GRID_BUY_QUANTITY": 150}, "rounded by"),
         ({"GRID_KIND": "ppt", "GRID_SPACE": 0.5, "GRID_QUANTITY_POWER": 2}, "rounded by"),
     ],
