@@ -54,6 +54,14 @@ def test_a_strategy_whose_stake_is_filled_need_not_quote(name: str) -> None:
     assert outcome.did.startswith("traded all it wanted")
 
 
+def test_a_grid_whose_sizes_the_lot_no_longer_takes_need_not_quote() -> None:
+    outcome = play("lot-size", 1, "grid")
+    assert outcome.is_passed, told(outcome)
+    assert outcome.did.startswith("pulled: no size fits the lot")
+    large = play("lot-size", 1, "grid", GRID_BUY_QUANTITY=800, GRID_SELL_QUANTITY=800)
+    assert large.is_passed and large.did.startswith("quoted on"), told(large)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, TIGHT], ids=["default", "tight"])
 @pytest.mark.parametrize("name", NAMES)

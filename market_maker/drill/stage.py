@@ -113,6 +113,7 @@ class Stage:
     def _strike(self) -> None:
         """All is well: let the faults begin."""
         self._before = {side: len(self.judge.live(side)) for side in SIDES}
+        self._sizes = {order.leaves_qty for order in self.judge.live()}
         bare = [side for side in SIDES if self.wants.now(side) and not self._before[side]]
         if bare and self.clock.now() < START_S + CALM_S + _CALMER_S:
             # It may be on its way from one price to another.
@@ -154,6 +155,8 @@ class Stage:
         missing = sum(max(0, self._wanted(side) - len(self.judge.live(side))) for side in SIDES)
         if any(self._before.values()) and not any(map(self._wanted, SIDES)):
             missing = int(not self._is_done())
+        if missing and self._is_misfit():
+            missing = 0
         missing = max(0, missing - self.tap.moving())
         if missing <= self.tap.held():
             self._recovered_s = min(self._recovered_s, now_s)
@@ -172,6 +175,14 @@ class Stage:
         """Whether it has no quotes because it traded what it wanted: a strategy may ask for one
         stake at a time. One that cancels its quotes and stays away is not done."""
         return self.judge.is_filled and all(self.wants.now(side) == 0 for side in SIDES)
+
+    def _is_misfit(self) -> bool:
+        """Whether the exchange takes none of the sizes any more that rested before the fault, and
+        the bot has taken all of them out. One that asks for others has to place these."""
+        lot = self.engine.instrument(self.place.symbol).lot_size
+        fitting = [size for size in self._sizes if size % lot == 0]
+        is_out = not self.judge.live() and not any(map(self.wants.now, SIDES))
+        return is_out and bool(self._sizes) and not fitting
 
     # -- after --------------------------------------------------------------------------
 
@@ -209,6 +220,8 @@ class Stage:
         deeds = self._deeds
         counts = f"{deeds['New']} new, {deeds['Replaced']} moved, {deeds['Canceled']} out"
         back_s = max(0.0, self._whole_s - self._faults_end_s)
+        if self._is_misfit():
+            return f"pulled: no size fits the lot; {counts}"
         if self._is_done():
             return f"traded all it wanted; {counts}"
         if bare_s >= 0.05 and back_s < math.inf:

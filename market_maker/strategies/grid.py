@@ -5,6 +5,8 @@ on after any end of the program with the same prices and what was left of the si
 is in `market_maker/quoting/grid.py`.
 """
 
+from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal
 
 from market_maker import options
@@ -14,7 +16,7 @@ from market_maker.market_maker import OrderManager, logger
 from market_maker.model.rows import Row
 from market_maker.quoting import grid
 from market_maker.quoting.grid import GridRules, Quote
-from market_maker.utils.errors import NotSupported, SettingsError, StopTrading
+from market_maker.utils.errors import NotSupported, SettingsError, SkipRound, StopTrading
 
 _ROUNDED_AT_MOST = Decimal("0.01")
 _REST_S = 2.0  # after an order was refused, before its level is tried again
@@ -28,7 +30,7 @@ class Grid(OrderManager):
     def on_start(self) -> None:
         """Read the settings against the instrument: refuses a grid that would not be itself."""
         s, instrument = self.settings, self.exchange.get_instrument()
-        tick, lot = (_decimal(instrument.get(name) or 1) for name in ("tickSize", "lotSize"))
+        tick, lot = _decimal(instrument.get("tickSize") or 1), self._lot()
         self.rules = GridRules(
             s.GRID_KIND,
             _decimal(s.GRID_SPACE),
@@ -47,6 +49,8 @@ class Grid(OrderManager):
         counter = lambda side, filled: grid.counter(self.rules, side, filled)  # noqa: E731
         self.levels = LevelBook(self.exchange.desk.journal, counter)
         self._has_begun = False
+        self._misfit = ""  # why its sizes cannot be placed now
+        self._first_lot = lot
         self._rest_until: dict[int, float] = {}  # level -> when it may be tried again
 
     def _check_plan(self, mid: Decimal) -> None:
@@ -58,7 +62,7 @@ class Grid(OrderManager):
             lowest = self.rules.step("Buy", lowest)
         if lowest.price <= 0:
             raise SettingsError([f"GRID_SPACE = {space}: GRID_BUY_LEVELS would go below 0"])
-        worst = grid.worst_rounding(self.rules, self.plan, mid)
+        worst = self._worst_rounding(self.rules)
         if worst > _ROUNDED_AT_MOST:
             raise SettingsError(
                 [
@@ -87,6 +91,7 @@ class Grid(OrderManager):
         if not orders.unproven() and next(orders.unknown(), None) is None:  # nothing is in flight
             self._grow()
         resting = [level for level in self.levels.all() if level.left > 0]
+        self._check_lot(resting)
         twice = doubled(resting)
         self.levels.drop(twice)
         single = [level for level in resting if level not in twice]
@@ -114,6 +119,8 @@ class Grid(OrderManager):
                 logger.info("Grid %ss: %d from %s to %s%s", side, count, low, high, waiting)
         if owed:
             logger.info("Grid counters owed: %d", owed)
+        if self._misfit:
+            logger.info("Grid: no quotes: %s.", self._misfit)
 
     # -- beginning ----------------------------------------------------------------------
 
@@ -189,6 +196,26 @@ class Grid(OrderManager):
         for side, quotes in grid.grow(self.rules, self.plan, *self._quotes(levels)).items():
             taken = {level.price for level in levels if level.side == side}
             self.levels.add_seeds(side, [quote for quote in quotes if quote.price not in taken])
+
+    def _check_lot(self, levels: Iterable[Level]) -> None:
+        """Raise SkipRound where the exchange's lot has become such that the sizes are the grid's
+        no more. What is left of a level that was filled in part may wait for a smaller lot."""
+        lot = self._lot()
+        is_odd = lot != self._first_lot and (
+            self._worst_rounding(replace(self.rules, qty_step=lot)) > _ROUNDED_AT_MOST
+        )
+        lefts = [level.left for level in levels]
+        if is_odd or (lefts and all(left % lot for left in lefts)):
+            self._misfit = f"the sizes of the grid are no multiples of the lot size, now {lot}"
+            raise SkipRound(self._misfit)
+        self._misfit = ""
+
+    def _lot(self) -> Decimal:
+        """As the exchange lists it now."""
+        return _decimal(self.exchange.get_instrument().get("lotSize") or 1)
+
+    def _worst_rounding(self, rules: GridRules) -> Decimal:
+        return grid.worst_rounding(rules, self.plan, _decimal(self.get_ticker()["mid"]))
 
     def _wanted(self, side: str, levels: list[Level]) -> list[Level]:
         """What of *side* shall be in the book, nearest first. With STRICT_LEVELS what is too far

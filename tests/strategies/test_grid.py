@@ -89,6 +89,41 @@ def test_what_strict_levels_took_out_comes_back_at_the_same_price() -> None:
     assert book(world) == ([59_995, 59_990, 59_985], [60_005, 60_010, 60_015])
 
 
+@pytest.mark.parametrize(("lot", "fits"), [(200, False), (70, False), (50, True)])
+def test_sizes_that_the_lot_no_longer_takes_are_pulled_and_come_back(
+    lot: int, fits: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, world = still()
+    bot = make(world)
+    world.run(bot, 1)
+    whole = book(world)
+    caplog.set_level(logging.INFO, "root")
+    world.engine.change_grid("XBTUSD", 0.5, lot)
+    world.run(bot, 30)
+    assert book(world) == (whole if fits else ([], []))
+    said = caplog.text
+    reason = f"the sizes of the grid are no multiples of the lot size, now {lot}"
+    assert said.count(f"Pulling all quotes: {reason}") == (not fits)
+    assert (said.count(f"Grid: no quotes: {reason}") >= 5) == (not fits)
+    assert "refused" not in said
+    world.engine.change_grid("XBTUSD", 0.5, 100)
+    world.run(bot, 3)
+    assert book(world) == whole
+
+
+def test_a_remainder_that_is_no_lot_waits_without_the_others() -> None:
+    market, world = still()
+    world.engine.change_grid("XBTUSD", 0.5, 10)
+    bot = make(world)
+    world.run(bot, 1)
+    market.show(59_994.5, 59_996.0)
+    market.take("Sell", 30, 59_995.0)
+    world.run(bot, 2)
+    world.engine.change_grid("XBTUSD", 0.5, 100)
+    world.run(bot, 5)
+    assert book(world) == ([59_990, 59_985], [60_005, 60_010])  # as its counter does
+
+
 def test_without_strict_levels_every_order_stays() -> None:
     market, world = still()
     bot = make(world, STRICT_LEVELS=False)
