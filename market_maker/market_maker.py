@@ -341,14 +341,16 @@ class OrderManager:
         checks, most = self.settings.CHECK_POSITION_LIMITS, self.settings.MAX_POSITION
         return bool(checks and self.exchange.get_delta() >= most)
 
-    def _fit(self, side: str, orders: list[Row]) -> list[Row]:
-        """The levels that one sweep may fill within the limits and the funds allow."""
-        orders = ladder.fit(orders, self._room(side), lambda o: float(abs(o["orderQty"])))
+    def _fit(self, side: str, orders: list[Row], stage: str = "") -> list[Row]:
+        """What limits and funds allow of a side; each *stage* of a round tells once what not."""
+        fitting = ladder.fit(orders, self._room(side), lambda o: float(abs(o["orderQty"])))
+        if self._is_news(f"{stage}{side} room", bool(orders and not fitting)):
+            logger.info("The position limits leave no room for a %s order.", side)
         margin, held = self.exchange.get_margin(), self.exchange.get_position()
         room = limits.margin_room(side, margin, held, self.instrument)
-        funded = ladder.fit(orders, room, limits.margin_of(self.instrument))
-        if self._is_news(f"{side} funds", len(funded) < len(orders)):
-            logger.warning("Funds allow %d of %d %s levels.", len(funded), len(orders), side)
+        funded = ladder.fit(fitting, room, limits.margin_of(self.instrument))
+        if self._is_news(f"{stage}{side} funds", len(funded) < len(fitting)):
+            logger.warning("Funds allow %d of %d %s levels.", len(funded), len(fitting), side)
         return funded
 
     def _room(self, side: str) -> float | None:

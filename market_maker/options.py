@@ -200,7 +200,7 @@ class Options:
         lots, most = LotGrid.of(manager.instrument.get("lotSize") or 1), settings.MAX_ORDER_SIZE
         resized = resize_quotes(quotes, lambda side: skew.size_factor(side, place), lots, most)
         # Outermost first, as the fit expects them.
-        return [o for side in _SIDES for o in manager._fit(side, _of(side, resized))]
+        return [o for side in _SIDES for o in manager._fit(side, _of(side, resized), "resized ")]
 
     def within_brake(self, side: str, orders: list[_T]) -> list[_T]:
         """Of the *orders* of one side, outermost first, so many as may trade now."""

@@ -271,6 +271,15 @@ def test_at_the_limit_only_the_side_that_leads_back_is_quoted(
     assert caplog.text.count("Long delta limit exceeded") == 1
 
 
+def test_limits_below_the_first_order_are_told_once(
+    still: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    still.run(still.bot(MAX_POSITION=50, MIN_POSITION=-50), 12)
+    assert still.open_orders() == []
+    for side in ("Buy", "Sell"):
+        assert caplog.text.count(f"The position limits leave no room for a {side} order.") == 1
+
+
 def test_a_strategy_that_ignores_the_limits_is_held_by_the_gateway(still: World) -> None:
     class Greedy(OrderManager):
         def place_orders(self) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from market_maker import options
 from market_maker.market_maker import OrderManager
 from market_maker.model.rows import Row
+from market_maker.quoting.limits import margin_of
 from market_maker.quoting.touch import Touch
 from market_maker.settings import DEFAULTS, Settings
 from market_maker.simulator.market.synthetic import SyntheticMarket
@@ -91,6 +92,19 @@ def test_larger_sizes_still_keep_within_the_limits() -> None:
     world, bot = still(**changes)
     hold(bot, -1000)  # asks for 800, where 600 are allowed: the level waits
     assert quotes(world) == {}
+
+
+def test_that_larger_sizes_do_not_fit_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    changes = {"SKEW_SIZE": True, "SKEW_RANGE": 1000, "LOG_LEVEL": logging.WARNING}
+    world, bot = still(OrderManager, **changes, ORDER_PAIRS=1, ORDER_START_SIZE=400)
+    row = dict(bot.exchange.get_margin())
+    needed = margin_of(bot.instrument)({"orderQty": 500, "price": 60_000.0, "side": "Buy"})
+    bot.exchange.get_margin = lambda: {**row, "availableMargin": needed, "initMargin": 0}
+    hold(bot, -1000)  # bids of 400, and then of 800
+    for _ in range(5):
+        bot.run_once()
+    assert "Buy" not in quotes(world)
+    assert caplog.text.count("Funds allow 0 of 1 Buy levels.") == 1
 
 
 @pytest.mark.parametrize(
