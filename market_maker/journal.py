@@ -87,6 +87,11 @@ class Journal:
                 self._release()
                 raise
 
+    @property
+    def path(self) -> str:
+        """Its file, or ":memory:"."""
+        return self._path
+
     def record(self, action: str, rows: Sequence[Row], expires_at: float) -> list[int]:
         """Write down what is about to be sent, all or nothing; an id for each row."""
         now = self._clock.now()

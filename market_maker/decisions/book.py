@@ -14,6 +14,7 @@ from market_maker.decisions.tables import (
     DONE,
     OPENING,
     SCHEMA,
+    SETUP,
     TABLES,
     LotOrder,
     Opening,
@@ -25,7 +26,7 @@ from market_maker.journal import Journal
 from market_maker.model.rows import Row
 from market_maker.quoting.stakes import Lot, Pair, average_price, deleverage
 
-_SETUP, _FLAT_AT = "decision.setup", "decision.flat_at"
+_FLAT_AT = "decision.flat_at"
 _NONE = Decimal(0)
 _KEPT_S = 7 * 86_400.0  # a decision that opened nothing
 
@@ -37,7 +38,7 @@ def forget(journal: Journal) -> dict[str, int]:
         known = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
         for name in (*TABLES, "levels"):
             counts[name] = db.execute(f"DELETE FROM {name}").rowcount if name in known else 0
-        db.executemany("DELETE FROM cursors WHERE name = ?", [(_SETUP,), (_FLAT_AT,)])
+        db.executemany("DELETE FROM cursors WHERE name = ?", [(SETUP,), (_FLAT_AT,)])
     return {name: counts[name] for name in ("decisions", "lots", "levels")}
 
 
@@ -82,11 +83,16 @@ class LotBook:
         self._told = rows[-1][0] if rows else self._told
         return [Pair(*map(Decimal, row[1:])) for row in rows]
 
+    @property
+    def is_new(self) -> bool:
+        """Whether no run of this strategy has used the journal yet."""
+        return not self._journal.get(SETUP)
+
     def changes(self, setup: dict[str, object]) -> list[str]:
         """What of *setup* is not as when the lots were opened; without lots it is so from now."""
-        text = self._journal.get(_SETUP)
+        text = self._journal.get(SETUP)
         if not text or not self.lots():
-            self._journal.put(_SETUP, jsonx.dumps(setup))
+            self._journal.put(SETUP, jsonx.dumps(setup))
             return []
         was = jsonx.loads(text)
         pairs = {name: (was.get(name), value) for name, value in setup.items()}

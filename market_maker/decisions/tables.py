@@ -52,6 +52,7 @@ SCHEMA = (
     """,
 )
 OPENING, DONE = "OPENING", "DONE"  # outcomes: being carried out, and as it was meant
+SETUP, VENUE = "decision.setup", "the venue"  # the note of what lots were opened under
 TABLES = ("decisions", "lot_orders", "lots", "pairs")
 
 

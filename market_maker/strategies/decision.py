@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 from market_maker import options
 from market_maker.decisions.asker import Asker, Decision
 from market_maker.decisions.book import LotBook
+from market_maker.decisions.elsewhere import venue_with_lots
 from market_maker.decisions.sources import CallSource, FileSource, HttpSource, Source
-from market_maker.decisions.tables import DONE, Opening
+from market_maker.decisions.tables import DONE, VENUE, Opening
 from market_maker.market_maker import OrderManager, logger
 from market_maker.model.contracts import Contract
 from market_maker.model.rows import SPOT, Row
@@ -122,8 +123,19 @@ class DecisionManager(OrderManager):
     def _check_setup(self) -> None:
         """Lots opened at another venue, by another algorithm or of another size are not ours."""
         s = self.settings
+        venue = f"{s.EXCHANGE} {s.BASE_URL or ''}".strip()
+        journal = self.exchange.desk.journal.path
+        other = venue_with_lots(journal, s, venue) if self.book.is_new else ""
+        if other:
+            raise SettingsError(
+                [
+                    f"lots are stored of {VENUE} {other}, and it is {venue} now: set it back, or "
+                    f"close the position there and run 'marketmaker clear-state {s.SYMBOL}'. To "
+                    "trade at both, give this one an ORDERID_PREFIX of its own"
+                ]
+            )
         setup = {
-            "the venue": f"{s.EXCHANGE} {s.BASE_URL or ''}".strip(),
+            VENUE: venue,
             "QUANT_ALGO": s.QUANT_ALGO,
             "TRADING_BALANCE_SIZE": s.TRADING_BALANCE_SIZE,
         }

@@ -370,6 +370,42 @@ def test_lots_of_other_settings_end_the_run_with_one_line(
 
 
 @pytest.mark.parametrize(
+    ("changes", "is_over", "is_told"),
+    [
+        ({"EXCHANGE": "bitmex"}, True, True),
+        ({"EXCHANGE": "bitmex"}, False, False),  # both are traded at once
+        ({"EXCHANGE": "bitmex", "ORDERID_PREFIX": "mm_other_"}, True, False),
+        ({"EXCHANGE": "bitmex", "SYMBOL": "ETHUSD"}, True, False),
+        ({}, True, False),  # another account of the venue
+    ],
+)
+def test_lots_in_the_journal_of_another_venue_end_the_first_run_with_one_line(
+    changes: dict[str, Any], is_over: bool, is_told: bool, tmp_path: Path
+) -> None:
+    market, world = still()
+    first = make(world, Script(s0="OPEN_LONG"), Journal(tmp_path / "a.sqlite3", world.clock))
+    world.run(first, 2)
+    trade(market, "Sell", 10_000)
+    world.run(first, 2)
+    if is_over:
+        first.shut_down()
+        first.exchange.desk.close()
+    (tmp_path / "b.sqlite3").write_text("no journal at all")
+    bot = make(world, Script(), Journal(tmp_path / "c.sqlite3", world.clock))
+    bot.settings.update(changes)
+    if not is_told:
+        bot.start()
+        assert not bot.book.is_new
+        return
+    with pytest.raises(SettingsError) as caught:
+        bot.start()
+    assert bot.book.is_new  # it is told again, until something was done about it
+    (line,) = caught.value.faults
+    assert line.startswith("lots are stored of the venue simulator, and it is bitmex now: ")
+    assert "marketmaker clear-state XBTUSD" in line
+
+
+@pytest.mark.parametrize(
     ("url", "is_told"),
     [
         ("http://decisions.test/v1", True),
