@@ -164,6 +164,27 @@ def test_the_books_agree_with_the_balance_of_the_exchange() -> None:
     assert watch.result == pytest.approx(balance - 100_000_000, abs=fills + 1)
 
 
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_a_position_that_no_fill_of_the_run_explains_counts_from_the_mark_on(when: str) -> None:
+    world = World(StillMarket())
+    if when == "before":
+        world.engine.place(world.account.number, {"symbol": "XBTUSD", "orderQty": 1_000})
+    bot = world.bot()
+    state, watch = bot.exchange.desk.state, bot.exchange.desk.losses
+    assert watch.check(LossLimits(0.0001)) == ""
+    if when == "meanwhile":
+        whose = {"account": world.account.number, "symbol": "XBTUSD", "currency": "XBt"}
+        held = {**whose, "currentQty": 1_000}
+        state.put(Message(0, {"table": "position", "action": "insert", "data": [held]}))
+        for _ in range(3):
+            state.drain()
+            assert watch.check(LossLimits(0.0001)) == ""
+            world.clock.sleep(6)
+    set_mark(bot, 59_000.0)
+    state.drain()
+    assert "in this run" in watch.check(LossLimits(0.0001))
+
+
 @pytest.mark.parametrize("setting", ["MAX_LOSS", "MAX_DRAWDOWN"])
 def test_a_loss_cancels_everything_and_ends_with_a_code_of_its_own(
     setting: str, tmp_path: Path

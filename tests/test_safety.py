@@ -333,12 +333,15 @@ def test_a_loop_of_the_strategys_own_does_not_quote_on_a_dead_stream() -> None:
     assert resting[6:] == [0] * len(resting[6:])
 
 
-def test_nothing_is_decided_on_a_crossed_frame_and_one_that_lasts_pulls_the_quotes() -> None:
+@pytest.mark.parametrize("bid", [60_100.0, 60_050.0])
+def test_nothing_is_decided_on_a_crossed_frame_and_one_that_lasts_pulls_the_quotes(
+    bid: float,
+) -> None:
     world, wire = World(StillMarket()), Wire()
     bot = world.bot(wrap=wire)
     world.run(bot, 2)
     state = bot.exchange.desk.state
-    state.touch = {"bidPrice": 60_100.0, "askPrice": 60_050.0}
+    state.touch = {"bidPrice": bid, "askPrice": 60_050.0}
     sent = len(wire.requests)
     bot.run_once()
     assert [r.verb for r in wire.requests[sent:] if r.verb != "GET"] == []
@@ -376,6 +379,21 @@ def test_news_of_the_account_does_not_pass_for_news_of_the_market() -> None:
             Message(0, {"table": "margin", "action": "update", "data": [row]})
         )
     assert world.open_orders() == [], "it quotes on prices of 14 s ago"
+
+
+@pytest.mark.parametrize(("is_answered", "left"), [(True, 4), (False, 0)])
+def test_silence_is_a_quiet_market_only_where_the_exchange_says_so(
+    is_answered: bool, left: int
+) -> None:
+    world, wire = World(StillMarket()), Wire()
+    bot = world.bot(wrap=wire, ORDER_PAIRS=2, STALE_AFTER=10)
+    world.run(bot, 3)
+    freeze_market_data(bot)
+    bot.exchange.desk.connector.reconnect = lambda: None  # type: ignore[method-assign]
+    if not is_answered:
+        wire.script = lambda request: LOST if request.path.startswith("/quote") else None
+    world.run(bot, 14)
+    assert len(world.open_orders()) == left
 
 
 @pytest.mark.parametrize("interval_s", [0.05, 5.0])

@@ -666,6 +666,13 @@ def test_an_order_that_would_trade_with_our_own_is_refused(door: Door) -> None:
     assert door.resting() == [("Sell", 100)]
 
 
+def test_nor_do_two_of_one_batch_trade_with_each_other(door: Door) -> None:
+    first, second = door.place((59_990, 100), (59_990, -100))
+    assert first.status is Status.OK
+    assert "our own order" in second.text
+    assert door.resting() == [("Buy", 100)]
+
+
 def test_what_stops_stays_stopped_until_it_is_told_to_go_on(door: Door) -> None:
     door.gateway.stop()
     door.gateway.release()

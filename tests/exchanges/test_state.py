@@ -221,6 +221,15 @@ def test_fills_of_orders_that_are_not_ours_count_but_are_not_told(feed: Feed) ->
     assert feed.state.position_range() == (0, 100)
 
 
+def test_funding_is_booked_and_moves_no_position(feed: Feed) -> None:
+    paid = {"execID": "f", "execType": "Funding", "side": "Sell", "lastQty": 100, "execComm": 20}
+    feed.tell("execution", "insert", paid)
+    assert feed.kinds() == []
+    assert feed.booked == {"f"}
+    assert feed.state.booked_qty == 0, "no fill is missed for it"
+    assert feed.state.position_range() == (0, 0)
+
+
 def test_the_fills_of_one_frame_are_booked_together(feed: Feed) -> None:
     own = {"orderID": "1", "clOrdID": "mm1", "side": "Buy", "execType": "Trade", "lastQty": 100}
     fills: list[Row] = [{**own, "execID": str(cum), "cumQty": cum} for cum in (100, 200, 300)]

@@ -1,5 +1,6 @@
 """Own quotes never meet within a batch that the exchange takes one by one."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,10 +18,16 @@ def test_a_move_that_touches_no_own_order_is_one_phase() -> None:
     assert amend_phases(changes, resting) == [[0, 1]]
 
 
-def test_the_side_that_moves_away_goes_first() -> None:
+@pytest.mark.parametrize(
+    ("bid", "ask", "phases"),
+    [(105, 106, [[1], [0]]), (101, 102, [[1], [0]]), (90, 91, [[0], [1]]), (99, 100, [[0], [1]])],
+)
+def test_the_side_that_moves_away_goes_first(
+    bid: float, ask: float, phases: list[list[int]]
+) -> None:
     resting = [row("b", "Buy", 100), row("s", "Sell", 101)]
-    changes = [{"orderID": "b", "price": 105}, {"orderID": "s", "price": 106}]
-    assert amend_phases(changes, resting) == [[1], [0]]
+    changes = [{"orderID": "b", "price": bid}, {"orderID": "s", "price": ask}]
+    assert amend_phases(changes, resting) == phases
 
 
 def test_what_stays_clear_of_the_other_side_does_not_wait_for_it() -> None:
