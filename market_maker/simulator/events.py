@@ -37,7 +37,7 @@ class Order:
     rej_reason: str = ""
     transact_time: float = 0.0
     timestamp: float = 0.0
-    extra: dict[str, object] = field(default_factory=dict)  # clOrdLinkID and the like, echoed
+    extra: dict[str, object] = field(default_factory=dict)  # clOrdLinkID and the like
 
 
 @dataclass(slots=True, frozen=True)

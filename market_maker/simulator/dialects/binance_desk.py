@@ -2,17 +2,18 @@
 
 import re
 from collections.abc import Mapping
-from itertools import count
 from typing import Any
 
 from market_maker.model.rows import POST_ONLY, Row
 from market_maker.simulator.dialects.binance_rows import MIN_NOTIONAL, Pair, decimal, ms
+from market_maker.simulator.dialects.order_numbers import OrderNumbers
 from market_maker.simulator.events import Order
 from market_maker.simulator.exchange import Account, Engine, Refused
 
 Params = Mapping[str, Any]
 
 _FIRST_ORDER = 28_000_001
+_CANCELLED_BY = "cancelled_by"  # in an order's `extra`: the id of the request
 _NAME = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}")
 _LIFETIMES = {"GTC": "", "IOC": "ImmediateOrCancel", "FOK": "FillOrKill"}
 _KINDS = ("LIMIT", "LIMIT_MAKER", "MARKET")
@@ -48,21 +49,16 @@ class OrderDesk:
     """Orders of all customers in Binance's terms."""
 
     def __init__(self, engine: Engine, pairs: Mapping[str, Pair]) -> None:
-        self.cancelled_by: dict[str, str] = {}  # engine's order id -> id of the cancelling request
         self._engine, self._pairs = engine, pairs
-        self._numbers = count(_FIRST_ORDER)
-        self._shown: dict[str, int] = {}  # engine's order id -> the venue's number
+        self._numbers = OrderNumbers(engine, _FIRST_ORDER)
 
     def number(self, order: Order) -> int:
         """The venue's number for an order."""
-        shown = self._shown.get(order.order_id)
-        if shown is None:
-            shown = self._shown[order.order_id] = next(self._numbers)
-        return shown
+        return self._numbers.of(order)
 
     def names(self, order: Order) -> tuple[str, str]:
         """An executionReport's `c` and `C`: the request's id, and the order's if it is another."""
-        by = self.cancelled_by.get(order.order_id)
+        by = str(order.extra.get(_CANCELLED_BY) or "")
         return (by, order.cl_ord_id) if by and not order.leaves_qty else (order.cl_ord_id, "")
 
     def pair(self, params: Params) -> Pair:
@@ -169,7 +165,7 @@ class OrderDesk:
             )
         if kind != "LIMIT" and params.get("timeInForce"):
             raise BinanceError(-1106, "Parameter 'timeInForce' sent when not required.")
-        name = str(params.get("newClientOrderId") or f"auto{next(self._numbers):020d}")
+        name = str(params.get("newClientOrderId") or f"auto{self._numbers.new():020d}")
         if not _NAME.fullmatch(name):
             raise illegal("newClientOrderId", r"^[\.A-Z\:/a-z0-9_-]{1,36}$")
         fields: Row = {
@@ -221,7 +217,7 @@ class OrderDesk:
             raise BinanceError(-1145, "Invalid cancelRestrictions")
         if wanted and (wanted == "ONLY_NEW") != (order.cum_qty == 0):
             raise BinanceError(-2011, "Order was not canceled due to cancel restrictions.")
-        self.cancelled_by[order.order_id] = by = by or f"web_{next(self._numbers):018d}"
+        order.extra[_CANCELLED_BY] = by = by or f"web_{self._numbers.new():018d}"
         self._engine.cancel(account.number, [order.order_id])
         row = self._pairs[order.symbol].order_row(order, self.number(order))
         return row | {

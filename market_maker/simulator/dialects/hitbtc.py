@@ -274,8 +274,7 @@ class HitbtcRest:
 
     def order(self, order: Order) -> Row:
         spot = self.by_symbol[order.symbol]
-        born_s = self.desk.born.setdefault(order.order_id, order.timestamp)
-        return spot.order_row(order, self.desk.number(order), born_s)
+        return spot.order_row(order, self.desk.number(order), self.desk.born_s(order))
 
     def open_orders(self, account: Account, params: Params) -> list[Row]:
         wanted = self._wanted(params)

@@ -6,11 +6,11 @@ replace cancels first: if the new order is refused, the old one is gone all the 
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
-from itertools import count
-from typing import Any
+from typing import Any, cast
 
 from market_maker.model.rows import POST_ONLY, Row
 from market_maker.simulator.dialects.hitbtc_rows import Spot, is_dead
+from market_maker.simulator.dialects.order_numbers import OrderNumbers
 from market_maker.simulator.events import Order
 from market_maker.simulator.exchange import Account, Engine, Refused
 
@@ -59,22 +59,22 @@ class OrderDesk:
 
     def __init__(self, engine: Engine, spots: Mapping[str, Spot]) -> None:
         self.cancelling = ""  # engine's order id of what a replace cancels just now
-        self.born: dict[str, float] = {}  # engine's order id -> when it was entered
         self.parent = ""  # client id that the order entered just now replaces
         self.tell_cancel: Callable[[Order], None] = lambda _: None
         self._engine = engine
         self._spots = spots
-        self._numbers = count(_FIRST_ORDER)
-        self._shown: dict[str, int] = {}
-        self._used: dict[tuple[int, str], int] = {}  # (account, client id) -> trading day
+        self._numbers = OrderNumbers(engine, _FIRST_ORDER)
+        self._used: set[tuple[int, str]] = set()  # (account, client id) of this trading day
+        self._day = 0
         self._counted: dict[int, tuple[int, int]] = {}  # account -> (second, requests in it)
-        self._made = count(1)
 
     def number(self, order: Order) -> int:
         """The venue's number for an order."""
-        if order.order_id not in self._shown:
-            self._shown[order.order_id] = next(self._numbers)
-        return self._shown[order.order_id]
+        return self._numbers.of(order)
+
+    def born_s(self, order: Order) -> float:
+        """When an order was entered; to be asked first at that moment."""
+        return cast(float, order.extra.setdefault("born_s", order.timestamp))
 
     def find(self, account: Account, client_id: object) -> Order | None:
         """The account's latest order with this client order id, finished ones included."""
@@ -153,15 +153,17 @@ class OrderDesk:
 
     def _claim_id(self, account: Account, given: object) -> str:
         """The client order id, which from now on is used for this trading day."""
-        name = str(given or f"generated{next(self._made):023d}")
+        name = str(given or f"generated{self._numbers.new():023d}")
         if len(name) not in _ID_LENGTHS:
             raise validation("client_order_id: from 8 to 32 characters")
         today = int(self._engine.now() // _DAY_S)
+        if today != self._day:
+            self._used, self._day = set(), today
         key = (account.number, name)
         order = self.find(account, name)
-        if self._used.get(key) == today or (order is not None and not is_dead(order)):
+        if key in self._used or (order is not None and not is_dead(order)):
             raise HitbtcError(20008, "Duplicate clientOrderId")
-        self._used[key] = today
+        self._used.add(key)
         return name
 
     def _fields(self, spot: Spot, params: Mapping[str, Any]) -> Row:

@@ -126,7 +126,7 @@ class HitbtcFeed:
         if spot is None or told is None:
             return []
         if event.exec_type == "New":
-            desk.born[order.order_id] = event.time_s
+            desk.born_s(order)
             if not event.is_first:
                 return []  # it died at entry: the push of its end is its only one
         if order.order_id == desk.cancelling:

@@ -15,7 +15,7 @@ from typing import Any
 from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, Request
 from market_maker.simulator.dialects.numbers import NotWhole, page, whole
-from market_maker.simulator.dialects.okx_desk import MAX_BATCH, OkxError, OrderDesk
+from market_maker.simulator.dialects.okx_desk import MAX_BATCH, OkxError, OrderDesk, tag_of
 from market_maker.simulator.dialects.okx_market import OkxMarket, Params
 from market_maker.simulator.dialects.okx_rows import CURRENCIES, Listing, balance_row, ms
 from market_maker.simulator.exchange import Account, Engine
@@ -247,8 +247,7 @@ class OkxRest:
     def order(self, order: Any) -> Row:
         listing = self.market.by_symbol[order.symbol]
         paid = self.paid(order.account, order.order_id)
-        tag = self.desk.tags.get(order.order_id, "")
-        return listing.order_row(order, self.desk.order_id(order), paid, tag)
+        return listing.order_row(order, self.desk.order_id(order), paid, tag_of(order))
 
     def paid(self, account_no: int, order_id: str) -> int:
         """Fees of an order so far, in minor units."""

@@ -5,11 +5,11 @@ the `orders` channel tells. New orders are entered at once.
 """
 
 from collections.abc import Callable, Mapping
-from itertools import count
 from typing import Any
 
 from market_maker.model.rows import Row
 from market_maker.simulator.dialects.okx_rows import Listing, ms
+from market_maker.simulator.dialects.order_numbers import OrderNumbers
 from market_maker.simulator.events import Order
 from market_maker.simulator.exchange import Account, Engine, Refused
 
@@ -46,25 +46,18 @@ class OrderDesk:
     """Orders of all customers in OKX's terms. `tell` hears of amends that came to nothing."""
 
     def __init__(self, engine: Engine, listings: Mapping[str, Listing]) -> None:
-        self.tags: dict[str, str] = {}  # engine's order id -> the client's tag
         self.amending: set[str] = set()  # engine's order ids with an amend on its way
         self.tell: Callable[[Order, str], None] = lambda *_: None
         self.lag_s = LAG_S
         self._engine = engine
         self._listings = listings
         self._by_code = {str(listing.code): inst_id for inst_id, listing in listings.items()}
-        self._numbers = count(_FIRST_ORDER)
-        self._shown: dict[str, str] = {}  # engine's order id -> ours
-        self._meant: dict[str, str] = {}  # ... and back
+        self._numbers = OrderNumbers(engine, _FIRST_ORDER)
         self._timers: dict[tuple[int, str], float] = {}  # (account, tag) -> when it fires
 
     def order_id(self, order: Order) -> str:
         """The venue's number for an order."""
-        shown = self._shown.get(order.order_id)
-        if shown is None:
-            shown = self._shown[order.order_id] = str(next(self._numbers))
-            self._meant[shown] = order.order_id
-        return shown
+        return str(self._numbers.of(order))
 
     def listing(self, wire: Mapping[str, Any]) -> Listing:
         """The instrument a request names, by its name over REST and by its number elsewhere."""
@@ -79,8 +72,8 @@ class OrderDesk:
         """The order that "ordId" or "clOrdId" means, finished ones included."""
         orders = self._engine.orders(account.number)
         if wire.get("ordId"):
-            meant = self._meant.get(str(wire["ordId"]))
-            return next((order for order in orders if order.order_id == meant), None)
+            meant = str(wire["ordId"])
+            return next((order for order in orders if self.order_id(order) == meant), None)
         name = str(wire.get("clOrdId") or "")
         return next((o for o in reversed(orders) if name and o.cl_ord_id == name), None)
 
@@ -98,7 +91,7 @@ class OrderDesk:
             return self._item("", name, error.code, error.message)
         except Refused as refused:
             return self._item("", name, *_code(refused))
-        self.tags[order.order_id] = str(wire.get("tag") or "")
+        order.extra["tag"] = str(wire.get("tag") or "")
         return self._item(self.order_id(order), name)
 
     def amend(self, account: Account, wire: Mapping[str, Any]) -> Row:
@@ -208,7 +201,7 @@ class OrderDesk:
         ours = [
             order.order_id
             for order in self._engine.orders(account.number)
-            if order.leaves_qty > 0 and key[1] in ("", self.tags.get(order.order_id))
+            if order.leaves_qty > 0 and key[1] in ("", tag_of(order))
         ]
         self._engine.cancel(account.number, ours)
 
@@ -220,6 +213,11 @@ class OrderDesk:
             "ordId": order_id, "clOrdId": name, "tag": "", "ts": ms(self._engine.now()),
             "sCode": code, "sMsg": text,
         }  # fmt: skip
+
+
+def tag_of(order: Order) -> str:
+    """What its client marked an order with."""
+    return str(order.extra.get("tag") or "")
 
 
 def _code(refused: Refused) -> tuple[str, str]:

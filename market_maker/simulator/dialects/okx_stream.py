@@ -5,6 +5,7 @@ from collections.abc import Callable
 from market_maker.model.rows import Row
 from market_maker.simulator.dialects.bitmex_feed import Message, Scope, Scoped
 from market_maker.simulator.dialects.okx import OkxRest
+from market_maker.simulator.dialects.okx_desk import tag_of
 from market_maker.simulator.dialects.okx_rows import Listing
 from market_maker.simulator.events import (
     BookEvent,
@@ -155,9 +156,7 @@ class OkxFeed:
             paid += fill.comm_sat
         if order.leaves_qty > 0:
             self._paid[order.order_id] = paid
-        desk = self.rest.desk
-        tag = desk.tags.get(order.order_id, "")
-        row = listing.order_row(order, desk.order_id(order), paid, tag)
+        row = listing.order_row(order, self.rest.desk.order_id(order), paid, tag_of(order))
         if event is not None and fill is not None:
             row |= listing.fill_columns(event, fill)
         return row

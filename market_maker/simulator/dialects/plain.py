@@ -9,7 +9,6 @@ in the history of fills, which lags.
 
 import hmac
 from collections.abc import Callable, Mapping
-from itertools import count
 from typing import Any
 
 from market_maker.auth.plain import plain_signature
@@ -17,6 +16,7 @@ from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, Request
 from market_maker.simulator.dialects.bitmex_feed import Scoped
 from market_maker.simulator.dialects.numbers import NotWhole, page, whole
+from market_maker.simulator.dialects.order_numbers import OrderNumbers
 from market_maker.simulator.events import Event, Order, OrderEvent
 from market_maker.simulator.exchange import Account, Engine, Refused
 
@@ -62,8 +62,7 @@ class PlainRest:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.deliver: Callable[[list[Scoped]], None] = lambda _: None  # there is no stream
-        self._numbers = count(1_000_001)
-        self._shown: dict[str, int] = {}  # engine's order id -> ours
+        self._numbers = OrderNumbers(engine, 1_000_001)
         self._public: dict[str, Callable[[Params], Any]] = {
             "/time": lambda _: {"time": _ms(engine.now())},
             "/markets": lambda _: [self._market(symbol) for symbol in engine.symbols()],
@@ -153,9 +152,7 @@ class PlainRest:
     # -- orders --------------------------------------------------------------------------------
 
     def _number(self, order: Order) -> str:
-        if order.order_id not in self._shown:
-            self._shown[order.order_id] = next(self._numbers)
-        return str(self._shown[order.order_id])
+        return str(self._numbers.of(order))
 
     def _open_orders(self, account: Account, params: Params) -> list[Row]:
         symbol = self._symbol(params)
@@ -189,7 +186,7 @@ class PlainRest:
 
     def _cancel(self, account: Account, number: str) -> Row:
         orders = self.engine.orders(account.number)
-        found = next((o for o in orders if str(self._shown.get(o.order_id)) == number), None)
+        found = next((o for o in orders if self._number(o) == number), None)
         if found is None or found.leaves_qty <= 0:
             raise PlainError(404, "order", "No such open order")
         self.engine.cancel(account.number, [found.order_id])
