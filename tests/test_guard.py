@@ -92,6 +92,19 @@ def test_a_heartbeat_that_comes_just_in_time_stops_the_lock() -> None:
     assert not watch.lock(lambda: pytest.fail("it locked a bot that lives"))
 
 
+def test_a_guard_that_cannot_write_its_lock_locks_all_the_same() -> None:
+    clock = ManualClock()
+    watch = Watch(clock, lambda: False)
+    watch.beat(5.0)
+    clock.now_s += 6
+
+    def write() -> None:
+        raise OSError("No space left on device")
+
+    assert watch.lock(write)  # the orders are cancelled whatever the disk says
+    assert not watch.beat(5.0)
+
+
 @pytest.mark.parametrize(("secret", "name"), [("another", NAME), (SECRET, "another bot")])
 def test_a_heartbeat_of_somebody_else_arms_nothing(secret: str, name: str) -> None:
     clock = ManualClock()

@@ -131,11 +131,19 @@ class Watch:
         return self._clock.monotonic() >= self._due_s
 
     def lock(self, write: Callable[[], None]) -> bool:
-        """Lock, if it is still due: from here on every beat is refused."""
+        """Lock, if it is still due: from here on every beat is refused.
+
+        Where *write* fails (a full disk), the guard remembers it for as long as it runs: the
+        orders must go whatever the disk says.
+        """
         with self._lock:
             if not self.is_due():
                 return False
-            write()
+            try:
+                write()
+            except OSError as error:
+                logger.error("The lock cannot be written and ends with this guard: %s", error)
+                self.is_locked = lambda: True
             self._due_s = math.inf
             return True
 
