@@ -270,10 +270,14 @@ class Engine(Records):
     # -- what happens to a market ---------------------------------------------------------------
 
     def close_symbol(self, symbol: str, state: str = "Closed") -> None:
-        """Stop trading, or go on with *state* Open. Orders stay; cancels are still taken."""
+        """Stop trading, or go on with *state* Open. Orders stay; cancels are still taken.
+
+        What has expired stays settled.
+        """
         desk = self._desk(symbol)
-        desk.display.set_state(state)
-        desk.display.flush()
+        if desk.display.settled_price is None:
+            desk.display.set_state(state)
+            desk.display.flush()
 
     def change_grid(self, symbol: str, tick_size: float, lot_size: int) -> list[Order]:
         """Trade on another tick and lot from now on; the orders cancelled for not fitting it."""

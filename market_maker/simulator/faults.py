@@ -133,7 +133,7 @@ class Faults:
     def _do(self, fault: Fault) -> None:
         """What happens at a moment."""
         engine = self.engine
-        symbol = fault.word("symbol").upper() or engine.symbols()[0]
+        symbol = self._symbol(fault)
         match fault.kind.name:
             case "close":
                 for cut in list(self.on_close):
@@ -169,8 +169,7 @@ class Faults:
             case "small-fills":
                 self.engine.quirks.fill_qty = max(1, int(fault.number("qty"))) if is_on else WHOLE
             case "closing":
-                symbol = fault.word("symbol").upper() or self.engine.symbols()[0]
-                self.engine.close_symbol(symbol, "Closed" if is_on else "Open")
+                self.engine.close_symbol(self._symbol(fault), "Closed" if is_on else "Open")
             case "freeze":
                 self.is_frozen = is_on
             case "refuse":
@@ -182,7 +181,15 @@ class Faults:
         if fault in self.active:
             self.active.remove(fault)
             if fault.kind.group == STATE and fault.hits:
-                self._turn(fault, False)
+                others = [f for f in self.active if f.hits and self._is_alike(f, fault)]
+                self._turn(others[-1] if others else fault, bool(others))
+
+    def _is_alike(self, one: Fault, other: Fault) -> bool:
+        """Whether two faults that last do the same thing to the same symbol."""
+        return one.kind is other.kind and self._symbol(one) == self._symbol(other)
+
+    def _symbol(self, fault: Fault) -> str:
+        return fault.word("symbol").upper() or self.engine.symbols()[0]
 
     def _accounts(self, fault: Fault) -> list[int]:
         numbers = [account.number for account in self.engine.accounts()]

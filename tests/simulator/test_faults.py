@@ -360,6 +360,25 @@ def test_a_symbol_may_close_and_open_again() -> None:
     assert bot.place().status == 200
 
 
+def test_two_faults_of_a_kind_last_as_long_as_the_longer() -> None:
+    bot = Bot("closing:for=30", "closing:for=5", "closing:for=5,symbol=ETHUSD")
+    for after_s, answer in ((2.0, "Closed"), (10.0, "Closed"), (20.0, "Open")):
+        bot.clock.sleep(after_s)
+        assert bot.engine.instrument_row("XBTUSD")["state"] == answer
+    assert bot.engine.instrument_row("ETHUSD")["state"] == "Open"
+    assert bot.place().status == 200
+
+
+def test_what_expires_while_it_is_closed_does_not_open_again() -> None:
+    bot = Bot()
+    future = next(s for s in bot.engine.symbols() if bot.engine.instrument(s).expiry_s)
+    left_s = (bot.engine.instrument(future).expiry_s or 0) - bot.clock.now()
+    bot.twin.faults.add(f"closing:symbol={future},start={left_s - 5},for=10")
+    bot.clock.sleep(left_s + 60)
+    assert bot.engine.instrument_row(future)["state"] == "Settled"
+    assert len(bot.engine.settlements(future)) == 1
+
+
 def test_post_only_orders_may_be_cancelled_as_if_they_crossed() -> None:
     bot = Bot("post-only-cancelled:count=1")
     row = bot.place(execInst="ParticipateDoNotInitiate").body
