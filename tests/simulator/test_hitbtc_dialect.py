@@ -114,6 +114,8 @@ def test_key_and_secret_may_be_shown_as_they_are() -> None:
     venue = Venue()
     told = base64.b64encode(f"{venue.account.key}:{venue.account.secret}".encode()).decode()
     assert venue.send("GET", "/spot/balance", authorization=f"Basic {told}").status == 200
+    venue.engine.disable_key(venue.account.key)
+    assert venue.send("GET", "/spot/balance", authorization=f"Basic {told}").status == 401
 
 
 def test_a_private_call_needs_a_key_and_a_right() -> None:

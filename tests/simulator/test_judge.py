@@ -73,6 +73,12 @@ def unarmed(bench: Bench) -> None:
     bench.place("Buy", 59_990.0)
 
 
+def one_id_twice(bench: Bench) -> None:
+    bench.place("Buy", 59_990.0, clOrdID="same")
+    bench.engine.cancel_all(bench.number)
+    bench.place("Buy", 59_990.0, clOrdID="same")
+
+
 def stacked(bench: Bench) -> None:
     bench.place("Buy", 59_990.0)
     bench.place("Buy", 59_990.0)
@@ -93,6 +99,7 @@ def left(bench: Bench) -> None:
         (too_large_after_a_fill, "the worst case is beyond -500"),
         (crossed, "traded with each other"),
         (unarmed, "the dead man's switch was not armed"),
+        (one_id_twice, "the client id same came twice"),
         (stacked, "2 orders stay at one Buy price"),
         (left, "1 orders are left after the end"),
     ],

@@ -126,8 +126,9 @@ class HitbtcRest:
 
     def _with_secret(self, key: str, secret: str) -> Account:
         account = self.engine.account_by_key(key)
-        known = "" if account is None else account.secret
-        if account is None or not hmac.compare_digest(known.encode(), secret.encode()):
+        if account is None or not account.is_enabled:
+            raise unauthorized("invalid API key")
+        if not hmac.compare_digest(account.secret.encode(), secret.encode()):
             raise unauthorized("invalid API key")
         return account
 
