@@ -626,6 +626,17 @@ def test_a_switch_that_has_fired_is_armed_again_before_the_next_order(door: Door
     assert switch(door)[-1] == 60_000
 
 
+def test_a_switch_that_may_have_fired_is_armed_again_before_the_next_order(door: Door) -> None:
+    door.place((59_000, 100), (58_000, 100))
+    armed = len(switch(door))
+    account = door.world.account.number
+    door.world.engine.cancel(account, [order.order_id for order in door.world.open_orders()][:1])
+    door.place((57_000, 100))
+    assert len(switch(door)) == armed + 1, "an order went that nobody of us cancelled"
+    door.place((56_000, 100))
+    assert len(switch(door)) == armed + 1
+
+
 def test_a_row_that_came_back_may_be_sent_again_and_is_a_new_order(door: Door) -> None:
     order = {"price": 59_000, "orderQty": 100, "side": "Buy"}
     (first,) = door.gateway.place([order])

@@ -104,6 +104,17 @@ def test_a_stream_that_does_not_know_the_instrument_gives_way_to_rest(
     assert [r.path for r in desk.wire.sent("POST")] == paths * 2
 
 
+def test_a_batch_that_was_taken_in_part_is_not_sent_again_over_rest() -> None:
+    desk = Desk().up()
+    items = [item(), item("51001", "Instrument ID does not exist")]
+    desk.private.on_send = lambda f: desk.private.say(
+        {"id": f["id"], "op": f["op"], "code": "2", "data": items}
+    )
+    answers = desk.connector.place([order(1), order(2)])
+    assert [answer.status for answer in answers] == [Status.OK, Status.REJECTED]
+    assert desk.wire.sent("POST") == []
+
+
 def test_while_the_sockets_are_down_orders_go_by_rest() -> None:
     desk = Desk().up()
     desk.private.down()

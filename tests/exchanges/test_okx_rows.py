@@ -66,6 +66,7 @@ SPOT = {
         ({}, 100, "1"),
         ({}, 12_300, "123"),
         ({"lotSz": "0.1"}, 30, "0.3"),
+        ({"ctMult": "10"}, 3_000, "3"),
         (LINEAR, 0.001, "0.01"),
         (LINEAR, 1.234, "12.34"),
         (SPOT, 0.00000001, "0.00000001"),
@@ -181,6 +182,22 @@ def test_a_fill_with_a_fee_of_its_own_is_booked_by_that() -> None:
     tables = OkxTables(market(), lambda wire_id: wire_id)
     raw = order_push(accFillSz="1", fee="-9", fillFee="0.00000025", fillSz="1", tradeId="1")
     assert tables.read(raw)[0]["data"][0]["execComm"] == -25  # a rebate
+
+
+@pytest.mark.parametrize(("currency", "comm"), [("BTC", 6_000_000), ("USDT", 100), ("OKB", 0)])
+def test_a_fee_on_spot_is_booked_in_the_quote_currency_whatever_it_was_paid_in(
+    currency: str, comm: int
+) -> None:
+    raw = {"fillSz": "1", "fillPx": "60000", "tradeId": "1", "feeCcy": currency}
+    fill = rows.execution_row(raw, market(**SPOT), "mine", "-0.0001")
+    assert fill is not None
+    assert (fill["execComm"], fill["feeQty"]) == (comm, 0.0001)
+
+
+def test_what_asks_have_locked_is_held_all_the_same() -> None:
+    held = {"ccy": "BTC", "cashBal": "1.5", "availBal": "0.2", "frozenBal": "1.3"}
+    row = rows.spot_position_row([held], market(**SPOT), 1.0)
+    assert (row["currentQty"], row["freeQty"], row["lockedQty"]) == (0.5, 0.2, 1.3)
 
 
 def order_push(**changes: Any) -> dict[str, Any]:
