@@ -107,6 +107,20 @@ def test_a_create_that_lands_only_after_the_restart_is_waited_for_and_cancelled(
     assert world.open_orders() == []
 
 
+def test_an_amend_that_may_still_arrive_when_a_run_begins_counts_at_its_larger_size() -> None:
+    world = World(StillMarket())
+    desk = world.desk(world.settings())
+    order = {"clOrdID": "mm_bitmex_x", "symbol": "XBTUSD", "orderQty": 100, "price": 59_000.0}
+    world.engine.place(world.account.number, order)
+    change = {"orderID": world.open_orders()[0].order_id, "orderQty": 500}
+    desk.journal.record("amend", [change], world.clock.now() + 5)
+    desk.open()
+    assert desk.state.orders.exposed("Buy") == 500
+    world.clock.sleep(7)
+    desk.gateway.settle_unknown()
+    assert desk.state.orders.exposed("Buy") == 100
+
+
 # -- secrets ----------------------------------------------------------------------------
 
 
@@ -348,6 +362,36 @@ def test_nothing_is_decided_on_a_crossed_frame_and_one_that_lasts_pulls_the_quot
     world.clock.sleep(0.6)
     bot.run_once()
     assert [r.verb for r in wire.requests[sent:] if r.verb != "GET"] == ["DELETE"]
+    assert world.open_orders() == []
+
+
+def test_a_skipped_round_pulls_first_then_asks_and_pulls_what_it_finds() -> None:
+    world, wire = World(StillMarket()), Wire()
+    bot = world.bot(wrap=wire, ORDER_PAIRS=1)
+    world.run(bot, 2)
+    desk: Any = bot.exchange.desk
+    desk.connector.stream._sink = lambda event: None
+    wire.script = lambda request: wire._transport.send([request]) and LOST
+    desk.gateway.place([{"side": "Buy", "orderQty": 100, "price": 59_000.0}])
+    wire.script = lambda request: None
+    world.clock.sleep(7)
+    assert len(world.open_orders()) == 3
+    desk.state.put(Disconnected(0, "gone"))
+    sent = len(wire.requests)
+    bot.run_once()
+    assert [request.verb for request in wire.requests[sent:]] == ["DELETE", "GET", "DELETE"]
+    assert world.open_orders() == []
+
+
+def test_messages_that_were_lost_for_their_number_are_read_anew_at_once() -> None:
+    world = World(StillMarket())
+    bot = world.bot(ORDER_PAIRS=1)
+    world.run(bot, 2)
+    desk, reconnected = bot.exchange.desk, []
+    desk.connector.reconnect = lambda: reconnected.append(True)  # type: ignore[method-assign]
+    desk.state._lost_in = desk.state.connections
+    bot.run_once()
+    assert reconnected == [True]
     assert world.open_orders() == []
 
 

@@ -285,6 +285,18 @@ def test_an_order_that_cannot_be_written_down_leaves_no_trace(door: Door) -> Non
     assert door.wire.orders() == []
 
 
+def test_an_answer_that_tells_of_another_order_is_none(door: Door) -> None:
+    (other,) = door.place((58_000, 200))
+    door.fail("POST", Answer(200, other.row, {}))
+    door.place((59_000, 300))
+    door.heal()
+    assert door.exposed() == (500, 0), "the new one may have arrived"
+    for _ in range(2):
+        door.world.clock.sleep(7)
+        door.gateway.settle_unknown()
+    assert door.exposed() == (200, 0), "it has not"
+
+
 @pytest.mark.parametrize("arrives", [False, True])
 def test_an_action_that_breaks_off_is_one_without_an_answer(door: Door, arrives: bool) -> None:
     def breaks(request: Request) -> Answer:
