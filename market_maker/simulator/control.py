@@ -104,7 +104,7 @@ class Control:
         return {
             "time": iso_time(engine.now()),
             "uptime_s": round(engine.now() - self._start_s, 3),
-            "profile": self._hub.dialect.profile,
+            "profile": getattr(self._hub.dialect, "profile", None),  # BitMEX has two
             "accounts": len(numbers),
             "streams": self._hub.streams,
             "open_orders": engine.open_order_count(),

@@ -1,5 +1,6 @@
 """Whatever a client of another venue's language sends, it is answered: nothing of it raises."""
 
+import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ from market_maker import jsonx
 from market_maker.clock import ManualClock
 from market_maker.model.wire import Request
 from market_maker.simulator.binance_tongue import faulty_binance
+from market_maker.simulator.console import StatusLine
 from market_maker.simulator.dialects.binance import API as BINANCE
 from market_maker.simulator.dialects.binance import ROUTES
 from market_maker.simulator.dialects.binance_rows import BTCUSDT
@@ -17,6 +19,7 @@ from market_maker.simulator.dialects.hitbtc_session import HitbtcSession
 from market_maker.simulator.dialects.okx_rows import INSTRUMENTS
 from market_maker.simulator.dialects.okx_session import OkxSession
 from market_maker.simulator.exchange import Account, Engine
+from market_maker.simulator.faulty_hub import FaultyHub
 from market_maker.simulator.hitbtc_tongue import faulty_hitbtc
 from market_maker.simulator.instruments import XBT_USDT
 from market_maker.simulator.market.synthetic import SyntheticMarket
@@ -135,6 +138,14 @@ def test_every_call_takes_every_value(
             jsonx.dumps(answer.body)
             clock.sleep(0.01)
     assert engine.imbalance_sat("XBt") == engine.imbalance_sat("USDt") == 0
+
+
+@pytest.mark.parametrize("tongue", [faulty_okx, faulty_hitbtc, faulty_binance, faulty_plain])
+def test_the_status_can_be_asked_in_every_language(tongue: Callable[[Engine], Any]) -> None:
+    clock, engine, _ = opened([*INSTRUMENTS, BTCUSDT])
+    hub = FaultyHub(tongue(engine), clock, token="t")
+    assert hub.control.status()["accounts"] == 1
+    assert "XBTUSD 6" in StatusLine(io.StringIO(), hub).text()
 
 
 def okx_frames(engine: Engine, account: Account) -> tuple[Any, list[Any]]:
