@@ -7,11 +7,13 @@ by each order's `cumQty`, so that it is booked once whichever message tells of i
 
 import sqlite3
 from decimal import Decimal
+from typing import NamedTuple
 
 from market_maker import jsonx
 from market_maker.clock import Clock
 from market_maker.decisions.tables import (
     DONE,
+    FEE,
     OPENING,
     SCHEMA,
     SETUP,
@@ -29,6 +31,16 @@ from market_maker.quoting.stakes import Lot, Pair, average_price, deleverage
 _FLAT_AT = "decision.flat_at"
 _NONE = Decimal(0)
 _KEPT_S = 7 * 86_400.0  # a decision that opened nothing
+
+
+class _Change(NamedTuple):
+    """What changes the lots: a fill, an adjustment, or a fee taken from what was bought."""
+
+    side: str
+    qty: Decimal
+    price: Decimal
+    share: Decimal = _NONE
+    decision: int | None = None  # which has called for it; FEE; None: whatever else
 
 
 def forget(journal: Journal) -> dict[str, int]:
@@ -191,7 +203,7 @@ class LotBook:
         if row.get("cumQty"):
             self._raise_cum(db, name, Decimal(str(row["cumQty"])), at)
         if is_in_kind and row.get("feeQty"):
-            self._book(db, "Sell", Decimal(str(row["feeQty"])), at, _NONE, None, is_trade=False)
+            self._book(db, _Change("Sell", Decimal(str(row["feeQty"])), at, decision=FEE))
 
     def _raise_cum(
         self,
@@ -214,21 +226,16 @@ class LotBook:
             if opening.left <= 0:
                 update = "UPDATE decisions SET outcome = ? WHERE id = ? AND outcome = ?"
                 db.execute(update, (DONE, opening.id, OPENING))
-        self._book(db, side, more, price, share, decision)
+        self._book(db, _Change(side, more, price, share, decision))
 
-    def _book(
-        self,
-        db: sqlite3.Connection,
-        side: str,
-        qty: Decimal,
-        price: Decimal,
-        share: Decimal,
-        decision: int | None,
-        is_trade: bool = True,
-    ) -> None:
-        """Close lots of the other side; what is left over opens."""
+    def _book(self, db: sqlite3.Connection, change: _Change) -> None:
+        """Close lots of the other side; what is left over opens. A fee makes no pair, neither when
+        it closes nor where it was told before its fill and is closed by that."""
         before, now = select_lots(db), self._clock.now()
-        booked = deleverage(before, side, qty, price)
+        fees = {
+            number for (number,) in db.execute("SELECT id FROM lots WHERE decision = ?", (FEE,))
+        }
+        booked = deleverage(before, change.side, change.qty, change.price)
         kept = {lot.id: lot for lot in booked.lots}
         for lot in before:
             if lot.id not in kept:
@@ -236,39 +243,34 @@ class LotBook:
             elif kept[lot.id] != lot:
                 update = "UPDATE lots SET qty = ?, share = ? WHERE id = ?"
                 db.execute(update, (str(kept[lot.id].qty), str(kept[lot.id].share), lot.id))
-        for pair in booked.pairs if is_trade else ():
-            insert = "INSERT INTO pairs VALUES (NULL, ?, ?, ?, ?)"
-            db.execute(insert, (now, *map(str, pair)))
+        closed = [lot.id for lot in before if lot.side != change.side]
+        for number, pair in zip(closed, booked.pairs, strict=False):  # the oldest, in order
+            if change.decision != FEE and number not in fees:
+                insert = "INSERT INTO pairs VALUES (NULL, ?, ?, ?, ?)"
+                db.execute(insert, (now, *map(str, pair)))
         if before and not booked.lots and not booked.rest:
             db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (_FLAT_AT, repr(now)))
         if booked.rest:
-            share = share * booked.rest / qty
-            self._open(db, side, booked.rest, price, share, decision)
+            share = change.share * booked.rest / change.qty
+            self._open(db, change._replace(qty=booked.rest, share=share))
 
-    def _open(
-        self,
-        db: sqlite3.Connection,
-        side: str,
-        qty: Decimal,
-        price: Decimal,
-        share: Decimal,
-        decision: int | None,
-    ) -> None:
+    def _open(self, db: sqlite3.Connection, new: _Change) -> None:
         """A new lot, or more of the one that this decision has opened already. What no decision
         has called for goes to the youngest lot: one of its own might be too small to trade."""
-        select = "SELECT id, qty, price, share FROM lots WHERE side = ? AND decision IS ?"
-        if decision is None:
-            select = "SELECT id, qty, price, share FROM lots WHERE side = ? AND ? IS NULL"
-        found = db.execute(select + " ORDER BY id DESC LIMIT 1", (side, decision)).fetchone()
+        found = db.execute(
+            "SELECT id, qty, price, share FROM lots WHERE side = :side AND (decision IS :decision"
+            " OR (:decision IS NULL AND decision IS NOT :fee)) ORDER BY id DESC LIMIT 1",
+            {"side": new.side, "decision": new.decision, "fee": FEE},
+        ).fetchone()
         if found is None:
-            values = (side, str(qty), str(price), str(share), self._clock.now(), decision)
+            figures = map(str, (new.qty, new.price, new.share))
+            values = (new.side, *figures, self._clock.now(), new.decision)
             db.execute("INSERT INTO lots VALUES (NULL, ?, ?, ?, ?, ?, ?)", values)
             return
-        held, paid = Decimal(found[1]), Decimal(found[2])
-        price = average_price([(held, paid), (qty, price)], self._is_inverse)
+        held, paid, share = map(Decimal, found[1:])
+        price = average_price([(held, paid), (new.qty, new.price)], self._is_inverse)
         update = "UPDATE lots SET qty = ?, price = ?, share = ? WHERE id = ?"
-        share += Decimal(found[3])
-        db.execute(update, (str(held + qty), str(price), str(share), found[0]))
+        db.execute(update, (*map(str, (held + new.qty, price, share + new.share)), found[0]))
 
 
 def _purge(db: sqlite3.Connection, before_s: float) -> None:

@@ -53,6 +53,7 @@ SCHEMA = (
 )
 OPENING, DONE = "OPENING", "DONE"  # outcomes: being carried out, and as it was meant
 SETUP, VENUE = "decision.setup", "the venue"  # the note of what lots were opened under
+FEE = -1  # in place of a lot's decision: a fee that was told before the fill it belongs to
 TABLES = ("decisions", "lot_orders", "lots", "pairs")
 
 

@@ -74,7 +74,23 @@ def test_a_fee_taken_from_what_is_bought_makes_the_lot_smaller(is_fill_first: bo
         journal.book_fills([row])
     assert net_qty(book.lots()) == D("299.7")
     assert book.opening() is None
-    assert all(pair.long_price == pair.short_price for pair in book.take_pairs()), "no gain"
+    assert book.take_pairs() == [], "a fee is no trade"
+    assert [lot.side for lot in book.lots()] == ["Buy"]
+
+
+def test_a_sale_after_a_fee_that_came_first_is_a_pair_of_its_own() -> None:
+    clock = ManualClock()
+    journal = Journal(":memory:", clock)
+    book = LotBook(journal, clock, PREFIX, False, base="BTC")
+    for key, side, price in (("1", "Buy", 100.0), ("2", "Sell", 110.0)):
+        book.claim(begin(book, side, 300, key), f"mm_{key}")
+        fee = {"feeQty": 0.3, "feeCurrency": "BTC"} if side == "Buy" else {}
+        journal.book_fills([fill(f"mm_{key}", side, 0, 300, price, **fee)])
+        book.note_filled(f"mm_{key}", D("299.7") if fee == {} else D(300), D(price))
+    assert [(pair.qty, pair.long_price, pair.short_price) for pair in book.take_pairs()] == [
+        (D("299.7"), 100, 110)
+    ]
+    assert book.lots() == [] and book.flat_at() is not None
 
 
 def test_an_opening_that_needs_a_second_order_goes_on_with_what_is_left() -> None:
