@@ -285,6 +285,17 @@ def test_an_order_that_cannot_be_written_down_leaves_no_trace(door: Door) -> Non
     assert door.wire.orders() == []
 
 
+def test_an_order_whose_amend_is_refused_is_looked_up_at_once(door: Door) -> None:
+    (placed,) = door.place((59_000, 300))
+    stream: Any = door.desk.connector
+    stream.stream._sink = lambda event: None  # nobody tells that it goes
+    door.world.engine.cancel(door.world.account.number, [placed.row["orderID"]])
+    change = {"orderID": placed.row["orderID"], "orderQty": 200}
+    assert statuses(door.gateway.amend([change])) == [Status.REJECTED]
+    door.gateway.settle_unknown()
+    assert door.exposed() == (0, 0)
+
+
 def test_an_answer_that_tells_of_another_order_is_none(door: Door) -> None:
     (other,) = door.place((58_000, 200))
     door.fail("POST", Answer(200, other.row, {}))
