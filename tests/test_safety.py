@@ -71,6 +71,23 @@ def test_an_exit_on_another_thread_is_not_undone_by_a_round_of_the_main_thread()
     assert world.open_orders() == []
 
 
+def test_nothing_new_goes_out_while_a_run_ends() -> None:
+    world, wire = World(StillMarket()), Wire()
+    bot = world.bot(wrap=wire)
+    world.run(bot, 2)
+    gateway, told = bot.exchange.desk.gateway, []
+
+    def place_meanwhile(request: Request) -> None:
+        if request.verb == "DELETE":  # as a timer of the strategy's may just then
+            order = {"side": "Buy", "orderQty": 100, "price": 59_000.0}
+            told.extend(result.text for result in gateway.place([order]))
+
+    wire.script = place_meanwhile
+    bot.shut_down()
+    assert set(told) == {"the bot is stopping"}
+    assert world.open_orders() == []
+
+
 def test_a_restart_that_cannot_cancel_is_put_off() -> None:
     world, wire = World(StillMarket()), Wire()
     bot = world.bot(wrap=wire)
