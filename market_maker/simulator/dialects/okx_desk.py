@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from market_maker.model.rows import Row
-from market_maker.simulator.dialects.okx_rows import Listing, ms
+from market_maker.simulator.dialects.okx_rows import CUT, Listing, ms
 from market_maker.simulator.dialects.order_numbers import OrderNumbers
 from market_maker.simulator.events import Order
 from market_maker.simulator.exchange import Account, Engine, Refused
@@ -181,8 +181,8 @@ class OrderDesk:
                 fields["price"] = float(str(wire["newPx"]))
             if wire.get("newSz"):
                 fields["orderQty"] = listing.qty(wire["newSz"])
-            if fields.get("orderQty", order.cum_qty + 1) <= order.cum_qty:
-                # a new size at or below what is filled makes the order filled
+            if 0 < fields.get("orderQty", 0) <= order.cum_qty:
+                order.extra[CUT] = True  # it is filled by this
                 self._engine.cancel(account.number, [order.order_id])
                 return
             self._engine.amend(account.number, fields)

@@ -20,6 +20,7 @@ CURRENCIES = {"XBt": ("BTC", 8), "USDt": ("USDT", 6)}
 _CT_VAL = {"XBTUSD": Decimal(100), "XBTUSDT": Decimal("0.01")}
 _STATES = {"New": "live", "PartiallyFilled": "partially_filled", "Filled": "filled"}
 _FIRST_CODE = 10_458
+CUT = "cut"  # in an order's `extra`: an amend has left it no more than was filled
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,17 +123,19 @@ class Listing:
         """An order. `fee` is the sum so far, negative when paid."""
         post_only = "ParticipateDoNotInitiate" in order.exec_inst
         bounced = order.ord_status == "Canceled" and "ParticipateDoNotInitiate" in order.text
+        is_cut, is_ended = CUT in order.extra, order.ord_status in TERMINAL
+        state = "filled" if is_cut else _STATES.get(order.ord_status, "canceled")
+        size = order.cum_qty if is_cut else order.order_qty
         kind = "post_only" if post_only else _KINDS.get(order.time_in_force, "limit")
         return {
             "instType": self.inst_type, "instId": self.inst_id, "ordId": order_id,
             "clOrdId": order.cl_ord_id, "tag": tag, "side": order.side.lower(),
             "posSide": "net", "tdMode": self.trade_modes[0],
             "ordType": "market" if order.ord_type == "Market" else kind,
-            "px": self.px(order.price_ticks), "sz": self.sz(order.order_qty),
+            "px": self.px(order.price_ticks), "sz": self.sz(size),
             "accFillSz": self.sz(order.cum_qty), "avgPx": str(order.avg_px or ""),
-            "state": _STATES.get(order.ord_status, "canceled"),
-            "cancelSource": ("31" if bounced else "1") if order.ord_status in TERMINAL
-            and order.ord_status != "Filled" else "",
+            "state": state,
+            "cancelSource": ("31" if bounced else "1") if is_ended and state != "filled" else "",
             "cancelSourceReason": "", "category": "normal", "lever": "100", "ccy": "",
             "reduceOnly": str("ReduceOnly" in order.exec_inst).lower(), "pnl": "0", "source": "",
             **self.fee(fee_paid, order.side), "rebate": "0",
