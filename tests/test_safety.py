@@ -17,7 +17,7 @@ from market_maker.interrupts import Interrupts
 from market_maker.market_maker import OrderManager
 from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, Disconnected, Message, Request
-from market_maker.utils.errors import NotSupported
+from market_maker.utils.errors import NotSupported, StopTrading
 from tests.doubles import StillMarket, Wire, refusal
 from tests.world import World
 
@@ -36,6 +36,9 @@ def test_without_a_journal_nothing_new_goes_out_but_everything_is_cancelled() ->
     bot = world.bot()
     world.run(bot, 2)
     bot.exchange.desk.journal._db.execute("PRAGMA query_only = ON")  # as on a full disk
+    with pytest.raises(StopTrading):
+        bot.exchange.desk.gateway.place([{"side": "Buy", "orderQty": 100, "price": 59_000.0}])
+    assert len(world.open_orders()) == 12
     bot.shut_down()
     assert world.open_orders() == []
 

@@ -143,6 +143,14 @@ def test_a_negative_size_sells_and_a_missing_price_is_a_market_order() -> None:
     )
 
 
+@pytest.mark.parametrize("rules", ["ReduceOnly", "Close", "ParticipateDoNotInitiate,ReduceOnly"])
+def test_an_order_that_may_only_reduce_says_so(rules: str) -> None:
+    order = {"clOrdID": "own1", "orderQty": 100, "price": 60_000.1, "side": "Sell"}
+    ids = ClientIds("mm_")
+    assert new_order({**order, "execInst": rules}, market(), ids, "cross")["reduceOnly"] == "true"
+    assert "reduceOnly" not in new_order(order, market(), ids, "cross")
+
+
 def test_an_amend_names_only_what_changes() -> None:
     assert changed_order({"orderID": "7", "price": 60_000}, market()) == {
         "instId": "BTC-USD-SWAP",

@@ -60,6 +60,8 @@ def test_answers_correct_the_bucket_but_never_give_back(
     budget = RateBudget(clock, capacity=10, refill_per_s=1)
     budget.learn(headers)
     assert sum(budget.take() for _ in range(20)) == passes
+    budget.learn({"x-ratelimit-remaining": "9"})  # of before we took them
+    assert not budget.take()
 
 
 @pytest.mark.parametrize(
