@@ -465,6 +465,13 @@ def test_a_pull_that_did_not_arrive_is_repeated(door: Door) -> None:
     assert door.resting() == []
 
 
+def test_what_an_answer_says_of_the_rate_limit_is_believed(door: Door) -> None:
+    assert door.gateway.budget.take()
+    door.wire.script = lambda request: Answer(200, [], {"x-ratelimit-remaining": "0"})
+    door.desk.connector.fetch_open_orders()
+    assert not door.gateway.budget.take()
+
+
 def test_cancels_pass_when_the_budget_for_quotes_is_spent(door: Door) -> None:
     (placed,) = door.place((59_000, 100))
     while door.desk.gateway.budget.take(1):
