@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     Bots = list[tuple[Entry, Settings]]
 
 OK, FAILED = 0, 1
+NO_KEYS = {"DRY_RUN": True}  # for commands that need nothing of what trading needs
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DEPENDENCIES = frozenset({"requests", "websocket", "dotenv", "wsproto", "certifi", "urllib3"})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code: 0 clean, 1 an error, 2 usage or settings."""
-    words = list(sys.argv[1:] if argv is None else argv)
     try:
         if "MARKETMAKER_BOT" in os.environ:  # one of several
             from market_maker import supervised
 
             supervised.name_lines()
-        code = _dispatch(words)
+        code = _dispatch(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # who read us, such as `head`, has had enough
@@ -131,7 +131,7 @@ def _drill(argv: list[str]) -> int:
     parser = _parser("drill", "Your settings and strategy on an exchange that breaks; play money.")
     drill.add_options(parser)
     args = parser.parse_args(argv)
-    _load(args, {"STRATEGY": args.strategy} if args.strategy else {})
+    _load(args, NO_KEYS | ({"STRATEGY": args.strategy} if args.strategy else {}))
     from market_maker.settings import settings
 
     return drill.drill(settings, drill.Drill(args.seeds, tuple(args.fault), args.json))
@@ -143,7 +143,7 @@ def _report(argv: list[str]) -> int:
     parser = _parser("report", "What strategies earn on the built-in exchange, and from what.")
     report.add_options(parser)
     args = parser.parse_args(argv)
-    _load(args)
+    _load(args, NO_KEYS)
     from market_maker.settings import settings
 
     return report.report(settings, args)
@@ -173,7 +173,7 @@ def _state(argv: list[str]) -> int:
     parser = _symbol_parser("state", "Show what the journals know; asks no exchange.")
     parser.add_argument("--json", action="store_true", help="all of it, as JSON")
     args = parser.parse_args(argv)
-    _load_bots(args, {"DRY_RUN": True})  # what trading needs may be missing
+    _load_bots(args, NO_KEYS)
     from market_maker.commands.state import state
 
     return _at_exchange(lambda settings: state(settings, args.symbol, as_json=args.json))
@@ -218,7 +218,7 @@ def _withdraw(argv: list[str]) -> int:
 
 def _strategies(argv: list[str]) -> int:
     parser = _parser("strategies", "List what the setting STRATEGY may name.")
-    _load_bots(parser.parse_args(argv))
+    _load_bots(parser.parse_args(argv), NO_KEYS)
     from market_maker import strategy_loader
     from market_maker.settings import settings
 

@@ -270,6 +270,16 @@ def test_faults_of_the_settings_are_a_line_each_and_code_2(
     assert bot == []
 
 
+@pytest.mark.parametrize("command", ["strategies", "report", "drill", "state"])
+def test_what_trades_no_real_money_needs_no_keys(
+    command: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("report", "drill"):
+        monkeypatch.setattr(f"market_maker.commands.{name}.{name}", lambda *_: 0)
+    (folder / "settings.py").write_text(f"EXCHANGE = 'okx'\nSTATE_DIR = {str(folder)!r}\n")
+    assert cli.main([command]) == 0
+
+
 def test_an_old_settings_file_with_an_address_of_bitmex_gets_its_line(
     folder: Path, capsys: pytest.CaptureFixture[str], bot: list[Any]
 ) -> None:
