@@ -64,7 +64,8 @@ class OrderManager:
                 bool(self.settings.DRY_RUN), settings=settings, clock=clock, rng=rng
             )
         except errors.StopTrading as reason:
-            logger.error("%s", reason)
+            for line in str(reason).splitlines():
+                logger.error("%s", line)
             raise SystemExit(reason.exit_code) from reason
         # A loop of the strategy's own has no rounds of ours: its reads show that it is alive.
         self.exchange.beats_on_read = type(self).run_loop is not OrderManager.run_loop

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from market_maker import live, venue
+from market_maker._settings_venues import KEYS as KEY_NAMES
 from market_maker.clock import Clock, ManualClock
 from market_maker.exchanges.okx_dial import stream_url
 from market_maker.exchanges.throttle import RateBudget
 from market_maker.settings import Settings, check, load
-from market_maker.utils.errors import SettingsError
+from market_maker.utils.errors import SettingsError, StopTrading
 from tests.doubles import StillMarket
 from tests.okx_world import OkxWorld
 
@@ -178,6 +179,15 @@ def test_a_run_on_the_demo_is_marked_in_every_status_block(
     balances = [r.message for r in caplog.records if "Balance" in r.message]
     assert balances
     assert all("(demo)" in line for line in balances)
+
+
+@pytest.mark.parametrize("exchange", ["okx", "binance", "hitbtc", "plain"])
+def test_a_first_live_start_that_reaches_nobody_is_one_line(tmp_path: Path, exchange: str) -> None:
+    text = f'EXCHANGE = "{exchange}"\nBASE_URL = "http://127.0.0.1:9/"\nSTATE_DIR = "{tmp_path}"\n'
+    keys = dict.fromkeys(KEY_NAMES[exchange], "k" * 8)
+    settings = loaded(tmp_path, f"{text}MAX_LOSS = 1\nMAX_POSITION = 1\n", **keys)
+    with pytest.raises(StopTrading, match=r"^No answer of the exchange: connection refused$"):
+        venue.open_desk(settings, "BTCUSDT", Clock(), random.Random())
 
 
 def test_a_line_that_refuses_us_is_one_error_and_not_a_traceback(tmp_path: Path) -> None:

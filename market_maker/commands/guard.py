@@ -27,7 +27,10 @@ def guard(settings: Settings, listen: str | None = None) -> int:
     if venue.is_play_money(settings):
         print("The built-in exchange needs no guard: it ends with the bot.")
         return 0
-    address = _address(listen or settings.GUARD or "")
+    where = listen or settings.GUARD
+    if not where:
+        raise SettingsError(["GUARD is not set: name the address, or say --listen HOST:PORT"])
+    address = _address(where)
     if not settings.GUARD_SECRET:
         raise SettingsError(["GUARD_SECRET is missing: put it into .env or the environment"])
     clock = Clock()

@@ -139,6 +139,12 @@ class ExchangeError(requests.exceptions.HTTPError):
         self.status = status
         self.message = message
 
+    @property
+    def line(self) -> str:
+        """What happened, in words for a user: a status of 0 means that no answer came."""
+        who = "The exchange says" if self.status else "No answer of the exchange"
+        return f"{who}: {self.message}"
+
 
 def error_message(answer: Answer) -> str:
     """The exchange's own words in a refusal, or a phrase for what came instead."""

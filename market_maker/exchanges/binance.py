@@ -136,7 +136,7 @@ class BinanceConnector:
             if self._has_account:
                 self._check_account()
         except ExchangeError as error:
-            raise StopTrading(f"No answer of the exchange: {error.message}") from None
+            raise StopTrading(error.line) from None
         self._began_ms = int(self._time.now() * 1000)
         self._feed = BinanceFeed(self._streams, tables, self._images, self._frames)
         logger.info("Connecting to Binance spot for %s.", self.symbol)

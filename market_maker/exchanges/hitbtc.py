@@ -140,8 +140,7 @@ class HitbtcConnector:
             if self.market.state != "Open":
                 raise SettingsError([f"HitBTC has closed {self.symbol}"])
         except ExchangeError as error:
-            who = "The exchange says" if error.status else "No answer of the exchange"
-            raise StopTrading(f"{who}: {error.message}") from None
+            raise StopTrading(error.line) from None
         logger.info("Connecting to HitBTC for %s (%s).", self.symbol, self._reads.name)
         self._feed = HitbtcFeed(self._streams, self.tables, self._images, self.requests)
         self._feed.start(sink)

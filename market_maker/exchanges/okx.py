@@ -158,8 +158,7 @@ class OkxConnector:
             if self._has_account:
                 self._check_account()
         except ExchangeError as error:
-            who = "The exchange says" if error.status else "No answer of the exchange"
-            raise StopTrading(f"{who}: {error.message}") from None
+            raise StopTrading(error.line) from None
         self._feed = OkxFeed(self._streams, self._tables, self._images, self._frames)
         logger.info("Connecting to OKX for %s (%s).", self.symbol, self._reads.inst_id)
         self._feed.start(sink)
