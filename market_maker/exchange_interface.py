@@ -10,10 +10,12 @@ from market_maker.bitmex import BitMEX
 from market_maker.clock import Clock
 from market_maker.exchanges.base import ExchangeError
 from market_maker.exchanges.desk import Desk
+from market_maker.model.coins import coin_of
 from market_maker.model.latency import Latency
 from market_maker.model.order_book import OrderBook
 from market_maker.model.rows import NO_BUY, NO_SELL, Row, Ticker
 from market_maker.model.ticks import PriceGrid, plain
+from market_maker.quoting.limits import is_spot
 from market_maker.quoting.loss import LossLimits
 from market_maker.quoting.queue_estimate import MODELS, QueueEstimate
 from market_maker.quoting.touch import Touch, best_prices, touch_of_others
@@ -164,7 +166,13 @@ class ExchangeInterface:
         if not self.desk.has_account:
             balance = round((self.settings.DRY_BTC or 0) * constants.XBt_TO_XBT)
             return {"marginBalance": balance, "walletBalance": balance, "availableMargin": balance}
-        return self.bitmex.funds()
+        margin, instrument = self.bitmex.funds(), self.get_instrument()
+        if not is_spot(instrument):
+            return margin
+        worth = self.get_delta() * (instrument.get("markPrice") or 0)  # a purchase is no loss
+        balance = margin.get("walletBalance") or 0
+        unit = coin_of(margin.get("currency")).unit
+        return {**margin, "marginBalance": balance + round(worth * unit)}
 
     def get_orders(self) -> list[Row]:
         if self.beats_on_read:

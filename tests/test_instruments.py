@@ -2,6 +2,11 @@
 
 import pytest
 
+from market_maker.model.coins import coin_of
+from tests.binance_world import BinanceWorld
+from tests.ccxt_world import CcxtWorld
+from tests.hitbtc_world import HitbtcWorld
+from tests.plain_world import PlainWorld
 from tests.world import World
 
 
@@ -23,6 +28,31 @@ def test_the_bot_trades_and_reads_the_margin_of_its_own_currency(
     assert margin["currency"] == currency
     assert margin["walletBalance"] == row["walletBalance"]
     assert [world.engine.imbalance_sat(c) for c in world.engine.currencies(account)] == [0, 0]
+
+
+@pytest.mark.parametrize("world", [PlainWorld, BinanceWorld, HitbtcWorld, CcxtWorld])
+def test_the_delta_is_the_position_in_bitcoin_on_every_venue(world: type[World]) -> None:
+    at = world()
+    bot = at.bot()
+    at.run(bot, 60)
+    position = bot.exchange.get_position()["currentQty"]
+    price = bot.exchange.get_instrument()["markPrice"]
+    is_spot = at.symbol != "XBTUSD"
+    assert position != 0
+    delta = bot.exchange.calc_delta()["mark_price"]
+    assert delta == pytest.approx(position if is_spot else position / price, rel=1e-3)
+
+
+@pytest.mark.parametrize("world", [BinanceWorld, HitbtcWorld, CcxtWorld])
+def test_on_spot_the_balance_counts_what_was_bought(world: type[World]) -> None:
+    at = world()
+    bot = at.bot()
+    at.run(bot, 60)
+    margin, price = bot.exchange.get_margin(), bot.exchange.get_instrument()["markPrice"]
+    unit, position = coin_of(margin["currency"]).unit, bot.exchange.get_delta()
+    assert position != 0
+    assert margin["marginBalance"] - margin["walletBalance"] == round(position * price * unit)
+    assert abs(margin["marginBalance"] / unit - 100_000) < 10  # a purchase is no loss
 
 
 def test_the_ticker_of_an_index_is_its_mark_price() -> None:

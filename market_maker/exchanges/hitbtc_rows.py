@@ -182,15 +182,12 @@ class Holding:
             "freeQty": size(free), "lockedQty": size(held - free), "homeNotional": float(qty),
         }  # fmt: skip
 
-    def margin_row(self, last_price: Any) -> Row:
-        """The quote currency, in its smallest unit; the balance with the position at *last_price*,
-        so that a purchase is no loss."""
+    def margin_row(self) -> Row:
+        """The quote currency, in its smallest unit."""
         held, free = (self._market.minor(a) for a in self._amounts(self._market.quote))
-        excess = self._amounts(self._market.base)[0] - self._inventory
-        worth = self._market.minor(excess * decimal(last_price))
         return {
             "account": self._account, "currency": self._market.settle_name, "amount": held,
-            "walletBalance": held, "marginBalance": held + worth, "availableMargin": free,
+            "walletBalance": held, "marginBalance": held, "availableMargin": free,
             "initMargin": held - free, "excessMargin": free, "unrealisedPnl": 0,
             "marginLeverage": 0.0,
             "marginUsedPcnt": round(1 - free / held, 4) if held > 0 else 0.0,

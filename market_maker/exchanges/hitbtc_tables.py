@@ -24,7 +24,6 @@ class HitbtcTables:
         self.chains = chains
         self._holding = Holding(market, inventory, account)
         self._shown = Shown()
-        self._last_price: Any = None  # as written
         self._book: dict[tuple[str, str], Row] = {}  # (side, price as written) -> row
         self._book_seq = -1
         self._channels: dict[str, Callable[[Any, Raw], list[Table]]] = {
@@ -71,13 +70,12 @@ class HitbtcTables:
             self._table("order", "partial", resting),
             self._table("execution", "partial", past[::-1]),
             self._table("position", "partial", [self._holding.position_row()]),
-            self._table("margin", "partial", [self._holding.margin_row(self._last_price)]),
+            self._table("margin", "partial", [self._holding.margin_row()]),
         ]
 
     def instrument_image(self, book: Raw, ticker: Raw) -> Row:
         """The instrument row. The mark price is the last one: spot has no other."""
         quote = rows.quote_row(book, self.market)
-        self._last_price = ticker.get("last")
         row = self.market.instrument_row() | _prices(quote)
         row["lastPrice"] = price_of(ticker.get("last")) or row["midPrice"]
         row["markPrice"] = row["indicativeSettlePrice"] = row["lastPrice"]
@@ -92,7 +90,7 @@ class HitbtcTables:
     def balance_rows(self, balances: Iterable[Raw]) -> tuple[Row, Row]:
         """(position, margin)."""
         self._holding.take(balances)
-        return self._holding.position_row(), self._holding.margin_row(self._last_price)
+        return self._holding.position_row(), self._holding.margin_row()
 
     # -- orders --------------------------------------------------------------------------------
 
@@ -133,9 +131,7 @@ class HitbtcTables:
         if self.market.base in changed:
             tables.append(self._table("position", "update", [self._holding.position_row()]))
         if self.market.quote in changed:
-            tables.append(
-                self._table("margin", "update", [self._holding.margin_row(self._last_price)])
-            )
+            tables.append(self._table("margin", "update", [self._holding.margin_row()]))
         return tables
 
     # -- the market ----------------------------------------------------------------------------
@@ -158,7 +154,6 @@ class HitbtcTables:
 
     def _trades(self, prints: list[Raw], message: Raw) -> list[Table]:
         found = [rows.trade_row(raw, self.market) for raw in prints]
-        self._last_price = prints[-1].get("p")
         last = {"lastPrice": found[-1]["price"], "markPrice": found[-1]["price"]}
         tables = [self._change(last | {"timestamp": found[-1]["timestamp"]})]
         if "update" in message:  # the snapshot tells of what happened before

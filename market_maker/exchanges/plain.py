@@ -19,6 +19,7 @@ from market_maker.exchanges.poller import PACE, Pace
 from market_maker.exchanges.public_reads import Bar
 from market_maker.exchanges.throttle import retry_after_s
 from market_maker.exchanges.transport import HttpTransport
+from market_maker.model.coins import coin_of
 from market_maker.model.rows import POST_ONLY, Row
 from market_maker.model.wire import Answer, Request, Transport
 from market_maker.utils.errors import AuthenticationError, NotSupported
@@ -70,6 +71,8 @@ class PlainVenue:
         if not found:
             raise ExchangeError(404, f"the exchange has no {self._symbol}")
         raw = found[0]
+        to_settle = raw["multiplier"] if raw["inverse"] else coin_of(raw["settle"]).unit
+        per = "underlyingToSettleMultiplier" if raw["inverse"] else "quoteToSettleMultiplier"
         return {
             "symbol": self._symbol, "state": "Open" if raw["state"] == "open" else "Closed",
             "tickSize": raw["tick"], "lotSize": raw["lot"], "minQty": raw["min_size"],
@@ -78,6 +81,7 @@ class PlainVenue:
             "quoteCurrency": "USD", "positionCurrency": "USD", "underlying": "XBT",
             "makerFee": raw["maker_fee"], "takerFee": raw["taker_fee"],
             "initMargin": raw["initial_margin"], "unit": "contracts", "typ": "FFWCSX",
+            per: to_settle,
         }  # fmt: skip
 
     def _touch(self) -> Row:
