@@ -70,7 +70,7 @@ def log_status(manager: Any) -> None:
     settings = manager.settings
     if settings.CHECK_POSITION_LIMITS:
         logger.info("Position limits: %s/%s", settings.MIN_POSITION, settings.MAX_POSITION)
-    if position.get("currentQty"):
+    if position.get("currentQty") and position.get("avgCostPrice"):  # spot accounts tell none
         logger.info("Avg Cost Price: %.*f", digits, position.get("avgCostPrice") or 0)
         logger.info("Avg Entry Price: %.*f", digits, position.get("avgEntryPrice") or 0)
     logger.info("Contracts Traded This Run: %s", plain(manager.running_qty - manager.starting_qty))

@@ -44,7 +44,10 @@ def test_the_delta_is_the_position_in_bitcoin_on_every_venue(world: type[World])
 
 
 @pytest.mark.parametrize("world", [BinanceWorld, HitbtcWorld, CcxtWorld])
-def test_on_spot_the_balance_counts_what_was_bought(world: type[World]) -> None:
+def test_on_spot_the_balance_counts_what_was_bought(
+    world: type[World], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     at = world()
     bot = at.bot()
     at.run(bot, 60)
@@ -53,6 +56,8 @@ def test_on_spot_the_balance_counts_what_was_bought(world: type[World]) -> None:
     assert position != 0
     assert margin["marginBalance"] - margin["walletBalance"] == round(position * price * unit)
     assert abs(margin["marginBalance"] / unit - 100_000) < 10  # a purchase is no loss
+    assert "Price: 0.0" not in caplog.text  # nobody tells what it was bought at
+    assert "Skipped" not in caplog.text
 
 
 def test_the_ticker_of_an_index_is_its_mark_price() -> None:

@@ -136,6 +136,9 @@ def test_a_file_that_cannot_be_read_is_a_line_beside_the_others(
     assert "Lots: 1" in said.out
     (line,) = said.err.splitlines()
     assert "another.sqlite3 is damaged" in line
+    (folder / NAME).unlink()
+    assert cli.main(["state"]) == 1
+    assert capsys.readouterr().out == ""  # there is one, damaged: not "No state"
 
 
 def test_a_journal_of_version_1_is_shown_as_it_is(

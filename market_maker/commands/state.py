@@ -33,7 +33,7 @@ def state(settings: Settings, symbol: str | None, *, as_json: bool) -> int:
         print(json.dumps(views, indent=1, ensure_ascii=False))
     elif views:
         print("\n\n".join("\n".join(_page(view)) for view in views))
-    else:
+    elif not faults:
         what = f"of {symbol} " if symbol else ""
         print(f"No state {what}in {folder}. Play money and dry runs keep none.")
     for fault in faults:

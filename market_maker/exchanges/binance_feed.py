@@ -70,7 +70,7 @@ class BinanceFeed(JoinedFeed):
         elif self._calls is None or not self._calls.reply(data):
             if data.get("error") or "code" in data:
                 logger.warning("The exchange refuses a frame: %s", data.get("error") or data)
-            elif data.get("id") is not None:
+            elif "status" in data:  # what confirms a topic of the market bears none
                 logger.info("Skipped an answer to a request that nobody waits for.")
         return True
 
