@@ -92,7 +92,7 @@ class Interrupts:
         self._heard_s = time.monotonic()
         is_busy = self._busy_thread() == threading.get_ident()  # handlers run on the main thread
         if self._is_ending:
-            logger.warning("Cancelling orders; this takes a few seconds at most.")
+            logger.warning("Ending already; this takes a few seconds at most.")
             if not self._hurry():
                 return
         else:

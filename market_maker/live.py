@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 from market_maker._settings_venues import CCXT
-from market_maker.exchanges.base import Connector
+from market_maker.exchanges.base import Connector, ExchangeError
 from market_maker.model.coins import coin_of
 from market_maker.model.contracts import Contract
-from market_maker.utils.errors import SettingsError
+from market_maker.model.ticks import plain
+from market_maker.utils.errors import SettingsError, StopTrading
 
 WORD = "LIVE"
 _OWN = ("MAX_LOSS", "MAX_POSITION")  # no default of ours may stand for what a user would lose
@@ -33,7 +34,10 @@ def confirm(settings: Any, connector: Connector, ask: Callable[[str], str] = inp
     """Say what may be lost and have the user type a word; raises SettingsError without it."""
     if settings.LIVE:
         return
-    print("\n".join(_stakes(settings, connector)), flush=True)
+    try:
+        print("\n".join(_stakes(settings, connector)), flush=True)
+    except ExchangeError as error:
+        raise StopTrading(error.line) from None
     if not sys.stdin.isatty():
         raise SettingsError(["LIVE = True is needed to trade real money without a terminal"])
     if ask(f"Type {WORD} to trade with it: ").strip() != WORD:
@@ -51,7 +55,7 @@ def _stakes(settings: Any, connector: Connector) -> list[str]:
         f"  Account          {connector.account_label()}",
         f"  Symbol           {connector.symbol}",
         f"  Worst position   {position}",
-        f"  Stops at a loss  of {settings.MAX_LOSS} in a run or a day (settlement currency)",
+        f"  Stops at a loss  of {plain(settings.MAX_LOSS)} in a run or a day (settlement currency)",
     ]
 
 

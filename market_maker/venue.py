@@ -81,12 +81,9 @@ def open_desk(
         journal = Journal(journal_path(settings, connector, dry_run), clock)
         if not dry_run and not only_cancels:
             _check_stops(settings, connector, journal)
-    except BotError:
+    except (BotError, ExchangeError):
         connector.stop()
         raise
-    except ExchangeError as error:
-        connector.stop()
-        raise StopTrading(error.line) from None
     account = None if dry_run or not has_account else _account_path(settings, connector)
     budget, burst = account_budgets(account, connector.caps, clock)
     desk = Desk(

@@ -105,6 +105,7 @@ def test_what_another_hand_traded_counts_from_the_mark_price_on() -> None:
     [
         (Marks(), -999_999, LossLimits(0.01, 0.01), ""),
         (Marks(), -1_000_000, LossLimits(0.01), "in this run, MAX_LOSS is 0.01"),
+        (Marks(), -1_000, LossLimits(0.00001), "in this run, MAX_LOSS is 0.00001"),
         (Marks(run_start=-5, day="D", day_start=999_995), -5, LossLimits(0.01), "on D, MAX_LOSS"),
         (Marks(peak=2_000_000), 0, LossLimits(None, 0.02), "from the best result, MAX_DRAWDOWN"),
         (Marks(peak=2_000_000), -9_999_999, LossLimits(), ""),

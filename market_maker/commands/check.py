@@ -10,7 +10,7 @@ from market_maker.exchanges.symbols import find_instrument, unknown_symbol
 from market_maker.model.coins import Coin, coin_of
 from market_maker.model.contracts import Contract
 from market_maker.model.rows import Row
-from market_maker.model.ticks import LotGrid, PriceGrid
+from market_maker.model.ticks import LotGrid, PriceGrid, plain
 from market_maker.quoting.limits import is_spot
 from market_maker.settings import Settings, warnings
 from market_maker.strategy_loader import load_strategy
@@ -64,7 +64,10 @@ def _check_exchange(settings: Settings, connector: Connector) -> int:
 def _say_symbol(row: Row) -> None:
     tick, lot = row.get("tickSize") or 0.5, row.get("lotSize") or 1
     state = row.get("state") or "state unknown"
-    _say("Symbol", f"{row['symbol']} {state}, tick {PriceGrid.of(tick).format(tick)}, lot {lot}")
+    _say(
+        "Symbol",
+        f"{row['symbol']} {state}, tick {PriceGrid.of(tick).format(tick)}, lot {plain(lot)}",
+    )
 
 
 def _say_clock(connector: Connector) -> bool:

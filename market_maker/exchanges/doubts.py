@@ -6,6 +6,7 @@ budget: where there are many, one list of all open orders answers for most.
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from market_maker.clock import Clock
@@ -45,9 +46,15 @@ class Doubts:
             ]
         if len(due) > _ONE_BY_ONE and self._can_afford():
             due = self._not_listed(due, self._read_open_orders())
-        for key, row in due:
-            if self._can_afford():
-                self._look_up(key, row)
+        settled = Counter[str]()
+        try:
+            for key, row in due:
+                if self._can_afford():
+                    settled.update(self._look_up(key, row))
+        finally:  # of many one line, also where the last one is not answered
+            if settled:
+                counts = ", ".join(f"{count} {status}" for status, count in settled.items())
+                logger.info("Orders in doubt are settled: %s.", counts)
 
     def _not_listed(self, due: list[tuple[str, Row]], rows: Sequence[Row]) -> list[tuple[str, Row]]:
         """Settle those that are open, and return the others."""
@@ -63,7 +70,8 @@ class Doubts:
         due_s = (tracked.settle_after_s for _, tracked in self._state.orders.unknown())
         return max(0.0, min(due_s, default=math.inf) - self._clock.monotonic())
 
-    def _look_up(self, key: str, row: Row) -> None:
+    def _look_up(self, key: str, row: Row) -> list[str]:
+        """What became of the order, if that is known now."""
         order_id = str(row.get("orderID") or "")
         found = self._connector.fetch_order(
             order_id=order_id, cl_ord_id="" if order_id else str(row.get("clOrdID"))
@@ -71,9 +79,10 @@ class Doubts:
         with self._state.lock:
             if found is not None:
                 self._state.orders.resolve(key, found)
-                logger.info("An order in doubt is settled: %s.", found.get("ordStatus"))
+                status = str(found.get("ordStatus"))
             elif self._state.orders.prove_absent(key, self._clock.monotonic() + _LOOK_AGAIN_S):
-                logger.info("An order in doubt is not on the exchange.")
+                status = "not on the exchange"
             else:
-                return
+                return []
             self._state.want_round()  # its level is free
+            return [status]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from market_maker.model.coins import coin_of
 from market_maker.model.contracts import Contract
 from market_maker.model.rows import Row
-from market_maker.model.ticks import SIZE_DECIMALS
+from market_maker.model.ticks import SIZE_DECIMALS, plain
 
 
 class LossLimits(NamedTuple):
@@ -82,5 +82,5 @@ def check_losses(result: int, marks: Marks, limits: LossLimits, currency: str) -
     ):
         if limit is not None and start - result >= round(limit * coin.unit):
             lost = (start - result) / coin.unit
-            return f"lost {lost:.{coin.decimals}f} {coin.name} {what}, {setting} is {limit:g}"
+            return f"lost {lost:.{coin.decimals}f} {coin.name} {what}, {setting} is {plain(limit)}"
     return ""
