@@ -204,7 +204,9 @@ class BitMEXConnector:
         query: dict[str, Any] = dict(params)
         if table == "position":
             query.setdefault("filter", jsonx.dumps({"symbol": self.symbol}))
-        elif table not in ("margin", "user"):
+        elif table == "margin":
+            query.setdefault("currency", "all")  # left out it means XBt
+        elif table != "user":
             query.setdefault("symbol", self.symbol)
         query = {name: value for name, value in query.items() if value is not None}
         return _rows(self.call("GET", path, query))

@@ -53,7 +53,7 @@ class DeadMansSwitch:
         self._has_rounds = False
         self._due_s = -math.inf  # when to renew or to try again
         self._fires_s = -math.inf  # when it will have fired, if it is not renewed
-        self._is_failing = self._is_kept = False
+        self._is_failing = self._is_kept = self._is_hung = False
 
     @property
     def is_armed(self) -> bool:
@@ -94,7 +94,7 @@ class DeadMansSwitch:
     def note_round(self, timeout_s: float) -> None:
         """The main loop has finished a round."""
         self._timeout_s, self._round_s = self._fitted(timeout_s), self._clock.monotonic()
-        self._has_rounds = True
+        self._has_rounds, self._is_hung = True, False
 
     def disarm(self) -> None:
         """Switch it off, once nothing of ours rests any more or what rests is to stay."""
@@ -119,12 +119,25 @@ class DeadMansSwitch:
         try:
             if not self._is_kept:
                 return None
-            if self._clock.monotonic() >= self._due_s and self.is_armed and self._is_alive:
-                self._renew()
+            if self._clock.monotonic() >= self._due_s and self.is_armed:
+                if self._is_alive:
+                    self._renew()
+                else:
+                    self._tell_of_hang()
             wait_s = self._due_s - self._clock.monotonic()
             return min(_RETRY_S, wait_s) if wait_s > 0 else _RETRY_S
         finally:
             self._lock.release()
+
+    def _tell_of_hang(self) -> None:
+        """Say once that no round completes, and what follows; stale data has words of its own."""
+        now_s = self._clock.monotonic()
+        if self._has_rounds and not self._is_hung and now_s - self._round_s > self._timeout_s / 2:
+            self._is_hung = True
+            logger.warning(
+                "The strategy hangs: no round for %.0f s. The dead man's switch fires in %.0f s.",
+                *(now_s - self._round_s, self._fires_s - now_s),
+            )
 
     def _fitted(self, timeout_s: float) -> float:
         """The nearest time that the exchange takes; 0 stays 0."""

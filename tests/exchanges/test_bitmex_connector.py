@@ -234,6 +234,12 @@ def test_the_dead_mans_switch_speaks_milliseconds(timeout_s: float | None, sent_
     assert (request.path, request.body) == ("/order/cancelAllAfter", {"timeout": sent_ms})
 
 
+def test_the_funds_of_every_currency_are_asked_for() -> None:
+    wire = answering(Answer(200, [{"currency": "XBt"}, {"currency": "USDt"}], {}))
+    assert [row["currency"] for row in connector(wire).fetch_rows("margin")] == ["XBt", "USDt"]
+    assert wire.requests[0].query == {"currency": "all"}  # left out it means XBt alone
+
+
 def test_a_switch_that_was_not_set_is_no_success() -> None:
     assert not connector(answering(refusal(503, OVERLOADED))).dead_man(60)
 

@@ -602,6 +602,19 @@ def test_the_switch_fires_once_no_round_was_finished_for_half_its_time(
     assert door.resting() == []
 
 
+def test_a_loop_that_stands_still_is_told_once_and_again_after_a_round(
+    door: Door, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        door.place((59_000, 100))
+        door.gateway.beat()
+        door.world.clock.sleep(100)
+    door.gateway.beat()
+    said = [r.message for r in caplog.records if "hangs" in r.message]
+    fires = "The dead man's switch fires in 45 s."
+    assert said == [f"The strategy hangs: no round for 45 s. {fires}"] * 2
+
+
 def test_the_switch_is_not_renewed_on_data_that_is_not_fresh(door: Door) -> None:
     door.place((59_000, 100))
     door.state.put(Disconnected(0, "link lost"))
