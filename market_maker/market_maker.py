@@ -78,8 +78,7 @@ class OrderManager:
         self.start_position_buy = self.start_position_sell = self.start_position_mid = 0.0
         self._snapshot: Snapshot | None = None
         self.quote_options = options.Options(self)
-        self._pace = runner.Pace(self.clock)
-        self._end = ending.End(self)
+        self._pace, self._end = runner.Pace(self.clock), ending.End(self)
         self.interrupts = self._end.interrupts
         self.fills_this_run, self._lines = 0, status.Lines()
         self._said: dict[str, object] = {}
