@@ -40,6 +40,7 @@ setup(
     packages=find_packages(include=["market_maker", "market_maker.*"]),
     install_requires=[
         "requests>=2.31",
+        "urllib3>=2.2",
         "websocket-client>=1.9.2",
         "python-dotenv>=1.0",
         "wsproto>=1.2",

@@ -107,8 +107,9 @@ class Lane:
 class Lanes:
     """At most *most* requests under way at a time to one origin; more wait for a free lane.
 
-    *bundle* is a file or folder of certificates, *timeout_s* how long each wait may last. Usable
-    from any thread; each call uses lanes that nobody else has.
+    *bundle* is a file or folder of certificates, *timeout_s* how long connecting may last, and then
+    the whole answer, however it comes. Usable from any thread; each call uses lanes that nobody
+    else has.
     """
 
     def __init__(
@@ -177,9 +178,13 @@ class Lanes:
             return Reply(sent=False, error=error)
         reply = None
         try:
+            end_s = self._clock.monotonic() + self._timeout_s
             lane.send(data)
             self.on_written()
+            reply = lane.receive()
             while reply is None:
+                if not wait_for_read(lane.sock, max(0.0, end_s - self._clock.monotonic())):
+                    raise TimeoutError("no whole answer in time")
                 reply = lane.receive()
             return reply
         except OSError as error:
@@ -231,16 +236,12 @@ class Lanes:
                 reply = lane.receive()
             except OSError as error:
                 reply = Reply(error=error)
-            index, _ = under_way[lane]
-            if reply is None:
-                under_way[lane] = index, self._clock.monotonic() + self._timeout_s
-            else:
+            if reply is not None:
                 self._end(lane, reply, selector, under_way, replies)
-        if not ready:
-            now_s = self._clock.monotonic()
-            for lane in [lane for lane, (_, end_s) in under_way.items() if end_s <= now_s]:
-                late = Reply(error=TimeoutError("no answer in time"))
-                self._end(lane, late, selector, under_way, replies)
+        now_s = self._clock.monotonic()
+        for lane in [lane for lane, (_, end_s) in under_way.items() if end_s <= now_s]:
+            late = Reply(error=TimeoutError("no whole answer in time"))
+            self._end(lane, late, selector, under_way, replies)
 
     def _end(
         self,

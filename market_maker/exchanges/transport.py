@@ -34,6 +34,7 @@ Signer = Callable[[str, str, str], Mapping[str, str]]  # (verb, path?query, body
 
 _REPEATABLE = frozenset({"GET", "DELETE"})  # asking twice does no more than asking once
 _WARM_EVERY_S = 5.0
+_PART_BYTES = 65_536
 _PATH_SAFE = "/%?&=:@!$'()*+,;~"
 
 
@@ -62,8 +63,10 @@ class HttpTransport:
     *pool* connections that stay open. Redirects are handed back as they are, since following
     one would show our headers to somebody else. Nothing is sent twice, but for a GET or
     DELETE whose connection broke: the exchange may have closed an idle one just then.
-    *timeout_s* is how long each wait for the exchange may last. What changes something goes over
-    warm connections of its own (`Lanes`), unless *hot* is False or a proxy stands between.
+    *timeout_s* is how long connecting may last, and then the whole answer. What changes something
+    goes over warm connections of its own (`Lanes`), so that it waits for no read, and reads go over
+    others, unless *hot* is False or a proxy stands between: then `requests` carries both, whose
+    head of an answer has *timeout_s* for each piece.
     """
 
     def __init__(
@@ -92,15 +95,19 @@ class HttpTransport:
         self._executor: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
         self._lanes: Lanes | None = None
+        self._reads: Lanes | None = None
         if hot and session is None and not self.session.proxies:
-            self._lanes = Lanes(
-                parts.scheme,
-                parts.hostname,
-                parts.port or (443 if parts.scheme == "https" else 80),
-                most=pool,
-                timeout_s=timeout_s,
-                bundle=ca_bundle() or DEFAULT_CA_BUNDLE_PATH,
-                clock=clock or Clock(),
+            self._lanes, self._reads = (
+                Lanes(
+                    parts.scheme,
+                    parts.hostname,
+                    parts.port or (443 if parts.scheme == "https" else 80),
+                    most=pool,
+                    timeout_s=timeout_s,
+                    bundle=ca_bundle() or DEFAULT_CA_BUNDLE_PATH,
+                    clock=clock or Clock(),
+                )
+                for _ in range(2)
             )
 
     @property
@@ -111,8 +118,9 @@ class HttpTransport:
     def send(self, requests: Sequence[Request]) -> list[Answer]:
         """One answer for each request, in order. Never raises for what the wire does."""
         calls = [self._render(request) for request in requests]  # may raise: before all bytes
-        if self._lanes is not None and calls and all(call.verb != "GET" for call in calls):
-            return self._send_hot(self._lanes, calls)
+        lanes = self._reads if any(call.verb == "GET" for call in calls) else self._lanes
+        if lanes is not None and calls:
+            return self._send_hot(lanes, calls)
         if len(calls) < 2:
             return [self._send(call) for call in calls]
         return list(self._workers().map(self._send, calls))
@@ -132,8 +140,9 @@ class HttpTransport:
             )
 
     def close(self) -> None:
-        if self._lanes is not None:
-            self._lanes.close()
+        for lanes in (self._lanes, self._reads):
+            if lanes is not None:
+                lanes.close()
         with self._lock:
             if self._executor is not None:
                 self._executor.shutdown(wait=False, cancel_futures=True)
@@ -158,10 +167,16 @@ class HttpTransport:
             if answer.error == _LOST and call.verb in _REPEATABLE
         ]
         if again:
-            second = self._exchange_hot(lanes, [calls[i] for i in again])
+            second = self._asked_again(lanes, [calls[i] for i in again])
             for i, answer in zip(again, second, strict=True):
                 answers[i] = answer
         return answers
+
+    def _asked_again(self, lanes: Lanes, calls: list[Rendered]) -> list[Answer]:
+        """Reads by `requests`, which understands answers whose end only the close tells."""
+        if lanes is self._reads:
+            return [self._exchange(call) for call in calls]
+        return self._exchange_hot(lanes, calls)
 
     def _exchange_hot(self, lanes: Lanes, calls: list[Rendered]) -> list[Answer]:
         sent_at = self._server_clock.local()
@@ -199,15 +214,20 @@ class HttpTransport:
 
     def _exchange(self, call: Rendered) -> Answer:
         sent_at = self._server_clock.local()
+        end_s = self._server_clock.clock.monotonic() + self.timeout_s
         prepared = self._prepare(call)
         verify: Any = self.session.verify
         try:
             # The adapter itself, not session.request(): no redirects, no cookies, no
             # environment lookups per call, and the target goes out as it was signed.
             response = self.session.get_adapter(self._origin).send(
-                prepared, timeout=self.timeout_s, verify=verify, proxies=self.session.proxies
+                prepared,
+                stream=True,
+                timeout=self.timeout_s,
+                verify=verify,
+                proxies=self.session.proxies,
             )
-            content = response.content
+            content = self._content(response, end_s)
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             sent, phrase = _classify(error)
             return Answer(0, None, {}, sent, phrase)
@@ -215,6 +235,19 @@ class HttpTransport:
         body = _decode(content)
         self._server_clock.learn(headers.get("date"), body, sent_at)
         return Answer(response.status_code, body, headers)
+
+    def _content(self, response: requests.Response, end_s: float) -> bytes:
+        """The whole body; raises TimeoutError where it is not there at *end_s* (monotonic)."""
+        parts: list[bytes] = []
+        try:
+            with response:
+                while part := response.raw.read1(_PART_BYTES, decode_content=True):
+                    parts.append(part)
+                    if self._server_clock.clock.monotonic() > end_s:
+                        raise TimeoutError("no whole answer in time")
+        except HTTPError as error:  # as `requests` itself would say it
+            raise requests.exceptions.ConnectionError(error) from error
+        return b"".join(parts)
 
     def _prepare(self, call: Rendered) -> requests.PreparedRequest:
         headers: Any = self.session.headers

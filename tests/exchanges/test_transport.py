@@ -253,6 +253,51 @@ def test_no_answer_in_time_is_unknown(request_: Request, serve: Any, read_reques
     over.set()
 
 
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("request_", [GET, POST])
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nX-A: ", OK[:-2].replace(b": 2", b": 99")])
+def test_an_answer_that_drips_is_given_up_in_time_and_cancels_do_not_wait_for_it(
+    head: bytes, request_: Request, count: int, serve: Any, read_request: Any
+) -> None:
+    if head.endswith(b" ") and not _is_hot:
+        pytest.skip("`requests` has a time for each piece of a head")
+    over, dripping = threading.Event(), threading.Event()
+
+    def handler(connection: socket.socket) -> None:
+        reader = connection.makefile("rb")
+        while request := read_request(reader):
+            if not request[0].startswith("DELETE"):
+                break
+            connection.sendall(OK)
+        connection.sendall(head)
+        while not over.wait(0.02):  # each piece well within the time for one
+            connection.sendall(b"a")
+            dripping.set()
+
+    transport = local(serve(handler).port, timeout_s=0.4, pool=2)
+    answers: list[Answer] = []
+    reading = threading.Thread(target=lambda: answers.extend(transport.send([request_] * count)))
+    reading.start()
+    assert dripping.wait(5)
+    if request_ is GET:
+        assert transport.send([Request("DELETE", "/order")])[0].status == 200
+        assert not answers
+    reading.join(4)
+    over.set()
+    assert answers == [Answer(0, None, {}, True, "timed out")] * count
+    transport.close()
+
+
+def test_a_read_whose_answer_only_ends_with_the_connection_is_understood(
+    serve: Any, read_request: Any
+) -> None:
+    def handler(connection: socket.socket) -> None:
+        read_request(connection.makefile("rb"))
+        connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n[1,2]")
+
+    assert local(serve(handler).port).send([GET])[0].body == [1, 2]
+
+
 def test_a_refused_connection_is_not_sent(serve: Any) -> None:
     server = serve(lambda connection: None)
     server.stop_listening()
