@@ -18,6 +18,7 @@ from market_maker.exchanges.base import (
     Status,
     error_message,
 )
+from market_maker.exchanges.pages import read_pages
 from market_maker.exchanges.receiver import start_receiving
 from market_maker.exchanges.refusals import SPENT
 from market_maker.exchanges.throttle import retry_after_s
@@ -185,13 +186,12 @@ class BitMEXConnector:
 
     def fetch_open_orders(self) -> list[Row]:
         wanted = jsonx.dumps({"ordStatus.isTerminated": False, "symbol": self.symbol})
-        found: list[Row] = []
-        while True:
+
+        def read(found: list[Row]) -> list[Row]:
             page = {"filter": wanted, "count": _PAGE, "start": len(found)}
-            rows = _rows(self.call("GET", "/order", page))
-            found += rows
-            if len(rows) < _PAGE:
-                return found
+            return _rows(self.call("GET", "/order", page))
+
+        return read_pages(read, _PAGE, "orderID")
 
     def fetch_order(self, *, order_id: str = "", cl_ord_id: str = "") -> Row | None:
         wanted = {"orderID": order_id} if order_id else {"clOrdID": cl_ord_id}

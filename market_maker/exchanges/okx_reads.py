@@ -6,6 +6,7 @@ from typing import Any
 
 from market_maker.exchanges.base import ExchangeError
 from market_maker.exchanges.okx_rows import Market, instrument_id
+from market_maker.exchanges.pages import read_pages
 from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, Request
 from market_maker.utils.errors import AuthenticationError, SettingsError
@@ -15,7 +16,8 @@ _PAGE = 100
 _BARS = {"1m": "1m", "5m": "5m", "1h": "1H", "1d": "1Dutc"}
 _MOST_BARS = 300
 _FUNDING = "8"  # the type of a bill
-_NO_SUCH_ORDER = ("51603", "51001")
+_NO_SUCH_INSTRUMENT = "51001"
+_NO_SUCH_ORDER = "51603"
 _NOT_KNOWN_HERE = ("50101", "50111", "50119")
 _ELSEWHERE = (
     "; a key of another region needs BASE_URL, such as https://eea.okx.com, "
@@ -39,7 +41,7 @@ class OkxReads:
     def market(self, symbol: str) -> Market:
         """The instrument; raises SettingsError for one that OKX does not list."""
         answer = self.get("/public/instruments", self._of_type)
-        found = [] if code_of(answer) in _NO_SUCH_ORDER else _data(answer)
+        found = [] if code_of(answer) == _NO_SUCH_INSTRUMENT else _data(answer)
         if not found:
             kinds = ("SWAP", "SPOT")
             listed = [self._read("/public/instruments", {"instType": kind}) for kind in kinds]
@@ -58,33 +60,29 @@ class OkxReads:
         return sorted(levers)
 
     def open_orders(self) -> list[Row]:
-        query: Row = {**self._of_type, "limit": str(_PAGE)}
-        found: list[Row] = []
-        while True:
-            page = self._read("/trade/orders-pending", query)
-            found += page
-            if len(page) < _PAGE:
-                return found
-            query["after"] = page[-1]["ordId"]
+        return read_pages(self._page("/trade/orders-pending", "ordId"), _PAGE, "ordId")
 
     def order(self, name: str, value: str) -> Row | None:
-        """One order by "ordId" or "clOrdId"; None where the venue does not know it."""
+        """One order by "ordId" or "clOrdId"; None where the venue does not know it. That it does
+        not know the instrument proves nothing of the order."""
         answer = self.get("/trade/order", {"instId": self.inst_id, name: value})
-        if code_of(answer) in _NO_SUCH_ORDER:
+        if code_of(answer) == _NO_SUCH_ORDER:
             return None
         found = _data(answer)
         return found[0] if found else None
 
     def fills(self, is_enough: Callable[[list[Row]], bool] = bool) -> list[Row]:
         """The newest fills first, page by page until *is_enough* (of a page) or the first one."""
-        query: Row = {**self._of_type, "limit": str(_PAGE)}
-        found: list[Row] = []
-        while True:
-            page = self._read("/trade/fills", query)
-            found += page
-            if len(page) < _PAGE or is_enough(page):
-                return found
-            query["after"] = page[-1]["billId"]
+        return read_pages(self._page("/trade/fills", "billId"), _PAGE, "billId", is_enough)
+
+    def _page(self, path: str, cursor: str) -> Callable[[list[Row]], list[Row]]:
+        """Reads the page that comes after the rows found so far, by their *cursor*."""
+        query = {**self._of_type, "limit": str(_PAGE)}
+
+        def read(found: list[Row]) -> list[Row]:
+            return self._read(path, query | ({"after": found[-1][cursor]} if found else {}))
+
+        return read
 
     def trades(self, count: int) -> list[Row]:
         return self._read("/market/trades", {"instId": self.inst_id, "limit": str(count)})

@@ -14,6 +14,7 @@ from market_maker.exchanges.base import (
     Status,
     error_message,
 )
+from market_maker.exchanges.pages import read_pages
 from market_maker.exchanges.polled import PolledConnector
 from market_maker.exchanges.poller import PACE, Pace
 from market_maker.exchanges.public_reads import Bar
@@ -128,12 +129,12 @@ class PlainVenue:
 
     def fills(self, since_s: float) -> list[Row]:
         query = {"symbol": self._symbol, "since": max(0, int(since_s * 1000))}
-        found: list[Row] = []
-        while True:
+
+        def read(found: list[Row]) -> list[Row]:
             page = self._read("/fills", **query, skip=len(found))
-            found += [self._fill(raw) for raw in page]
-            if len(page) < _PAGE:
-                return found
+            return [self._fill(raw) for raw in page]
+
+        return read_pages(read, _PAGE, "execID")
 
     def _fill(self, raw: Mapping[str, Any]) -> Row:
         return {

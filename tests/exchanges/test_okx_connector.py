@@ -128,6 +128,15 @@ def test_an_order_the_venue_does_not_know_is_none() -> None:
     assert desk.connector.fetch_order(cl_ord_id="mm_bitmex_1") is None
 
 
+def test_an_instrument_the_venue_does_not_know_proves_nothing_of_an_order() -> None:
+    desk = Desk("rest")
+    unknown = told(code="51001", msg="Instrument ID does not exist")
+    desk.wire.script = lambda r: told(INSTRUMENT) if "instruments" in r.path else unknown
+    for named in ({"order_id": "5"}, {"cl_ord_id": "mm_bitmex_1"}):
+        with pytest.raises(ExchangeError, match="Instrument ID does not exist"):
+            desk.connector.fetch_order(**named)
+
+
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
