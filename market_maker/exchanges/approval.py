@@ -19,6 +19,7 @@ from market_maker.quoting.limits import (
     check_position,
     increase,
     is_reducing,
+    sellable,
 )
 
 Verdict = Approved | Refused
@@ -27,6 +28,9 @@ Verdict = Approved | Refused
 _REPORTED = frozenset(
     ("orderID", "leavesQty", "cumQty", "avgPx", "ordStatus", "ordRejReason", "workingIndicator")
 )
+
+
+_NOISE = 1e-9  # of sums of floats
 
 
 class Limits(NamedTuple):
@@ -105,6 +109,7 @@ class _Judge:
             buys, sells = state.orders.exposed("Buy"), state.orders.exposed("Sell")
             self.open_orders = len(state.orders)
             instrument = state.instrument() or {}
+            self._sellable = sellable(instrument, state.position() or {}, low)
             self._halt = halt or ("" if state.ready else "the market data is not complete")
         self.approved: list[Row] = []  # new orders of this batch
         self._exposure = Exposure(high, low, buys, sells)
@@ -139,6 +144,9 @@ class _Judge:
     def rule(self, order: Row, side: str, added: float, objection: str) -> Verdict:
         if objection:
             return Refused(order, objection)
+        least, offered = self._sellable, self._exposure.sells + added
+        if added > 0 and side == "Sell" and least is not None and offered > least + _NOISE:
+            return Refused(order, f"would offer {offered:.8g} where there is only {least:.8g}")
         verdict = check_position(order, side, added, self._exposure, self._limits.position)
         if added and isinstance(verdict, Approved):
             name = "buys" if side == "Buy" else "sells"

@@ -152,22 +152,23 @@ class CcxtVenue:
         base = self._market["base"]
         balance = self._read("fetch_balance")
         qty = Decimal(str((balance.get("total") or {}).get(base) or 0)) - self._inventory
-        free = (balance.get("free") or {}).get(base) or 0
+        free, used = ((balance.get(kind) or {}).get(base) or 0 for kind in ("free", "used"))
         return {
             "symbol": self._symbol, "currentQty": float(qty), "isOpen": bool(qty),
-            "freeQty": free, "homeNotional": float(qty), "currency": self._market["quote"],
+            "freeQty": free, "lockedQty": used, "homeNotional": float(qty),
+            "currency": self._market["quote"],
         }  # fmt: skip
 
     def margin(self) -> Row:
         quote, balance = self._market["quote"], self._read("fetch_balance")
-        total, free = (
+        total, free, used = (
             round(float((balance.get(kind) or {}).get(quote) or 0) * 10**8)
-            for kind in ("total", "free")
+            for kind in ("total", "free", "used")
         )
         return {
             "currency": quote, "amount": total, "walletBalance": total, "marginBalance": total,
-            "availableMargin": free, "excessMargin": free, "marginUsedPcnt": 0.0,
-            "marginLeverage": 0.0,
+            "availableMargin": free, "excessMargin": free, "initMargin": used,
+            "marginUsedPcnt": 0.0, "marginLeverage": 0.0,
         }  # fmt: skip
 
     # -- orders --------------------------------------------------------------------------------

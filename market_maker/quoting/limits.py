@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from market_maker.model.contracts import Contract
 from market_maker.model.rows import SPOT, Row
+from market_maker.model.ticks import SIZE_DECIMALS
 
 
 class Approved(NamedTuple):
@@ -124,6 +125,17 @@ def margin_of(instrument: Row) -> Callable[[Row], float]:
 def is_spot(instrument: Row) -> bool:
     """Whether what is bought is owned, and nothing is sold that is not there."""
     return instrument.get("typ") == SPOT
+
+
+def sellable(instrument: Row, position: Row, lowest_qty: float) -> float | None:
+    """What there is of the base currency on spot, free or offered already, or None where nothing
+    bounds it. What our fills have sold, by the *lowest_qty* of the position, is gone before the
+    exchange's row of it shows that."""
+    free = position.get("freeQty")
+    if free is None or not is_spot(instrument):
+        return None
+    held = free + (position.get("lockedQty") or 0)
+    return float(round(held - (position.get("currentQty") or 0) + lowest_qty, SIZE_DECIMALS))
 
 
 def margin_room(side: str, margin: Row, position: Row, instrument: Row) -> float | None:
