@@ -4,8 +4,6 @@ This is the one place where a request's headers exist, and nothing here logs the
 them into a text: errors are told in our own words, never in those of an exception.
 """
 
-import socket
-import ssl
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,13 +17,14 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies
-from urllib3.exceptions import HTTPError, NewConnectionError
+from urllib3.exceptions import HTTPError
 
 from market_maker import jsonx
 from market_maker.clock import Clock
 from market_maker.exchanges.http_bytes import Rendered, Reply, header_lines, request_bytes
 from market_maker.exchanges.lanes import Lanes
 from market_maker.exchanges.server_clock import ServerClock
+from market_maker.exchanges.wire_errors import LOST, classify, hot_phrase
 from market_maker.model.latency import Latency
 from market_maker.model.wire import Answer, Request
 from market_maker.utils.constants import VERSION
@@ -164,7 +163,7 @@ class HttpTransport:
         again = [
             i
             for i, (call, answer) in enumerate(zip(calls, answers, strict=True))
-            if answer.error == _LOST and call.verb in _REPEATABLE
+            if answer.error == LOST and call.verb in _REPEATABLE
         ]
         if again:
             second = self._asked_again(lanes, [calls[i] for i in again])
@@ -190,7 +189,7 @@ class HttpTransport:
 
     def _hot_answer(self, reply: Reply, sent_at: float) -> Answer:
         if reply.error is not None:
-            return Answer(0, None, {}, reply.sent, _hot_phrase(reply.error, reply.sent))
+            return Answer(0, None, {}, reply.sent, hot_phrase(reply.error, reply.sent))
         body = _decode(reply.content)
         self._server_clock.learn(reply.headers.get("date"), body, sent_at)
         return Answer(reply.status, body, reply.headers)
@@ -208,7 +207,7 @@ class HttpTransport:
 
     def _send(self, call: Rendered) -> Answer:
         answer = self._exchange(call)
-        if answer.error == _LOST and call.verb in _REPEATABLE:
+        if answer.error == LOST and call.verb in _REPEATABLE:
             answer = self._exchange(call)
         return answer
 
@@ -229,7 +228,7 @@ class HttpTransport:
             )
             content = self._content(response, end_s)
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            sent, phrase = _classify(error)
+            sent, phrase = classify(error)
             return Answer(0, None, {}, sent, phrase)
         headers = {name.lower(): value for name, value in response.headers.items()}
         body = _decode(content)
@@ -303,61 +302,3 @@ def _decode(content: bytes) -> Any:
         return jsonx.loads(content)
     except (ValueError, RecursionError):
         return content.decode("utf-8", "replace")
-
-
-_LOST = "connection lost"
-
-
-def _classify(error: Exception) -> tuple[bool, str]:
-    """Whether a byte may have reached the exchange, and a phrase for what happened."""
-    chain = _causes(error)
-    # Certificate and proxy trouble comes before the first byte of the request itself.
-    if isinstance(error, requests.exceptions.ConnectTimeout):
-        return False, "timed out while connecting"
-    if isinstance(error, requests.exceptions.ProxyError):
-        return False, "the proxy does not connect us"
-    if any(isinstance(cause, socket.gaierror) for cause in chain):
-        return False, "the host's name is not known"
-    if any(isinstance(cause, NewConnectionError) for cause in chain):
-        return False, "connection refused"
-    if any("CERTIFICATE_VERIFY_FAILED" in str(cause) for cause in chain):
-        return False, "the certificate is not accepted"
-    if isinstance(error, requests.exceptions.SSLError):
-        return True, "TLS failed"
-    if any(isinstance(cause, TimeoutError | requests.exceptions.Timeout) for cause in chain):
-        return True, "timed out"
-    if isinstance(
-        error,
-        requests.exceptions.ConnectionError | requests.exceptions.ChunkedEncodingError | OSError,
-    ) and not isinstance(error, ValueError):
-        return True, _LOST
-    return False, f"not sendable ({type(error).__name__})"
-
-
-def _hot_phrase(error: Exception, sent: bool) -> str:
-    """The same phrases for what happens to a lane."""
-    if isinstance(error, socket.gaierror):
-        return "the host's name is not known"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return "the certificate is not accepted"
-    if isinstance(error, ssl.SSLError):
-        return "TLS failed"
-    if isinstance(error, TimeoutError):
-        return "timed out" if sent else "timed out while connecting"
-    if isinstance(error, OSError):
-        return _LOST if sent else "connection refused"
-    return f"not sendable ({type(error).__name__})"
-
-
-def _causes(error: BaseException | None) -> list[BaseException]:
-    """The error and what it wraps, by cause, context, reason or first argument."""
-    chain: list[BaseException] = []
-    todo = [error]
-    while todo:
-        one = todo.pop()
-        if one is None or one in chain:
-            continue
-        chain.append(one)
-        inner = [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
-        todo.extend(item for item in inner if isinstance(item, BaseException))
-    return chain

@@ -1,0 +1,64 @@
+"""What went wrong on the wire, in our own words, and whether a byte may have been heard."""
+
+import socket
+import ssl
+
+import requests
+from urllib3.exceptions import NewConnectionError
+
+LOST = "connection lost"
+
+
+def classify(error: Exception) -> tuple[bool, str]:
+    """Whether a byte may have reached the exchange, and a phrase for what happened."""
+    chain = _causes(error)
+    # Certificate and proxy trouble comes before the first byte of the request itself.
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return False, "timed out while connecting"
+    if isinstance(error, requests.exceptions.ProxyError):
+        return False, "the proxy does not connect us"
+    if any(isinstance(cause, socket.gaierror) for cause in chain):
+        return False, "the host's name is not known"
+    if any(isinstance(cause, NewConnectionError) for cause in chain):
+        return False, "connection refused"
+    if any("CERTIFICATE_VERIFY_FAILED" in str(cause) for cause in chain):
+        return False, "the certificate is not accepted"
+    if isinstance(error, requests.exceptions.SSLError):
+        return True, "TLS failed"
+    if any(isinstance(cause, TimeoutError | requests.exceptions.Timeout) for cause in chain):
+        return True, "timed out"
+    if isinstance(
+        error,
+        requests.exceptions.ConnectionError | requests.exceptions.ChunkedEncodingError | OSError,
+    ) and not isinstance(error, ValueError):
+        return True, LOST
+    return False, f"not sendable ({type(error).__name__})"
+
+
+def hot_phrase(error: Exception, sent: bool) -> str:
+    """The same phrases for what happens to a lane."""
+    if isinstance(error, socket.gaierror):
+        return "the host's name is not known"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "the certificate is not accepted"
+    if isinstance(error, ssl.SSLError):
+        return "TLS failed"
+    if isinstance(error, TimeoutError):
+        return "timed out" if sent else "timed out while connecting"
+    if isinstance(error, OSError):
+        return LOST if sent else "connection refused"
+    return f"not sendable ({type(error).__name__})"
+
+
+def _causes(error: BaseException | None) -> list[BaseException]:
+    """The error and what it wraps, by cause, context, reason or first argument."""
+    chain: list[BaseException] = []
+    todo = [error]
+    while todo:
+        one = todo.pop()
+        if one is None or one in chain:
+            continue
+        chain.append(one)
+        inner = [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
+        todo.extend(item for item in inner if isinstance(item, BaseException))
+    return chain
