@@ -44,7 +44,7 @@ def _minutes(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value <= 100_000:
-        raise argparse.ArgumentTypeError(f"a number from 0 to 100000, was '{text}'")
+        raise argparse.ArgumentTypeError(f"a number above 0, at most 100000, was '{text}'")
     return value
 
 

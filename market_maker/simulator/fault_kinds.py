@@ -168,7 +168,7 @@ def _read(key: str, given: str, default: Value) -> Value:
     if key in _ENDLESS and number == math.inf:
         return number
     if not low <= number <= high:
-        raise BadFault(f"{key} is a number from {low:g} to {high:g}, was '{given}'.")
+        raise BadFault(f"{key} is a number from {low:.10g} to {high:.10g}, was '{given}'.")
     if key in _WHOLE and (number != int(number) or (key == "qty" and not number)):
         raise BadFault(f"{key} is a whole number{' other than 0' * (key == 'qty')}, was '{given}'.")
     return number

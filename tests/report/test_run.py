@@ -113,7 +113,7 @@ def test_the_command_gives_whole_numbers_as_json(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--minutes", "0"], "a number from 0 to 100000, was '0'"),
+        (["--minutes", "0"], "a number above 0, at most 100000, was '0'"),
         (["--market", "wild"], "invalid choice: 'wild'"),
         (["--strategy", "nobody"], "no such strategy"),
         (["--data", "nowhere.csv"], "no such file or folder"),
