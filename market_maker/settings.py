@@ -69,6 +69,12 @@ class Settings(dotdict):
         """The settings files that were read, in order."""
         return list(self._files)
 
+    def changed(self, where: str, **values: Any) -> "Settings":
+        """A copy with other *values*, which stand at *where*."""
+        result = Settings({**self, **values})
+        result._origins.update({**self._origins, **dict.fromkeys(values, where)})
+        return result
+
     def _apply(self, layer: Layer, path: Path | None = None) -> None:
         _agree(layer)
         self.update(layer.values)

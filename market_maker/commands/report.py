@@ -84,13 +84,19 @@ def _strategies(settings: Settings, args: argparse.Namespace) -> list[str]:
     usable = []
     for name in names:
         try:
-            check(Settings({**settings, "STRATEGY": name}))
+            check(_with_strategy(settings, args, name))
             usable.append(name)
         except SettingsError as fault:
             if not is_all:
                 raise
             print(f"Left out: {fault}", file=sys.stderr)
     return usable
+
+
+def _with_strategy(settings: Settings, args: argparse.Namespace, name: str) -> Settings:
+    """Settings of their own for a run."""
+    where = "command line" if args.strategy else settings.where("STRATEGY")
+    return settings.changed(where, STRATEGY=name)
 
 
 def _markets(settings: Settings, args: argparse.Namespace) -> list[_Market]:
@@ -103,7 +109,7 @@ def _markets(settings: Settings, args: argparse.Namespace) -> list[_Market]:
 
 
 def _trade(settings: Settings, args: argparse.Namespace, market: _Market, strategy: str) -> Run:
-    mine = Settings({**settings, "STRATEGY": strategy})
+    mine = _with_strategy(settings, args, strategy)
     recorded = None
     minutes = args.minutes or 30.0
     if market.data:

@@ -115,7 +115,7 @@ def test_the_command_gives_whole_numbers_as_json(
     [
         (["--minutes", "0"], "a number above 0, at most 100000, was '0'"),
         (["--market", "wild"], "invalid choice: 'wild'"),
-        (["--strategy", "nobody"], "no such strategy"),
+        (["--strategy", "nobody"], "STRATEGY = 'nobody' (command line): no such strategy: choose"),
         (["--data", "nowhere.csv"], "no such file or folder"),
     ],
 )
