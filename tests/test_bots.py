@@ -3,11 +3,15 @@
 import os
 import signal
 import socket
+import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from market_maker.commands.bots import _remove_abandoned
+from market_maker.lockfile import FileLock
 from tests.process import Exchange, Process, environment, running, until
 
 ALL = ["-m", "market_maker"]
@@ -140,6 +144,34 @@ def test_without_their_supervisor_all_bots_end_and_the_exchange_after_them(
 def is_open(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_the_folder_of_a_killed_supervisor_goes_with_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    names = ("left", "supervised", "with-a-bot", "young", "of-another-program")
+    folders = [tmp_path / f"marketmaker-bots-{name}" for name in names]
+    held = []
+    for name, folder in zip(names, folders, strict=True):
+        folder.mkdir()
+        if name != "of-another-program":
+            lock = FileLock(folder / "supervisor.lock")
+            held += [lock] if name == "supervised" else []
+            if name != "supervised":
+                lock.release()
+        bot = FileLock(folder / "simulator-XBTUSD-mm.sqlite3.lock")
+        held += [bot] if name == "with-a-bot" else []
+        if name != "with-a-bot":
+            bot.release()
+        age_s = 0 if name == "young" else 3600
+        os.utime(folder, (time.time() - age_s, time.time() - age_s))
+    _remove_abandoned(time.time())
+    assert sorted(tmp_path.iterdir()) == sorted(folders[1:])
+    for lock in held:
+        lock.release()
+    _remove_abandoned(time.time())
+    assert sorted(tmp_path.iterdir()) == sorted(folders[3:])
 
 
 def test_asked_twice_the_bots_hurry(tmp_path: Path) -> None:

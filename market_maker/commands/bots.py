@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from market_maker import venue
 from market_maker._settings_bots import Entry
 from market_maker.clock import Clock
 from market_maker.exchanges.deadman import silence_s
+from market_maker.lockfile import FileLock, is_at_work
 from market_maker.model.ticks import plain
 from market_maker.settings import Settings
 from market_maker.simulator.child import VARIABLE as EXCHANGE_VARIABLE
@@ -31,6 +33,8 @@ from market_maker.utils.errors import SettingsError
 logger = logging.getLogger("root")
 
 _LOOK_S = 0.05
+_FOLDER, _LOCK = "marketmaker-bots-", "supervisor.lock"  # journals of play money while we run
+_YOUNG_S = 60.0  # a folder that may not be locked yet
 _GRACE_S = 30.0  # for what a bot may do between two turns, such as its clean-up
 _SIGNALS = [
     number
@@ -50,17 +54,31 @@ def run_all(bots: Sequence[tuple[Entry, Settings]], words: list[str]) -> int:
         )
     asked: deque[int] = deque()
     before = {number: signal.signal(number, lambda n, _: asked.append(n)) for number in _SIGNALS}
-    with tempfile.TemporaryDirectory(prefix="marketmaker-") as folder:
-        company = _Company(words, Path(folder), Clock())
+    clock = Clock()
+    _remove_abandoned(clock.now())
+    with tempfile.TemporaryDirectory(prefix=_FOLDER) as folder:
+        lock = FileLock(Path(folder) / _LOCK)
+        company = _Company(words, Path(folder), clock)
         try:
             company.start(bots)
             company.watch(asked)
         finally:
             company.close()
+            lock.release()
             for number, handler in before.items():
                 signal.signal(number, handler)
     print("\n".join(company.table()), flush=True)
     return max(member.code for member in company.members)
+
+
+def _remove_abandoned(now_s: float) -> None:
+    """Remove what supervisors that were killed have left, once their bots have ended as well."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
+        with contextlib.suppress(OSError):  # somebody else removes it
+            about, locks = folder.lstat(), list(folder.glob("*.lock"))
+            is_ours = about.st_uid == os.getuid() and folder / _LOCK in locks
+            if is_ours and now_s - about.st_mtime > _YOUNG_S and not any(map(is_at_work, locks)):
+                shutil.rmtree(folder)
 
 
 class _Member:
