@@ -19,7 +19,7 @@ class Quirks(NamedTuple):
     budget: tuple[float, float, float]
     id_max: int = 36
     fills_page: int = 500  # the most fills of one answer
-    until: str = "until"  # asks for fills before a time; "" where pages go forward in time
+    until: str = "until"  # asks for fills before a time; "" where pages go on by their ids
     least_pace: Pace = Pace(0.0, 0.0, 0.0)  # no more often, whatever the settings say
     forbidden: str = ""  # the code of a right that the key lacks, where ccxt has no class for it
 

@@ -5,6 +5,7 @@ imported when it is used only: it takes 70 MB and a third of a second.
 """
 
 import hashlib
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -21,6 +22,8 @@ from market_maker.exchanges.public_reads import Bar
 from market_maker.model.rows import POST_ONLY, Row
 from market_maker.model.wire import Answer
 from market_maker.utils.errors import AuthenticationError, SettingsError
+
+logger = logging.getLogger("root")
 
 _MOST_BARS = 300  # that all of them give
 _STATES = {"open": "New", "closed": "Filled"}
@@ -131,21 +134,24 @@ class CcxtVenue:
             return None
 
     def fills(self, since_s: float) -> list[Row]:
-        """Page by page, forward in time or back as the venue gives them: a page begins with the
-        time at which the one before it ended, and what comes twice is told once."""
-        start, params = max(0, int(since_s * 1000)), dict[str, int]()
+        """Page by page, forward or back in time as the venue gives them: a page begins after
+        the one before it, or with the time at which it ended; what comes twice is told once."""
+        start: int | None = max(0, int(since_s * 1000))
+        params: dict[str, int] = {}
         most, found, seen = self._quirks.fills_page, list[Row](), set[str]()
         while True:
             page = self._read("fetch_my_trades", self._market["symbol"], start, most, params)
             new = [raw for raw in page if str(raw["id"]) not in seen]
             found += [self._fill(raw) for raw in new]
             seen |= {str(raw["id"]) for raw in new}
+            if page and not new and len(page) == most:
+                logger.warning("%s has more fills of one moment than it tells.", self.name)
             if len(page) < most or not new:
                 return sorted(found, key=lambda row: str(row["timestamp"]))
             if self._quirks.until:
                 params = {self._quirks.until: min(raw["timestamp"] for raw in new)}
-            else:
-                start = max(raw["timestamp"] for raw in new)
+            else:  # many may have one time
+                start, params = None, {"fromId": 1 + max(int(raw["id"]) for raw in new)}
 
     def position(self) -> Row:
         """What is held beyond the inventory counts as the position."""

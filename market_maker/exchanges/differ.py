@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from market_maker.model.rows import Row, is_live
+from market_maker.model.ticks import SIZE_DECIMALS
 
 Table = dict[str, object]
 
@@ -186,7 +187,7 @@ class Differ:
             if known is None:
                 continue
             cum = max(told["cumQty"], known.get("cumQty") or 0)
-            leaves = max(0.0, (known.get("orderQty") or 0) - cum)
+            leaves = max(0.0, round((known.get("orderQty") or 0) - cum, SIZE_DECIMALS))
             change = {
                 "cumQty": cum,
                 "leavesQty": leaves,
@@ -213,6 +214,17 @@ class Differ:
     def resting(self) -> list[Row]:
         """The orders that rest as far as we know, in the order of their coming."""
         return [dict(row) for row in self._resting.values()]
+
+    def unknown(self, fills: Sequence[Row]) -> list[str]:
+        """The orders, each once, of fills not told yet that do not tell whose they are."""
+        new = (fill for fill in fills if str(fill["execID"]) not in self._seen)
+        ids = dict.fromkeys(str(fill["orderID"]) for fill in new if not fill.get("clOrdID"))
+        return [i for i in ids if i not in self._resting and i not in self._past]
+
+    def remember(self, order_id: str, row: Row) -> None:
+        """What was found out about an order of which nothing is told."""
+        if order_id not in self._resting:
+            self._keep(self._past, order_id, dict(row))
 
     def known(self, order_id: str) -> Row | None:
         """The order's row as last told, also when it has ended."""
@@ -250,10 +262,10 @@ class Differ:
         """The fill with the columns that tell where its order stands after it."""
         order_id = str(fill["orderID"])
         known = self.known(order_id) or {}
-        cum = self._filled.get(order_id, 0) + fill["lastQty"]
+        cum = round(self._filled.get(order_id, 0) + fill["lastQty"], SIZE_DECIMALS)
         self._keep(self._filled, order_id, cum)
         total = max(known.get("orderQty") or 0, cum)
-        leaves = total - cum
+        leaves = round(total - cum, SIZE_DECIMALS)
         return {
             **fill,
             "execType": "Trade",

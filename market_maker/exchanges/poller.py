@@ -97,7 +97,7 @@ class Poller:
         self._pace = pace
         self._has_account = has_account
         self._sink: Sink = lambda _: None
-        self._is_live = self._is_closed = False
+        self._has_begun = self._is_live = self._is_closed = False
         self._failures = 0
         self._market_s = self._check_s = self._full_s = 0.0  # when each is due (monotonic)
         self._checked = ""  # the order that was asked for last
@@ -179,7 +179,7 @@ class Poller:
             self._sink(Ready(self._now_ns()))
             self._gone = {}
             self._say(self._differ.images(market, trades, account))
-            self._is_live = True
+            self._has_begun = self._is_live = True
         self._market_s = self._clock.monotonic() + self._pace.poll_s
         self._check_s = self._clock.monotonic() + self._pace.check_s
         self._full_s = self._clock.monotonic() + self._pace.idle_s
@@ -263,11 +263,25 @@ class Poller:
         kept = self.cursor.get(name)
         since_s = float(kept) if kept else self._clock.now()
         fills = self._reads.fills(since_s - OVERLAP_S)
+        if self._has_begun:
+            self._name(fills)
         early_s = min((time_of(f) for f in fills if self._differ.is_early(f)), default=math.inf)
         newest_s = min(early_s, max((time_of(fill) for fill in fills), default=0.0))
         if newest_s > since_s or not kept:
             self.cursor.put(name, repr(max(newest_s, since_s)))
         return fills
+
+    def _name(self, fills: Sequence[Row]) -> None:
+        """Find out whose the fills are whose order we have not heard of: that of a create whose
+        answer was lost, or overtaken."""
+        if self._reads.caps.order_lookup:
+            with self._differ.lock:
+                unknown = self._differ.unknown(fills)
+            for order_id in unknown:
+                self.budget.take(1, urgent=True)
+                row = self._reads.order(order_id)
+                with self._differ.lock:
+                    self._differ.remember(order_id, row or {})
 
     def refresh_fills(self) -> bool:
         """Read the fills, and where there are new ones what they made of the account."""

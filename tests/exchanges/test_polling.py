@@ -243,6 +243,35 @@ def test_open_orders_are_read_before_fills_so_that_one_in_between_is_seen() -> N
     assert world.rows("order")[-1]["ordStatus"] == "Filled"
 
 
+def test_a_fill_of_an_order_not_heard_of_is_told_with_the_name_that_the_venue_has_for_it() -> None:
+    world = rig(FakeVenue(order_lookup=True), idle_s=2.0, check_s=100.0)
+    # A create whose answer was lost: filled before anybody has asked for it.
+    world.venue.states["1"] = {**order("1", left=0), "ordStatus": "Filled"}
+    world.venue.history = [fill("a", "1"), fill("b", "1"), fill("c", "by hand")]
+    world.run(5)
+    assert [(r["execID"], r["clOrdID"]) for r in world.rows("execution", "insert")] == [
+        ("a", "mm_1"),
+        ("b", "mm_1"),
+        ("c", ""),
+    ]
+    assert [world.venue.asked.count(f"order {i}") for i in ("1", "by hand")] == [1, 1]
+
+
+@pytest.mark.parametrize(("qty", "part"), [(0.3, 0.1), (0.001, 1e-6), (3e-8, 1e-8), (0.7, 0.1)])
+def test_an_order_is_filled_when_its_last_part_is_whatever_the_sum_of_floats(
+    qty: float, part: float
+) -> None:
+    world = rig(idle_s=2.0, check_s=100.0)
+    world.differ.placed(order("1", left=qty, qty=qty))
+    parts = round(qty / part)
+    world.venue.resting = [order("1", left=qty, qty=qty)]
+    world.venue.history = [fill(f"{n:04}", "1", part) for n in range(parts)]
+    world.run(5)
+    last = world.rows("execution", "insert")[-1]
+    assert (last["cumQty"], last["leavesQty"], last["ordStatus"]) == (qty, 0, "Filled")
+    assert world.rows("order")[-1]["ordStatus"] == "Filled"
+
+
 # -- the pace ---------------------------------------------------------------------------------
 
 
