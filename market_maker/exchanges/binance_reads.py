@@ -75,8 +75,15 @@ class BinanceReads:
         return dict(_body(answer))
 
     def fills(self, **cursor: str) -> list[Row]:
-        """Oldest first: the latest, or those from the cursor `fromId` or `startTime` on."""
-        return self._rows("myTrades", {**self._of, "limit": _MOST, **cursor})
+        """Oldest first: the latest, or all from the cursor `fromId` or `startTime` on."""
+        found: dict[int, Row] = {}
+        while True:
+            page = self._rows("myTrades", {**self._of, "limit": _MOST, **cursor})
+            new = {int(row["id"]): row for row in page if int(row["id"]) not in found}
+            found |= new
+            if not cursor or not new or len(page) < int(_MOST):
+                return list(found.values())
+            cursor = {"fromId": str(max(found) + 1)}
 
     def trades(self, count: int) -> list[Row]:
         return self._rows("trades.recent", {**self._of, "limit": str(count)})

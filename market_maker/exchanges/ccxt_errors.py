@@ -27,6 +27,8 @@ def verdict(error: Exception, forbidden: str) -> Result:
             return _no_right(error)
         case ccxt.NetworkError() | ccxt.BadResponse() | ccxt.NullResponse():
             return Result(Status.UNKNOWN, {}, words(error))
+    if type(error) is ccxt.ExchangeError:  # an answer that ccxt cannot place may be any trouble
+        return Result(Status.UNKNOWN, {}, words(error))
     return Result(Status.REJECTED, {}, words(error))
 
 

@@ -12,6 +12,7 @@ from market_maker.exchanges.base import Result, Status
 from market_maker.exchanges.binance_calls import Call, FrameCalls, Limits, RestCalls
 from market_maker.exchanges.binance_feed import BinanceFeed
 from market_maker.exchanges.binance_orders import WOULD_TAKE, order_params, refusal
+from market_maker.exchanges.binance_reads import BinanceReads, ServerTime
 from market_maker.exchanges.binance_replace import Replacer
 from market_maker.exchanges.binance_tables import BinanceTables
 from market_maker.exchanges.chains import BINANCE, Chains
@@ -333,6 +334,22 @@ def test_without_an_answer_both_ids_stay_and_either_may_be_found() -> None:
     desk.told(new_id, "NEW")
     assert desk.row is not None
     assert (desk.row["orderID"], desk.row["ordStatus"]) == (desk.order_id, "New")
+
+
+def test_missed_fills_are_read_page_by_page_though_many_are_of_one_moment() -> None:
+    asked: list[Mapping[str, str]] = []
+
+    def send(calls: Any) -> list[Answer]:
+        params = calls[0].params
+        asked.append(params)
+        first = int(params.get("fromId", 1))
+        rows = [{"id": number, "time": 7} for number in range(first, min(first + 1000, 2501))]
+        return [Answer(200, rows, {})]
+
+    reads = BinanceReads(send, "BTCUSDT", Limits(), ServerTime(ManualClock()))
+    assert [row["id"] for row in reads.fills(startTime="7")] == list(range(1, 2501))
+    assert [params.get("fromId") for params in asked] == [None, "1001", "2001"]
+    assert len(reads.fills()) == 1000  # the latest are one page
 
 
 def test_no_client_id_is_made_twice() -> None:

@@ -112,6 +112,7 @@ def test_an_order_goes_out_signed_post_only_and_under_our_own_id(name: str) -> N
         (ccxt.NetworkError("n"), Status.UNKNOWN),
         (ccxt.ExchangeNotAvailable("5xx"), Status.UNKNOWN),
         (ccxt.BadResponse("<html>"), Status.UNKNOWN),
+        (ccxt.ExchangeError("a code that ccxt does not know"), Status.UNKNOWN),
         (ccxt.RateLimitExceeded("429"), Status.NOT_SENT),
         (ccxt.InsufficientFunds("funds"), Status.REJECTED),
         (ccxt.InvalidOrder("size"), Status.REJECTED),

@@ -325,8 +325,9 @@ class BinanceApi:
         if params.get("startTime"):
             found = [row for row in found if row["time"] >= whole(params, "startTime")]
         if params.get("fromId"):
-            return [row for row in found if row["id"] >= whole(params, "fromId")][:limit]
-        return found[-limit:]
+            found = [row for row in found if row["id"] >= whole(params, "fromId")]
+        has_start = params.get("startTime") or params.get("fromId")
+        return found[:limit] if has_start else found[-limit:]
 
 
 def _word(value: Any) -> str:
