@@ -465,6 +465,13 @@ def test_a_pull_that_did_not_arrive_is_repeated(door: Door) -> None:
     assert door.resting() == []
 
 
+def test_nothing_but_a_reduction_goes_out_as_one(door: Door) -> None:
+    door.gateway.stop()
+    with pytest.raises(ValueError, match="may enlarge"):
+        door.gateway.reduce({"side": "Buy", "orderQty": 100, "price": 59_000.0})
+    assert door.wire.orders() == []
+
+
 def test_what_an_answer_says_of_the_rate_limit_is_believed(door: Door) -> None:
     assert door.gateway.budget.take()
     door.wire.script = lambda request: Answer(200, [], {"x-ratelimit-remaining": "0"})

@@ -221,6 +221,16 @@ def test_fills_of_orders_that_are_not_ours_count_but_are_not_told(feed: Feed) ->
     assert feed.state.position_range() == (0, 100)
 
 
+def test_a_fill_that_a_query_shows_again_is_told_once(feed: Feed) -> None:
+    feed.order()
+    feed.fill(100, 100)
+    assert "fill" in feed.kinds()
+    row = {"orderID": "1", "execID": "e1", "execType": "Trade", "side": "Buy", "lastQty": 100}
+    feed.state.take_fills([row, {**row, "execID": "e2"}], lambda _: True)
+    assert feed.kinds() == ["fill"]
+    assert feed.state.booked_qty == 200
+
+
 def test_funding_is_booked_and_moves_no_position(feed: Feed) -> None:
     paid = {"execID": "f", "execType": "Funding", "side": "Sell", "lastQty": 100, "execComm": 20}
     feed.tell("execution", "insert", paid)

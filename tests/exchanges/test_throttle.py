@@ -23,6 +23,15 @@ def test_the_bucket_empties_and_refills_steadily(clock: ManualClock) -> None:
     assert [budget.take() for _ in range(5)] == [True] * 4 + [False]
 
 
+def test_nothing_but_what_is_urgent_goes_while_an_answer_asks_to_wait(clock: ManualClock) -> None:
+    budget = RateBudget(clock, capacity=10, refill_per_s=1)
+    budget.learn({"retry-after": "5"})
+    clock.sleep(4.9)
+    assert not budget.take()
+    clock.sleep(0.2)
+    assert budget.take()
+
+
 def test_the_reserve_is_for_urgent_calls(clock: ManualClock) -> None:
     budget = RateBudget(clock, capacity=10, refill_per_s=1, reserve=3)
     assert budget.take(7)
