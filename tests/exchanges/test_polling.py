@@ -78,7 +78,7 @@ class FakeVenue:
     def fills(self, since_s: float) -> list[Row]:
         self._ask("fills")
         self.since_s = since_s
-        return [dict(row) for row in self.history]
+        return [dict(row) for row in self.history if time_of(row) >= since_s]
 
     def position(self) -> Row:
         self._ask("position")
@@ -243,6 +243,14 @@ def test_open_orders_are_read_before_fills_so_that_one_in_between_is_seen() -> N
     assert world.rows("order")[-1]["ordStatus"] == "Filled"
 
 
+def test_so_they_are_at_the_start() -> None:
+    world = Rig(FakeVenue())
+    world.venue.resting = [order("1")]
+    world.venue.during = lambda: world.venue.history.append(fill("a", "1"))
+    world.start()
+    assert [(r["execID"], r["cumQty"]) for r in world.rows("execution", "partial")] == [("a", 50)]
+
+
 def test_a_fill_of_an_order_not_heard_of_is_told_with_the_name_that_the_venue_has_for_it() -> None:
     world = rig(FakeVenue(order_lookup=True), idle_s=2.0, check_s=100.0)
     # A create whose answer was lost: filled before anybody has asked for it.
@@ -293,10 +301,34 @@ def test_a_full_check_comes_after_so_long_without_an_order_event() -> None:
     assert world.run(1.0)[:2] == ["orders", "fills"]
 
 
-def test_every_read_is_paid_from_the_budget() -> None:
-    world = Rig(FakeVenue(), tokens=20).start()
+def test_a_fill_between_two_full_checks_puts_the_next_one_off() -> None:
+    world = rig(idle_s=4.0, check_s=2.5)
+    world.differ.placed(order("1"))
+    world.venue.resting, world.venue.history = [order("1", left=50)], [fill("a", "1")]
+    assert world.run(3.4) == ["fills", "position", "margin"]
+    assert world.run(2.0) == ["fills"]
+    assert world.run(1.0)[0] == "orders"
+
+
+@pytest.mark.parametrize("pace", [{}, {"check_s": 1e6, "idle_s": 1e6}], ids=["all", "the market"])
+def test_every_read_is_paid_from_the_budget(pace: dict[str, float]) -> None:
+    world = Rig(FakeVenue(), tokens=20, **pace).start()
     world.run(600)
     assert len(world.venue.asked) <= 21  # what came back within the time is one token
+
+
+@pytest.mark.parametrize("what", ["a list", "a fill"])
+def test_so_is_each_look_at_an_order_that_is_missing_or_new(what: str) -> None:
+    world = rig(FakeVenue(order_lookup=True), poll_s=1e6, check_s=1e6, idle_s=2.0)
+    for name in "12345":
+        world.venue.states[name] = order(name, left=0)
+        if what == "a list":
+            world.differ.placed(order(name))
+        else:
+            world.venue.history.append(fill(f"f{name}", name))
+    assert sum(asked.startswith("order ") for asked in world.run(2.0)) == 5
+    paid = world.budget.wait_s(1000) * 0.001  # it returns at a thousandth a second
+    assert paid > len(world.venue.asked) - 0.01
 
 
 @pytest.mark.parametrize("pace", [{"check_s": 1.0, "idle_s": 1e6}, {"check_s": 1e6, "idle_s": 1.0}])
@@ -450,9 +482,6 @@ class Mute(FakeVenue):
     def place(self, order: Row) -> Result:
         self.history.append(fill("a", "7", order["orderQty"]))
         return Result(Status.UNKNOWN, {})
-
-    def fills(self, since_s: float) -> list[Row]:
-        return [row for row in super().fills(since_s) if time_of(row) >= since_s]
 
     def server_offset_s(self) -> float:
         return 0.0
