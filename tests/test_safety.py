@@ -324,6 +324,23 @@ def test_a_hurried_end_cancels_reports_what_it_cannot_verify_and_leaves_the_swit
     assert world.open_orders() == []
 
 
+@pytest.mark.parametrize(("looks", "code"), [(3, 0), (1000, 1)])
+def test_a_hurried_end_looks_again_where_a_cancel_takes_effect_after_its_answer(
+    looks: int, code: int
+) -> None:
+    world = World(StillMarket())
+    bot = world.bot(ORDER_PAIRS=2)
+    world.run(bot, 2)
+    gateway = bot.exchange.desk.gateway
+    real, late = gateway.own_open_orders, [gateway.own_open_orders()] * looks
+    gateway.own_open_orders = lambda: late.pop() if late else real()  # type: ignore[method-assign]
+    asked_s = world.clock.now()
+    bot._end._hurry()
+    bot.shut_down()
+    assert bot.exit_code == code
+    assert world.clock.now() - asked_s < 5
+
+
 def test_without_hurry_the_end_waits_until_the_request_in_doubt_can_arrive_no_more() -> None:
     world, wire = World(StillMarket()), Wire()
     bot = world.bot(wrap=wire, ORDER_PAIRS=2)

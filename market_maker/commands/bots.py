@@ -76,7 +76,8 @@ def _remove_abandoned(now_s: float) -> None:
     for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
         with contextlib.suppress(OSError):  # somebody else removes it
             about, locks = folder.lstat(), list(folder.glob("*.lock"))
-            is_ours = about.st_uid == os.getuid() and folder / _LOCK in locks
+            user = os.getuid() if hasattr(os, "getuid") else about.st_uid
+            is_ours = about.st_uid == user and folder / _LOCK in locks
             if is_ours and now_s - about.st_mtime > _YOUNG_S and not any(map(is_at_work, locks)):
                 shutil.rmtree(folder)
 

@@ -33,6 +33,7 @@ from market_maker.quoting.urgency import by_urgency
 from market_maker.utils.errors import AuthenticationError, StopTrading
 
 logger = logging.getLogger("root")
+_HURRIED_S = 3.0  # for cancels to take effect, when the user waits
 
 
 class GatewayRules(NamedTuple):
@@ -170,9 +171,8 @@ class Gateway:
         """Cancel every order of ours and verify with the exchange that none is left.
 
         Returns those that were found. Raises ExchangeError, or AuthenticationError, when it cannot
-        verify in *timeout_s*,
-        which must be longer than a request without an answer may take to arrive; in a `hurry` it
-        does not wait for such requests.
+        verify in *timeout_s*, which must be longer than a request without an answer may take to
+        arrive; in a `hurry` it waits for none, and not long for cancels to take effect.
         """
         found: dict[str, Row] = {}
         deadline_s, delay_s = self._clock.monotonic() + timeout_s, 0.05
@@ -199,9 +199,12 @@ class Gateway:
                 if listed == {} and not len(self.state.orders):
                     self.outbox.close_unsettled()
                     return list(found.values())
-            if self._clock.monotonic() > deadline_s or self.hurry.is_set():
+            now_s = self._clock.monotonic()
+            if self.hurry.is_set():
+                deadline_s = -math.inf if listed == {} else min(deadline_s, now_s + _HURRIED_S)
+            if now_s > deadline_s:
                 raise failure
-            self._clock.wait(self.hurry, delay_s)
+            self._clock.sleep(delay_s)
             delay_s = min(1.0, delay_s * 2)
 
     def pull(self, reason: str) -> None:
@@ -252,19 +255,14 @@ class Gateway:
         """Why nothing new may go out at all, or an empty text."""
         if self.outbox.fatal or self._is_stopping:
             return self.outbox.fatal or "the bot is stopping"
-        if (
-            not self.pulled
-            and self._clock.monotonic() > self.state.last_recv_s + rules.stale_after_s
-        ):
-            # A round would have asked: this is a strategy that acts without one.
-            reason = self.stale_reason(rules.stale_after_s)
-            if reason:
-                self.pull(reason)
-                self.release()  # the next action is judged anew
-                return reason
+        silence_s = self._clock.monotonic() - self.state.last_recv_s
+        # A round would have asked: this is a strategy that acts without one.
+        is_silent = not self.pulled and silence_s > rules.stale_after_s
+        if is_silent and (reason := self.stale_reason(rules.stale_after_s)):
+            self.pull(reason)
+            self.release()  # the next action is judged anew
+            return reason
         return f"quotes are pulled: {self.pulled}" if self.pulled else ""
-
-    # -- the dead man's switch ----------------------------------------------------------
 
     def beat(self) -> None:
         """A round is complete: the dead man's switch may be renewed."""
