@@ -428,6 +428,17 @@ def test_it_is_found_by_its_fills_when_it_is_open_no_more() -> None:
     assert nameless.named("7") == "mm_x"
 
 
+def test_a_create_is_absent_once_two_looks_after_its_expiry_have_not_found_it() -> None:
+    clock = ManualClock(START_S)
+    nameless = Nameless(clock.now, 5.0)
+    sent(nameless)
+    for wait_s, is_free in [(4.9, False), (0.05, False), (0.1, False), (0.5, True)]:
+        clock.sleep(wait_s)
+        assert nameless.find("mm_x", [], []) == ""
+        assert nameless.is_early(fill("a", "7")) != is_free
+    assert sent(nameless, "mm_y") == ""
+
+
 def test_orders_that_have_a_name_are_no_candidates() -> None:
     nameless = Nameless(lambda: START_S, 5.0)
     nameless.names.name_order("mm_old", "7")
