@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from market_maker.clock import Clock, ManualClock
+from market_maker.commands.guard import clear
 from market_maker.exchanges.base import Capabilities
 from market_maker.exchanges.deadman import DeadMansSwitch
 from market_maker.exchanges.guard import (
@@ -22,7 +23,10 @@ from market_maker.exchanges.guard import (
     parse_address,
 )
 from market_maker.exchanges.throttle import RateBudget
+from market_maker.model.wire import Answer
+from tests.doubles import StillMarket, Wire
 from tests.process import Exchange, Process, running, until
+from tests.world import World
 
 SECRET = "a secret of the two"
 NAME = "bitmex-1234-XBTUSD-mm_bitmex_"
@@ -182,6 +186,37 @@ def test_without_its_guard_no_order_goes_out() -> None:
     switch = DeadMansSwitch(NoSwitch(), clock, RateBudget(clock, 100, 1))  # type: ignore[arg-type]
     switch.guard = lambda _: False
     assert not switch.arm(8.0)
+
+
+# -- at work --------------------------------------------------------------------------------------
+
+
+def test_the_guard_cancels_until_no_request_of_the_bot_can_still_arrive() -> None:
+    world = World(StillMarket())
+    late = iter(range(3))
+
+    def arrive() -> float | None:
+        number = next(late, None)
+        if number is not None:
+            order = {"symbol": "XBTUSD", "side": "Buy", "orderQty": 100, "price": 59_000.0}
+            world.engine.place(world.account.number, {**order, "clOrdID": f"mm_bitmex_{number}"})
+        return None if number is None else 5.0
+
+    world.clock.repeat(arrive, "late")
+    connector = world.connector(world.settings(), "classic", None)
+    assert clear(connector, "mm_bitmex_", world.clock) == 3
+    assert world.open_orders() == []
+
+
+@pytest.mark.parametrize("answer", [Answer(0, None, {}, error="timed out"), Answer(200, [], {})])
+def test_the_guard_believes_no_cancel_before_the_exchange_lists_nothing(answer: Answer) -> None:
+    world, wire = World(StillMarket()), Wire()
+    bot = world.bot(wrap=wire)
+    world.run(bot, 2)
+    heals_s = world.clock.now() + 10
+    wire.script = lambda r: answer if r.verb == "DELETE" and world.clock.now() < heals_s else None
+    assert clear(bot.exchange.desk.connector, "mm_bitmex_", world.clock) == 12
+    assert world.open_orders() == []
 
 
 # -- as processes ---------------------------------------------------------------------------
