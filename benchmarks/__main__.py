@@ -1,8 +1,9 @@
-"""Every benchmark one after the other, their figures in one file, and the plot of them.
+"""Every benchmark one after the other, their figures in one file.
 
     python -m benchmarks [--json FILE] [--only NAME ...] [options of every benchmark]
 
-Peers are installed from the package index into environments of their own. Takes about 15 minutes.
+Peers are installed from the package index into environments of their own. Takes about 15 minutes;
+`python benchmarks/document.py` makes docs/performance.md and its picture of the figures.
 """
 
 import argparse
@@ -29,7 +30,8 @@ def main() -> None:
         command = [sys.executable, str(FOLDER / f"{name}.py"), "--json", str(options.json)]
         if subprocess.run([*command, *others], check=False).returncode:
             failed.append(name)
-    print(f"figures: {options.json}; their plot: python benchmarks/plot.py {options.json}")
+    print(f"figures: {options.json}")
+    print(f"into docs/performance.md: python benchmarks/document.py {options.json}")
     if failed:
         raise SystemExit(f"failed: {', '.join(failed)}")
 

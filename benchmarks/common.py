@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import platform
 import random
 import signal
 import statistics
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -144,4 +146,7 @@ def finish(options: argparse.Namespace, name: str, tables: list[dict[str, Any]])
     """Write the figures to the file the user named, beside those of other benchmarks."""
     if options.json:
         known = json.loads(options.json.read_text()) if options.json.exists() else {}
-        options.json.write_text(json.dumps({**known, name: tables}, indent=1) + "\n")
+        run = {"date": date.today().isoformat(), "python": platform.python_version(),
+               "cores": os.cpu_count()}  # fmt: skip
+        known.update({"run": run, name: tables})
+        options.json.write_text(json.dumps(known, indent=1) + "\n")

@@ -1,6 +1,6 @@
 """Memory and CPU of a quoting bot in a busy market, as its system counts them.
 
-    python benchmarks/memory.py [--seconds 60] [--json FILE]
+    python benchmarks/memory.py [--seconds 30] [--json FILE]
     python benchmarks/memory.py --messages 3600000     # an hour at 1,000 a second, sped up
 
 A quote 1,000 times a second, and a move that re-prices twelve orders every two seconds. With
@@ -52,7 +52,7 @@ def watch(bot: Bot, seconds: float, messages: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    options = arguments(__doc__, rounds=1, seconds=60.0, messages=0)
+    options = arguments(__doc__, rounds=1, seconds=30.0, messages=0)
     wanted: dict[str, tuple[Any, str, dict[str, float]]] = {
         "ours": (sys.executable, "ours", {}),
         "original, LOOP_INTERVAL 0.001": (ORIGINAL, "original", {"LOOP_INTERVAL": 0.001}),
@@ -76,7 +76,7 @@ def main() -> None:
         print(f"  {name:30}{found['cpu']:>8.1%}{figures}   {memory}", flush=True)
     title = f"{ORDERS} orders re-priced every 2 s, {PER_S} quotes a second"
     table = {"title": title, "unit": "CPU, MB", "load": os.getloadavg()[0], "watched": rows}
-    finish(options, "memory", [table])
+    finish(options, "memory of an hour" if options.messages else "memory", [table])
 
 
 if __name__ == "__main__":

@@ -1,12 +1,10 @@
-"""The figures of a run as a picture: python benchmarks/plot.py [results.json] [performance.svg]
+"""The figures of a run as a picture.
 
 Each bar is a median, its whisker the range of the rounds' medians; the scale is logarithmic. The
 SVG is written as text, so that nothing needs to be installed.
 """
 
-import json
 import math
-import sys
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -27,11 +25,8 @@ COLOURS = {"ours": "#2b6cb0", "floor": "#a0aec0", "raw": "#a0aec0", "python -c p
 WIDTH, LABELS, ROW, FONT = 860, 250, 20, 12
 
 
-def main() -> None:
-    words = [Path(word) for word in sys.argv[1:]]
-    source = words[0] if words else ROOT / "benchmarks" / "results.json"
-    target = words[1] if len(words) > 1 else ROOT / "docs" / "performance.svg"
-    found = json.loads(source.read_text())
+def draw(found: dict[str, Any], target: Path) -> int:
+    """Draw the chosen tables into *target*; how many there were."""
     tables = [
         table
         for benchmark, title in CHOSEN
@@ -39,7 +34,7 @@ def main() -> None:
         if table["title"] == title
     ]
     target.write_text(picture(tables))
-    print(f"{len(tables)} of {len(CHOSEN)} tables drawn into {target}")
+    return len(tables)
 
 
 def picture(tables: list[dict[str, Any]]) -> str:
@@ -83,7 +78,3 @@ def _bar(name: str, row: dict[str, float], y: int, low: float, high: float) -> l
 def _text(x: float, y: int, text: str, anchor: str = "start", weight: str = "normal") -> str:
     style = f'font-family="sans-serif" font-size="{FONT}" font-weight="{weight}"'
     return f'<text x="{x}" y="{y}" text-anchor="{anchor}" {style}>{escape(text)}</text>'
-
-
-if __name__ == "__main__":
-    main()
