@@ -1,0 +1,61 @@
+"""Closing the position: one order at a time, whatever the exchange keeps from us."""
+
+import pytest
+
+from market_maker.exchanges.desk import Desk
+from market_maker.exchanges.flatten import flatten
+from market_maker.model.wire import Answer, Request
+from tests.doubles import StillMarket, Wire
+from tests.world import World
+
+LOST = Answer(0, None, {}, error="timed out")
+
+
+def holding(qty: int) -> tuple[World, Wire, Desk]:
+    world, wire = World(StillMarket()), Wire()
+    desk = world.desk(world.settings(), wrap=wire)
+    desk.open()
+    world.engine.place(world.account.number, {"symbol": "XBTUSD", "orderQty": qty})
+    return world, wire, desk
+
+
+@pytest.mark.parametrize("qty", [400, -400])
+def test_an_order_in_doubt_is_waited_for_before_the_next_one(qty: int) -> None:
+    world, wire, desk = holding(qty)
+
+    def arrive_late(request: Request) -> Answer | None:
+        if request.verb != "POST":
+            return None
+        waits = iter([3.0])
+
+        def arrive() -> float | None:
+            wait_s = next(waits, None)
+            if wait_s is None:
+                wire._transport.send([request])
+            return wait_s
+
+        world.clock.repeat(arrive, "late")
+        return LOST
+
+    wire.script = arrive_late
+    assert flatten(desk) == 0
+    assert [order["orderQty"] for order in wire.orders()] == [400]
+    assert world.held() == 0
+
+
+@pytest.mark.parametrize("qty", [400, -400])
+def test_the_position_is_waited_for_until_it_shows_the_fills(qty: int) -> None:
+    world, wire, desk = holding(qty)
+    (before,) = desk.connector.fetch_rows("position")
+    filled_s: list[float] = []
+
+    def lag(request: Request) -> Answer | None:
+        if request.verb == "POST":
+            filled_s.append(world.clock.now())
+        is_late = bool(filled_s) and world.clock.now() < filled_s[0] + 2
+        return Answer(200, [before], {}) if is_late and request.path == "/position" else None
+
+    wire.script = lag
+    assert flatten(desk) == 0
+    assert [order["orderQty"] for order in wire.orders()] == [400]
+    assert world.clock.now() < filled_s[0] + 3, "and no longer"
