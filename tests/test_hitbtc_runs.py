@@ -352,6 +352,25 @@ def test_a_replace_whose_answer_is_lost_is_never_sent_again_and_its_order_is_fou
     assert bot.exchange.get_orders() == []
 
 
+@pytest.mark.parametrize("hears", [True, False])
+@pytest.mark.parametrize("fate", [LOSE_REQUEST, LOSE_ANSWER])
+def test_a_cancel_reaches_an_order_under_whichever_id_a_lost_replace_left_it(
+    fate: str, hears: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = still_world()
+    bot = quiet(world)
+    [result] = place(bot, order("Buy", 59_000.0))
+    order_id = result.row["orderID"]
+    world.line.befall(fate)
+    with monkeypatch.context() as patch:
+        if not hears:  # nor does a report tell of the new id
+            patch.setattr(world.hitbtc.chains, "read", lambda _: None)
+        bot.exchange.desk.gateway.amend([{"orderID": order_id, "price": 59_500.0}])
+    assert len(ids(world)) == 1
+    bot.exchange.desk.gateway.cancel([order_id])
+    assert ids(world) == []
+
+
 def test_fills_while_the_connection_was_down_are_booked_once() -> None:
     world = still_world()
     bot = world.bot(Bookkeeper, ORDER_PAIRS=1, LOG_LEVEL=logging.ERROR)
