@@ -829,6 +829,21 @@ def test_without_bulk_calls_the_batch_goes_one_by_one_and_is_noticed_once(
     assert len(resting(world)) == 12
 
 
+def test_a_start_beside_what_a_killed_bot_has_left_asks_for_no_more_than_a_second_allows() -> None:
+    world, wire = World(StillMarket()), Wire()
+    world.run(world.bot(profile="last"), 3)
+    assert len(resting(world)) == 12
+    started_s, bot = world.clock.now(), world.bot(profile="last", wrap=wire)
+    bot.start()  # the first one is not heard of again
+    bot.run_once()
+    assert world.clock.now() < started_s + 0.1
+    changing = [(r.verb, r.path) for r in wire.requests if r.verb != "GET"]
+    assert ("DELETE", "/order") in changing
+    assert 5 < len(changing) <= 10
+    world.run(bot, 3)
+    assert len(resting(world)) == 12
+
+
 @pytest.mark.parametrize("profile", ["classic", "last"])
 @pytest.mark.parametrize("leap", [200.0, -200.0])
 def test_own_quotes_never_meet_when_the_market_leaps(profile: str, leap: float) -> None:

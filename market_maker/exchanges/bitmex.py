@@ -34,7 +34,7 @@ PUBLIC_TOPICS = ("instrument", "quote", "trade")
 PRIVATE_TOPICS = ("order", "execution", "margin", "position")
 _WITHOUT_SYMBOL = frozenset({"margin", "position"})
 _OVERLOADED = "overloaded"
-_SINGLES = 9
+_SINGLES = 6  # of the ten of a second: the switch, cancels and a bulk call take theirs
 _PAGE = 500  # the most that one query may ask for
 
 
@@ -163,7 +163,7 @@ class BitMEXConnector:
             # The route is unknown, so nothing has happened; it will not come back either.
             self._bulk = False
             logger.info("This exchange has no order/bulk: orders go out one by one.")
-            # As many as a second allows: one request of it is spent.
+            # As many as the second still allows.
             now, later = orders[:_SINGLES], orders[_SINGLES:]
             return [*self._send_singly(verb, now), *[SPENT] * len(later)]
         return self._send_singly(verb, orders)

@@ -40,13 +40,13 @@ class DeadMansSwitch:
     other bot relies on the same timer: the account has only one.
     """
 
-    def __init__(self, connector: Connector, clock: Clock, budget: RateBudget) -> None:
+    def __init__(self, connector: Connector, clock: Clock, *budgets: RateBudget) -> None:
         self.is_fresh: Callable[[], bool] = lambda: True
         self.is_last: Callable[[], bool] = lambda: True
         self.guard: Callable[[float | None], bool] | None = None  # a process that watches us
         self._connector = connector
         self._clock = clock
-        self._budget = budget
+        self._budgets = budgets
         self._lock = threading.Lock()
         self._timeout_s = 0.0
         self._round_s = -math.inf  # the last sign of life
@@ -161,7 +161,8 @@ class DeadMansSwitch:
         if not self._timeout_s:
             return
         now_s = self._clock.monotonic()
-        self._budget.take(1, urgent=True)
+        for budget in self._budgets:
+            budget.take(1, urgent=True)
         try:
             is_set = self._set(self._timeout_s)
         except AuthenticationError:

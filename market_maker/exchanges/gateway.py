@@ -20,7 +20,7 @@ from market_maker.exchanges.base import Connector, ExchangeError, Result, Status
 from market_maker.exchanges.deadman import DeadMansSwitch
 from market_maker.exchanges.doubts import Doubts
 from market_maker.exchanges.outbox import Outbox
-from market_maker.exchanges.refusals import SPENT, RefusalLog, kind_of
+from market_maker.exchanges.refusals import SPENT, RefusalLog, kind_of, refusal
 from market_maker.exchanges.replacing import replace_orders
 from market_maker.exchanges.state import LiveState
 from market_maker.exchanges.throttle import RateBudget
@@ -82,7 +82,7 @@ class Gateway:
         self._lock = threading.RLock()
         self.outbox = Outbox(connector, state, journal, budget, clock)
         self.doubts = Doubts(connector, state, clock, self.own_open_orders, self._can_ask)
-        self.switch = DeadMansSwitch(connector, clock, budget)
+        self.switch = DeadMansSwitch(connector, clock, budget, self.burst)
         self.switch.is_fresh = lambda: state.ready
         self._reserved: set[str] = set()  # ids that are written down, and not yet used
         self._cancelled_unasked = 0  # the orders of that kind that we know of
@@ -141,7 +141,7 @@ class Gateway:
         with self._lock:
             if self.dry_run or not order_ids:
                 return [Result(Status.NOT_SENT, {}, "dry run") for _ in order_ids]
-            self.budget.take(1, urgent=True)
+            self._pay_at_once()
             return self.outbox.cancel(order_ids)
 
     def reduce(self, order: Row) -> Result:
@@ -152,7 +152,7 @@ class Gateway:
             if self.dry_run:
                 return Result(Status.NOT_SENT, {}, "dry run")
             order.update(clOrdID=self.new_client_id(), symbol=self.connector.symbol)
-            self.budget.take(1, urgent=True)
+            self._pay_at_once()
             return self.outbox.create([order])[0]
 
     # -- all of ours --------------------------------------------------------------------
@@ -281,7 +281,7 @@ class Gateway:
         approved: list[int] = []
         for i, verdict in enumerate(verdicts):
             if isinstance(verdict, Refused):
-                results[i] = self._refusal(verdict)
+                results[i] = refusal(verdict)
             else:
                 approved.append(i)
         if self.dry_run:
@@ -334,6 +334,11 @@ class Gateway:
         chosen = by_urgency(orders, before, position_qty)[:count]
         return [ids[i] for i in sorted(chosen)]
 
+    def _pay_at_once(self) -> None:
+        """What goes in any case counts all the same: quotes wait for their turn after it."""
+        self.budget.take(1, urgent=True)
+        self.burst.take(1, urgent=True)
+
     def _pay(self, count: int) -> int:
         """Pay for as many of *count* orders as both layers of the rate limit let go now."""
         if count == 1:  # a script's own calls, one by one, wait for their second
@@ -351,8 +356,3 @@ class Gateway:
                 return count
             count -= 1
         return 0
-
-    def _refusal(self, refused: Refused) -> Result:
-        """Answer a refusal of our own with a row that a strategy can read."""
-        row = {**refused.order, "ordStatus": "Rejected", "leavesQty": 0, "text": refused.reason}
-        return Result(Status.REJECTED, {**row, "ordRejReason": refused.reason}, refused.reason)

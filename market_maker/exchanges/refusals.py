@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from market_maker.clock import Clock
 from market_maker.exchanges.base import Result, Status
 from market_maker.model.rows import LATE_AMEND
+from market_maker.quoting.limits import Refused
 
 logger = logging.getLogger("root")
 
@@ -19,6 +20,12 @@ _NUMBER = re.compile(r"[-+]?\d[\d.]*")
 def kind_of(reason: str) -> str:
     """The reason without its figures: the same trouble with other numbers is no news."""
     return _NUMBER.sub("#", reason)
+
+
+def refusal(refused: Refused) -> Result:
+    """Answer a refusal of our own with a row that a strategy can read."""
+    row = {**refused.order, "ordStatus": "Rejected", "leavesQty": 0, "text": refused.reason}
+    return Result(Status.REJECTED, {**row, "ordRejReason": refused.reason}, refused.reason)
 
 
 class RefusalLog:
