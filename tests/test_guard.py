@@ -1,5 +1,6 @@
 """The guard: a second process that cancels the bot's orders when the bot falls silent."""
 
+import random
 import signal
 import socket
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from market_maker import venue
 from market_maker.clock import Clock, ManualClock
 from market_maker.commands.guard import clear
 from market_maker.exchanges.base import Capabilities
@@ -186,6 +188,30 @@ def test_without_its_guard_no_order_goes_out() -> None:
     switch = DeadMansSwitch(NoSwitch(), clock, RateBudget(clock, 100, 1))  # type: ignore[arg-type]
     switch.guard = lambda _: False
     assert not switch.arm(8.0)
+
+
+@pytest.mark.parametrize("lies", ["beside the journal", "at the guard"])
+def test_a_lock_keeps_the_bot_from_starting_but_nobody_from_cancelling(
+    tmp_path: Path, lies: str
+) -> None:
+    clock = ManualClock()
+    account = {"EXCHANGE": "bitmex", "BASE_URL": "http://127.0.0.1:9/api/v1/",
+               "BITMEX_API_KEY": "k" * 24, "BITMEX_API_SECRET": "s" * 48,
+               "STATE_DIR": str(tmp_path)}  # fmt: skip
+    settings = World().settings(**account)
+    connector = venue.open_connector(settings, "XBTUSD", clock)
+    with serving(clock) as (server, lock):
+        if lies == "at the guard":
+            server.name, lock.is_set = venue.guard_name(settings, connector), True
+            settings.GUARD = f"127.0.0.1:{server.server_address[1]}"
+            settings.GUARD_SECRET = SECRET
+        else:
+            venue.guard_lock(settings, connector).touch()
+        for _ in range(2):
+            with pytest.raises(GuardLocked, match="marketmaker unlock XBTUSD"):
+                venue.open_desk(settings, "XBTUSD", clock, random.Random(1))
+        desk = venue.open_desk(settings, "XBTUSD", clock, random.Random(1), only_cancels=True)
+        desk.journal.close()
 
 
 # -- at work --------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """From settings to the right exchange: keys, addresses, rate budget, and real money's own rules."""
 
+import io
 import random
 import sys
 from pathlib import Path
@@ -188,6 +189,50 @@ def test_a_first_live_start_that_reaches_nobody_is_one_line(tmp_path: Path, exch
     settings = loaded(tmp_path, f"{text}MAX_LOSS = 1\nMAX_POSITION = 1\n", **keys)
     with pytest.raises(StopTrading, match=r"^No answer of the exchange: connection refused$"):
         venue.open_desk(settings, "BTCUSDT", Clock(), random.Random())
+
+
+def first_start(tmp_path: Path, text: str = "") -> Settings:
+    """At an exchange of whose account and prices nothing needs to be asked."""
+    lines = ['EXCHANGE = "hitbtc"', 'BASE_URL = "http://127.0.0.1:9/"', "CHECK_POSITION_LIMITS = 0"]
+    text = "\n".join([*lines, f'STATE_DIR = "{tmp_path}"', text])
+    return loaded(tmp_path, text, **dict.fromkeys(KEY_NAMES["hitbtc"], "k" * 8))
+
+
+def start(settings: Settings, **how: bool) -> None:
+    desk = venue.open_desk(settings, "BTCUSDT", Clock(), random.Random(), **how)
+    desk.connector.stop()
+    desk.journal.close()
+
+
+@pytest.mark.parametrize("missing", ["MAX_LOSS", "MAX_POSITION"])
+def test_no_live_desk_opens_without_the_users_own_limits_but_to_cancel(
+    tmp_path: Path, missing: str
+) -> None:
+    given = {"MAX_LOSS": 1, "MAX_POSITION": 1}
+    lines = [f"{name} = {value}" for name, value in given.items() if name != missing]
+    settings = first_start(tmp_path, "\n".join([*lines, "LIVE = True"]))
+    with pytest.raises(SettingsError, match=missing):
+        start(settings)
+    start(settings, only_cancels=True)
+    start(settings, dry_run=True)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_first_live_start_is_asked_and_no_later_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", terminal := Terminal("no\nLIVE\n"))
+    settings = first_start(tmp_path, "MAX_LOSS = 1\nMAX_POSITION = 1")
+    start(settings, dry_run=True)
+    with pytest.raises(SettingsError, match="Not confirmed"):
+        start(settings)
+    for _ in range(2):
+        start(settings)
+    assert terminal.read() == ""
 
 
 def test_a_line_that_refuses_us_is_one_error_and_not_a_traceback(tmp_path: Path) -> None:
