@@ -10,6 +10,7 @@ import pytest
 from market_maker.exchanges.base import ExchangeError, Status
 from market_maker.exchanges.desk import Desk
 from market_maker.model.rows import Row
+from market_maker.model.ticks import PriceGrid
 from market_maker.model.wire import Answer, Disconnected, Request
 from tests.doubles import StillMarket, Wire, refusal
 from tests.world import World
@@ -377,6 +378,46 @@ def test_too_many_requests_hold_everything_back_for_as_long_as_asked(door: Door)
     assert len(door.wire.orders()) == posts
     door.world.clock.sleep(2)
     assert statuses(door.place((59_000, 300))) == [Status.OK]
+
+
+def test_so_does_an_answer_without_that_header_whose_meaning_is_to_wait(door: Door) -> None:
+    door.fail("POST", refusal(503, "The system is currently overloaded"), times=1)
+    door.place((59_000, 300))
+    assert statuses(door.place((58_000, 300))) == [Status.NOT_SENT]
+    door.world.clock.sleep(0.5)
+    assert statuses(door.place((58_000, 300))) == [Status.OK]
+
+
+@pytest.mark.parametrize(("bulk", "left"), [(False, 3), ("auto", 2)])
+def test_no_more_requests_go_out_within_a_second_than_the_exchange_lets(
+    bulk: bool | str, left: int
+) -> None:
+    door = Door("last", ORDER_BULK=bulk)  # where "auto" finds no bulk calls, and has asked once
+    sent = []
+    for first in (59_000, 58_000, 57_000):
+        results = door.place(*[(first - n, 100) for n in range(6)])
+        sent.append(statuses(results).count(Status.OK))
+    assert sent == [6, left, 0]  # of ten, with the one that armed the switch
+    door.world.clock.sleep(1)
+    assert statuses(door.place(*[(57_000 - n, 100) for n in range(6)])) == [Status.OK] * 6
+
+
+def test_single_calls_of_a_script_wait_for_their_second(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, began_s = door.world.clock, door.world.clock.now()
+    sleep = clock.sleep
+    monkeypatch.setattr(clock, "sleep", lambda s: sleep(s + 1e-4))  # never too short, as real ones
+    for n in range(25):
+        assert statuses(door.place((59_000 - n, 100))) == [Status.OK]
+    assert 1.5 < clock.now() - began_s < 1.7
+
+
+def test_the_price_of_a_post_only_order_that_would_have_taken_is_held_back(door: Door) -> None:
+    door.place((60_000.5, 100), execInst="ParticipateDoNotInitiate")
+    wanted: list[Row] = [{"side": "Buy", "price": 60_000.5}]
+    grid, now_s = PriceGrid.of(0.5), door.world.clock.monotonic()
+    assert door.gateway.hold.step_back(wanted, grid, now_s) == [{"side": "Buy", "price": 60_000.0}]
 
 
 @pytest.mark.parametrize("status", [401, 403])

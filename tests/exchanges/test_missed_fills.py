@@ -134,6 +134,21 @@ def test_a_venue_that_never_answers_is_not_asked_in_every_round() -> None:
     assert history.asked == 3
 
 
+def test_after_a_reconnect_the_history_is_asked_for_at_once_and_once() -> None:
+    history, clock, state = History(0), ManualClock(), Quiet()
+    missed = MissedFills(
+        history,  # type: ignore[arg-type]
+        state,  # type: ignore[arg-type]
+        RateBudget(clock, 300, 1.0),
+        clock,
+        lambda row: False,
+    )
+    for connections, asked in [(1, 0), (1, 0), (2, 1), (2, 1), (3, 2)]:
+        state.connections = connections
+        missed.step()
+        assert history.asked == asked
+
+
 @pytest.mark.parametrize("told", [True, False])
 def test_at_the_end_the_last_fills_are_waited_for_and_then_asked_for(told: bool) -> None:
     history, clock, state = History(1), ManualClock(), Ending()

@@ -36,6 +36,7 @@ def test_each_order_of_an_answer_has_its_own_result(code: str, status: Status, w
     answer = told(item(), item(code, text), code="0" if code == "0" else "2")
     first, second = results(answer, 2, Status.OK)
     assert (first.status, second.status, second.text) == (Status.OK, status, words)
+    assert second.retry_after_s == (1.0 if status is Status.NOT_SENT else None)
 
 
 WHOLES = [
@@ -54,7 +55,9 @@ WHOLES = [
 
 @pytest.mark.parametrize(("answer", "status"), WHOLES)
 def test_an_answer_that_tells_of_no_order_is_said_of_all(answer: Answer, status: Status) -> None:
-    assert [r.status for r in results(answer, 2, Status.OK)] == [status] * 2
+    wait_s = 1.0 if status is Status.NOT_SENT and answer.sent else None
+    found = results(answer, 2, Status.OK)
+    assert [(r.status, r.retry_after_s) for r in found] == [(status, wait_s)] * 2
 
 
 def test_a_refused_key_is_told_as_such_by_the_code_of_one_order() -> None:
