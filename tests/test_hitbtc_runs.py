@@ -12,7 +12,7 @@ from market_maker.exchanges.base import Status
 from market_maker.model.rows import Row
 from market_maker.simulator.events import MarginEvent
 from market_maker.simulator.market.synthetic import Flow, SyntheticMarket
-from tests.hitbtc_doubles import CUT_AFTER, CUT_BEFORE, FATES, LOSE_ANSWER, LOSE_REQUEST
+from tests.hitbtc_doubles import CUT_AFTER, CUT_BEFORE, FATES, LOSE_ANSWER, LOSE_REQUEST, REFUSE_429
 from tests.hitbtc_world import CONTRACT, ENTRIES, INVENTORY, SPOT, HitbtcWorld
 from tests.test_invariants import FLOWS, SECONDS, Bookkeeper
 
@@ -369,6 +369,17 @@ def test_a_cancel_reaches_an_order_under_whichever_id_a_lost_replace_left_it(
     assert len(ids(world)) == 1
     bot.exchange.desk.gateway.cancel([order_id])
     assert ids(world) == []
+
+
+def test_after_too_many_requests_nothing_new_goes_out_for_a_second() -> None:
+    world = still_world()
+    bot = quiet(world)
+    world.line.befall(REFUSE_429)
+    for wait_s, status in [(0.0, Status.NOT_SENT), (0.9, Status.NOT_SENT), (0.2, Status.OK)]:
+        world.clock.sleep(wait_s)
+        [result] = place(bot, order("Buy", 59_000.0))
+        assert result.status is status
+    assert world.line.methods() == ["spot_new_order"] * 2
 
 
 def test_fills_while_the_connection_was_down_are_booked_once() -> None:
