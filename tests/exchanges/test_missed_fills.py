@@ -1,6 +1,7 @@
 """Fills that no message told of: read back to the last one that is booked, and no further."""
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -47,6 +48,17 @@ class Quiet(State):
         traded_qty = 0.0
 
 
+def watching(
+    history: History,
+    state: Any,
+    clock: ManualClock,
+    budget: RateBudget | None = None,
+    is_booked: Callable[[Row], bool] = lambda row: False,
+) -> MissedFills:
+    connector: Any = history
+    return MissedFills(connector, state, budget or RateBudget(clock, 300, 1.0), clock, is_booked)
+
+
 @pytest.mark.parametrize(
     ("count", "booked", "pages_work", "budget", "found", "asked"),
     [
@@ -64,11 +76,11 @@ def test_the_history_is_read_back_to_what_is_booked(
     count: int, booked: int, pages_work: bool, budget: float, found: int, asked: int
 ) -> None:
     history, clock = History(count, pages_work), ManualClock()
-    missed: Any = MissedFills(
-        history,  # type: ignore[arg-type]
-        State(),  # type: ignore[arg-type]
-        RateBudget(clock, budget, 1.0),
+    missed = watching(
+        history,
+        State(),
         clock,
+        RateBudget(clock, budget, 1.0),
         lambda row: int(row["execID"]) < booked,
     )
     rows: list[Row] = []
@@ -82,13 +94,7 @@ def test_the_history_is_read_back_to_what_is_booked(
 def test_a_venue_may_tell_the_oldest_first() -> None:
     history, clock = History(60), ManualClock()
     history._rows.reverse()
-    missed = MissedFills(
-        history,  # type: ignore[arg-type]
-        State(),  # type: ignore[arg-type]
-        RateBudget(clock, 300, 1.0),
-        clock,
-        lambda row: False,
-    )
+    missed = watching(history, State(), clock)
     rows: list[Row] = []
     missed.look_back(rows.extend)
     assert [int(row["execID"]) for row in rows] == list(range(60))
@@ -98,13 +104,7 @@ def test_a_venue_may_tell_the_oldest_first() -> None:
 def test_a_look_back_that_cannot_be_made_at_the_start_is_made_later(trouble: str) -> None:
     history, clock = History(60), ManualClock()
     budget, rows = RateBudget(clock, 300, 1.0), list[Row]()
-    missed = MissedFills(
-        history,  # type: ignore[arg-type]
-        Quiet(),  # type: ignore[arg-type]
-        budget,
-        clock,
-        lambda row: False,
-    )
+    missed = watching(history, Quiet(), clock, budget)
     if trouble == "no budget":
         while budget.take(1):
             pass
@@ -120,13 +120,7 @@ def test_a_look_back_that_cannot_be_made_at_the_start_is_made_later(trouble: str
 
 def test_a_venue_that_never_answers_is_not_asked_in_every_round() -> None:
     history, clock = History(60), ManualClock()
-    missed = MissedFills(
-        history,  # type: ignore[arg-type]
-        Quiet(),  # type: ignore[arg-type]
-        RateBudget(clock, 300, 1.0),
-        clock,
-        lambda row: False,
-    )
+    missed = watching(history, Quiet(), clock)
     history.fails = 1_000
     missed.look_back(lambda _: None)
     for _ in range(20):
@@ -136,13 +130,7 @@ def test_a_venue_that_never_answers_is_not_asked_in_every_round() -> None:
 
 def test_after_a_reconnect_the_history_is_asked_for_at_once_and_once() -> None:
     history, clock, state = History(0), ManualClock(), Quiet()
-    missed = MissedFills(
-        history,  # type: ignore[arg-type]
-        state,  # type: ignore[arg-type]
-        RateBudget(clock, 300, 1.0),
-        clock,
-        lambda row: False,
-    )
+    missed = watching(history, state, clock)
     for connections, asked in [(1, 0), (1, 0), (2, 1), (2, 1), (3, 2)]:
         state.connections = connections
         missed.step()
@@ -152,13 +140,7 @@ def test_after_a_reconnect_the_history_is_asked_for_at_once_and_once() -> None:
 @pytest.mark.parametrize("told", [True, False])
 def test_at_the_end_the_last_fills_are_waited_for_and_then_asked_for(told: bool) -> None:
     history, clock, state = History(1), ManualClock(), Ending()
-    missed = MissedFills(
-        history,  # type: ignore[arg-type]
-        state,  # type: ignore[arg-type]
-        RateBudget(clock, 300, 1.0),
-        clock,
-        lambda row: False,
-    )
+    missed = watching(history, state, clock)
     state.told_by = 2 if told else 1_000
     missed.end()
     assert state.booked_qty == 100.0
