@@ -1,6 +1,11 @@
 """What ccxt's exchanges can really do, by our own tests: its `has` tells of classes, not markets.
 
 Facts: requests recorded from ccxt 4.5.90 and the venues' documents.
+
+A budget is how many requests may go at once, how many come back each second, and how many are
+kept for cancels: one count for all calls of an account, where ccxt and the venues count by kind.
+Beside it stands what ccxt 4.5.90 says of the rates: its `rateLimit` in ms, times the cost of a
+call. How many may go at once, and how many are kept, are cautious guesses of ours everywhere.
 """
 
 from typing import Any, NamedTuple
@@ -39,13 +44,18 @@ QUIRKS = {
         "client-order-id",
         "clientOrderId",
         {"fetchMarkets": {"types": {"spot": True, "linear": False, "inverse": False}}},
+        # ccxt: 100 ms, so that 50 creates and 50 cancels a second (0.2 each), 25 open-order reads
+        # and look-ups (0.4), 10 reads of fills or of the book (1). 20 for all together is a guess.
         (50.0, 20.0, 10.0),
         64,
     ),
     "hitbtc": Quirks("client_order_id", "", {}, (40.0, 15.0, 10.0), 32, until="till"),
     # its ids are UUIDs or 18 letters, too short for ours: matched by side, price, size and time
-    # Its private reads regain a third of a point a second (history costs 2), public reads go once
-    # a second, orders are counted apart: at this pace all of them fit.
+    # ccxt: 1000 ms, so that a private read (3) may go every 3 s, TradesHistory (6) every 6 s, Depth
+    # and Trades (1.2) every 1.2 s; AddOrder and CancelOrder cost 0, being counted apart. The pace
+    # keeps the reads within that: the book every 2 s is 0.6 of 1 a second; fills every 15 s and a
+    # full check every 30 s (orders 3, fills 6, balance twice 3) are 0.9 of 1. The budget, mostly
+    # for orders, is a guess: Kraken's own count of them depends on how long they have rested.
     "kraken": Quirks("", "", {}, (30.0, 1.5, 8.0), fills_page=50, least_pace=Pace(2.0, 15.0, 30.0)),
     "bybit": Quirks(
         "orderLinkId",
@@ -58,6 +68,9 @@ QUIRKS = {
             "enableUnifiedAccount": True,
             "unifiedMarginStatus": 6,
         },
+        # ccxt: 20 ms, so that 20 creates and 20 cancels a second (2.5 each), 10 reads of
+        # order/realtime, execution/list and the book (5). 10 for all together is the slowest of
+        # them, a cautious guess.
         (50.0, 10.0, 10.0),
         fills_page=100,
     ),
