@@ -15,8 +15,10 @@ import requests
 from market_maker import jsonx
 from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, StreamEvent
+from market_maker.utils.errors import SettingsError, StopTrading
 
 Sink = Callable[[StreamEvent], None]
+_NOT_HERE = (404, 410, 451)  # 451: "unavailable for legal reasons", as Binance says by country
 
 
 class Status(Enum):
@@ -144,6 +146,16 @@ class ExchangeError(requests.exceptions.HTTPError):
         """What happened, in words for a user: a status of 0 means that no answer came."""
         who = "The exchange says" if self.status else "No answer of the exchange"
         return f"{who}: {self.message}"
+
+
+def no_start(error: ExchangeError) -> StopTrading:
+    """What a start ends with: exit code 1 where it may go well the next time, and 2 where the
+    address itself is the matter: no exchange is there, or none for who comes from here."""
+    if error.status in _NOT_HERE:
+        return SettingsError(
+            [f"{error.line.rstrip('.')}. Is BASE_URL right, and does the exchange serve you?"]
+        )
+    return StopTrading(error.line)
 
 
 def error_message(answer: Answer) -> str:

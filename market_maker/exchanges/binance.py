@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from market_maker.auth.binance import RECV_WINDOW_MS
-from market_maker.exchanges.base import Capabilities, ExchangeError, Result, Sink, Status
+from market_maker.exchanges.base import Capabilities, ExchangeError, Result, Sink, Status, no_start
 from market_maker.exchanges.binance_calls import Call, FrameCalls, Limits, RestCalls
 from market_maker.exchanges.binance_feed import BinanceFeed
 from market_maker.exchanges.binance_orders import (
@@ -37,7 +37,6 @@ from market_maker.utils.errors import (
     AuthenticationError,
     NotSupported,
     SettingsError,
-    StopTrading,
 )
 
 logger = logging.getLogger("root")
@@ -136,7 +135,7 @@ class BinanceConnector:
             if self._has_account:
                 self._check_account()
         except ExchangeError as error:
-            raise StopTrading(error.line) from None
+            raise no_start(error) from None
         self._began_ms = int(self._time.now() * 1000)
         self._feed = BinanceFeed(self._streams, tables, self._images, self._frames)
         logger.info("Connecting to Binance spot for %s.", self.symbol)

@@ -2,8 +2,11 @@
 
 import re
 
+import requests
+
 from market_maker import jsonx
 from market_maker.exchanges.base import Result, Status
+from market_maker.exchanges.wire_errors import classify
 from market_maker.model.rows import LATE_AMEND
 from market_maker.model.wire import Answer
 
@@ -37,10 +40,21 @@ def _no_right(error: Exception) -> Result:
     return Result(Status.REJECTED, {}, words(error), Answer(401, None, {}))
 
 
+def http_status(error: Exception) -> int:
+    """The HTTP status of the answer that ccxt calls an error; 0 where none came, or it was 200."""
+    response = getattr(error.__context__, "response", None)
+    return 0 if response is None else int(response.status_code)
+
+
 def words(error: Exception) -> str:
-    """The error in one line. ccxt puts whole answers into its texts: the venue's words of one."""
+    """The error in one line. ccxt puts whole answers into its texts: the venue's words of one,
+    nothing of a page; and of a request without an answer it does not tell why there is none."""
+    cause = error.__context__
+    if isinstance(cause, requests.RequestException) and cause.response is None:
+        return classify(cause)[1]
     text = " ".join(str(error).split())
     found = _message(text[text.find("{") :]) if "{" in text else ""
+    text = text.partition(" <")[0]
     return (found or text)[:_LONGEST] or type(error).__name__
 
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from market_maker.clock import Clock
 from market_maker.exchanges.base import ExchangeError, Result, Status
-from market_maker.exchanges.ccxt_errors import verdict, words
+from market_maker.exchanges.ccxt_errors import http_status, verdict, words
 from market_maker.exchanges.ccxt_quirks import QUIRKS, capabilities, paced, turned
 from market_maker.exchanges.client_ids import ClientIds
-from market_maker.exchanges.polled import PolledConnector
+from market_maker.exchanges.polled import PolledConnector, UnknownSymbol
 from market_maker.exchanges.poller import PACE, Pace
 from market_maker.exchanges.public_reads import Bar
 from market_maker.model.rows import POST_ONLY, Row
@@ -214,7 +214,7 @@ class CcxtVenue:
                 (m for m in markets.values() if m.get("id", "").upper() == self._symbol), None
             )
             if found is None or not found.get("spot"):
-                raise ExchangeError(404, f"the exchange has no {self._symbol}")
+                raise UnknownSymbol(404, f"the exchange has no {self._symbol}")
             self._found = found
         return self._found
 
@@ -269,11 +269,14 @@ class CcxtVenue:
         try:
             return self._call(method, *args)
         except (ccxt.AuthenticationError, ccxt.PermissionDenied) as error:
-            raise AuthenticationError(f"the exchange refuses the key: {words(error)}") from None
+            raise _refused_key(error) from None
         except ccxt.OrderNotFound as error:
             raise _NotFound(404, words(error)) from None
         except ccxt.BaseError as error:
-            raise ExchangeError(0, words(error)) from None
+            number = http_status(error)
+            if type(error) is ccxt.ExchangeError and number == 401:  # such as OKX's 50119
+                raise _refused_key(error) from None
+            raise ExchangeError(number, words(error)) from None
 
     def _act(self, method: str, *args: Any) -> Result:
         """What may be concluded from how an action ended."""
@@ -317,6 +320,10 @@ def open_connector(
 
 class _NotFound(ExchangeError):
     """The venue does not know the order."""
+
+
+def _refused_key(error: Exception) -> AuthenticationError:
+    return AuthenticationError(f"the exchange refuses the key: {words(error)}")
 
 
 def _is_suspended(market: Mapping[str, Any]) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from market_maker.clock import Clock
-from market_maker.exchanges.base import Capabilities, ExchangeError, Result, Sink, Status
+from market_maker.exchanges.base import Capabilities, ExchangeError, Result, Sink, Status, no_start
 from market_maker.exchanges.chains import HITBTC, SUFFIX, Chains
 from market_maker.exchanges.client_ids import ClientIds
 from market_maker.exchanges.feed import Table
@@ -34,7 +34,7 @@ from market_maker.exchanges.public_reads import PublicReads
 from market_maker.model.latency import Latency, measure_all
 from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, Request, Stream, Transport
-from market_maker.utils.errors import NotSupported, SettingsError, StopTrading
+from market_maker.utils.errors import NotSupported, SettingsError
 
 logger = logging.getLogger("root")
 
@@ -140,7 +140,7 @@ class HitbtcConnector:
             if self.market.state != "Open":
                 raise SettingsError([f"HitBTC has closed {self.symbol}"])
         except ExchangeError as error:
-            raise StopTrading(error.line) from None
+            raise no_start(error) from None
         logger.info("Connecting to HitBTC for %s (%s).", self.symbol, self._reads.name)
         self._feed = HitbtcFeed(self._streams, self.tables, self._images, self.requests)
         self._feed.start(sink)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from market_maker.clock import Clock
-from market_maker.exchanges.base import Capabilities, ExchangeError, Result, Sink, Status
+from market_maker.exchanges.base import Capabilities, ExchangeError, Result, Sink, Status, no_start
 from market_maker.exchanges.batches import batches
 from market_maker.exchanges.client_ids import ClientIds
 from market_maker.exchanges.feed import Table
@@ -34,7 +34,6 @@ from market_maker.utils.errors import (
     AuthenticationError,
     NotSupported,
     SettingsError,
-    StopTrading,
 )
 
 logger = logging.getLogger("root")
@@ -158,7 +157,7 @@ class OkxConnector:
             if self._has_account:
                 self._check_account()
         except ExchangeError as error:
-            raise StopTrading(error.line) from None
+            raise no_start(error) from None
         self._feed = OkxFeed(self._streams, self._tables, self._images, self._frames)
         logger.info("Connecting to OKX for %s (%s).", self.symbol, self._reads.inst_id)
         self._feed.start(sink)

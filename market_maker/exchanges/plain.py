@@ -15,7 +15,7 @@ from market_maker.exchanges.base import (
     error_message,
 )
 from market_maker.exchanges.pages import read_pages
-from market_maker.exchanges.polled import PolledConnector
+from market_maker.exchanges.polled import PolledConnector, UnknownSymbol
 from market_maker.exchanges.poller import PACE, Pace
 from market_maker.exchanges.public_reads import Bar
 from market_maker.exchanges.throttle import retry_after_s
@@ -70,7 +70,7 @@ class PlainVenue:
     def _listed(self) -> Row:
         found = [row for row in self._read("/markets") if row.get("symbol") == self._symbol]
         if not found:
-            raise ExchangeError(404, f"the exchange has no {self._symbol}")
+            raise UnknownSymbol(404, f"the exchange has no {self._symbol}")
         raw = found[0]
         to_settle = raw["multiplier"] if raw["inverse"] else coin_of(raw["settle"]).unit
         per = "underlyingToSettleMultiplier" if raw["inverse"] else "quoteToSettleMultiplier"

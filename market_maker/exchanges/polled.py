@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from market_maker.clock import Clock
-from market_maker.exchanges.base import Capabilities, ExchangeError, Result, Sink, Status
+from market_maker.exchanges.base import Capabilities, ExchangeError, Result, Sink, Status, no_start
 from market_maker.exchanges.differ import Differ, LocalActions
 from market_maker.exchanges.nameless import Ambiguous, Nameless
 from market_maker.exchanges.poller import OVERLAP_S, PACE, Pace, Poller, Reads
@@ -48,6 +48,10 @@ class SharesDesk(Protocol):
 
     def share(self, journal: Journal, budget: RateBudget) -> None:
         """Remember in *journal* from now on, and pay from *budget*."""
+
+
+class UnknownSymbol(ExchangeError):
+    """The venue does not list the symbol."""
 
 
 class PolledConnector:
@@ -117,12 +121,15 @@ class PolledConnector:
         self._poller.start(sink)
 
     def _check_symbol(self) -> None:
-        """Raise SettingsError where the venue does not list the symbol."""
+        """Raise SettingsError where the venue does not list the symbol, or is not there."""
         try:
             self._reads.market()
+        except UnknownSymbol as error:
+            raise SettingsError([error.message]) from None
         except ExchangeError as error:
-            if error.status == 404:
-                raise SettingsError([error.message]) from None
+            reason = no_start(error)
+            if isinstance(reason, SettingsError):
+                raise reason from None
 
     def stop_stream(self) -> None:
         self._poller.close()

@@ -303,10 +303,11 @@ class Poller:
     def _fail(self, error: Exception) -> float:
         self._failures += 1
         delay_s = min(_LONGEST_DELAY_S, self._pace.poll_s * 2.0 ** min(self._failures - 1, 6))
+        reason = getattr(error, "message", error)
         if self._failures == 1:
-            logger.warning("A read of the exchange failed: %s", error)
+            logger.warning("A read of the exchange failed: %s", reason)
         if self._is_live and self._failures >= _PATIENCE:
-            self._lose(f"{self._failures} reads failed: {error}")
+            self._lose(f"{self._failures} reads failed: {reason}")
         if not self._is_live:
             self._sink(BackOff(self._now_ns(), delay_s))
         return delay_s

@@ -6,15 +6,17 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 
 import pytest
+import requests
 
 from market_maker._settings_venues import CCXT
-from market_maker.exchanges.base import Status
+from market_maker.clock import Clock
+from market_maker.exchanges.base import ExchangeError, Status, no_start
 from market_maker.exchanges.ccxt_errors import words
 from market_maker.exchanges.ccxt_quirks import QUIRKS
-from market_maker.exchanges.ccxt_rest import CcxtVenue, new_exchange
+from market_maker.exchanges.ccxt_rest import CcxtVenue, new_exchange, open_connector
 from market_maker.exchanges.client_ids import ClientIds
 from market_maker.model.rows import POST_ONLY
-from market_maker.utils.errors import AuthenticationError, SettingsError
+from market_maker.utils.errors import AuthenticationError, SettingsError, StopTrading
 
 ccxt = pytest.importorskip("ccxt", reason="the extra 'ccxt' is not installed")
 
@@ -266,3 +268,66 @@ def test_a_right_that_the_key_lacks_is_told_as_such(name: str, error: Exception)
     rig.answer = error
     result = rig.venue.place(ORDER)
     assert (result.status, result.answer and result.answer.status) == (Status.REJECTED, 401)
+
+
+class Everything(requests.adapters.BaseAdapter):
+    """Answers each request with one status and text."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__()
+        self._status, self._text = status, text
+
+    def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
+        answer = requests.Response()
+        answer.status_code, answer.url, answer.reason = self._status, request.url, "Odd"
+        answer._content = self._text.encode()
+        return answer
+
+    def close(self) -> None:
+        """It holds nothing."""
+
+
+def venue_that_answers(name: str, status: int, text: str) -> CcxtVenue:
+    exchange = new_exchange(name, "test-key", "dGVzdC1zZWNyZXQ=", "test-pass", 7.0)
+    exchange.session.mount("https://", Everything(status, text))
+    return CcxtVenue(exchange, "BTC-USDT" if name == "okx" else "BTCUSDT", PREFIX)
+
+
+def test_a_key_of_another_region_is_a_refused_key_though_ccxt_has_no_class_for_it() -> None:
+    venue = venue_that_answers("okx", 401, '{"code": "50119", "msg": "API key doesn\'t exist"}')
+    with pytest.raises(AuthenticationError, match=r"API key doesn't exist \(50119\)$"):
+        venue.market()
+
+
+ELSEWHERE = '{"code": 0, "msg": "Service unavailable from a restricted location."}'
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "text", "exit_code", "told"),
+    [
+        ("binance", 451, ELSEWHERE, 2, "The exchange says: Service unavailable from a restricted"),
+        ("okx", 404, "<html><p>Not here</p></html>", 2, "404 Odd. Is BASE_URL right"),
+        ("okx", 503, "<html><p>Later</p></html>", 1, "The exchange says: okx GET https://www.okx"),
+    ],
+)
+def test_what_keeps_a_start_from_beginning_is_one_line_and_says_whether_it_may_pass(
+    name: str, status: int, text: str, exit_code: int, told: str
+) -> None:
+    with pytest.raises(ExchangeError) as refused:
+        venue_that_answers(name, status, text).market()
+    reason = no_start(refused.value)
+    assert (refused.value.status, reason.exit_code) == (status, exit_code)
+    assert told in str(reason)
+    assert "<" not in str(reason)
+    assert ".." not in str(reason)
+
+
+def test_where_nobody_listens_it_is_said_so_and_may_pass() -> None:
+    connector = open_connector(
+        "okx", "BTC-USDT", [], clock=Clock(), prefix=PREFIX, base_url="http://127.0.0.1:9"
+    )
+    with pytest.raises(ExchangeError) as refused:
+        connector.fetch_rows("instrument")
+    reason = no_start(refused.value)
+    assert type(reason) is StopTrading
+    assert str(reason) == "No answer of the exchange: connection refused"
