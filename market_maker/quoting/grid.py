@@ -165,19 +165,28 @@ def _inner(rules: GridRules, plan: Plan, side: str, found: Middle) -> list[Quote
 
 
 def grow(rules: GridRules, plan: Plan, buys: Sequence[Quote], sells: Sequence[Quote]) -> Seeds:
-    """The levels each side lacks: outward from its farthest order, or, where it has none, from
-    the best one of the other side."""
+    """The levels each side lacks: outward from its farthest order or from the best one of the
+    other side, whichever lies farther out.
+
+    An order that the market has passed may lie behind the other side: beyond it, up to the best
+    of these, every place is theirs.
+    """
     ours = {"Buy": sorted(buys, reverse=True), "Sell": sorted(sells)}
     grown: Seeds = {}
     for side, quotes in ours.items():
-        missing, others = plan.levels(side) - len(quotes), ours[opposite(side)]
-        if quotes:
-            grown[side] = seed(rules, side, quotes[-1], max(0, missing))
-        elif others:
-            grown[side] = seed(rules, side, others[0], max(0, missing), first=2)
-        else:
-            grown[side] = []
+        missing = max(0, plan.levels(side) - len(quotes))
+        starts = [(quote, 2) for quote in ours[opposite(side)][:1]]
+        starts += [(quote, 1) for quote in quotes[-1:]]
+        starts.sort(key=lambda start: _nth(rules, side, *start).price, reverse=side == "Buy")
+        grown[side] = seed(rules, side, starts[-1][0], missing, starts[-1][1]) if starts else []
     return grown
+
+
+def _nth(rules: GridRules, side: str, start: Quote, number: int) -> Quote:
+    """The quote of *side* that lies *number* levels outward from *start*."""
+    for _ in range(number):
+        start = rules.step(side, start)
+    return start
 
 
 def worst_rounding(rules: GridRules, plan: Plan, price: Decimal) -> Decimal:

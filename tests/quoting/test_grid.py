@@ -144,6 +144,16 @@ def test_a_side_grows_outward_from_its_farthest_order() -> None:
     assert found == {"Buy": quotes("49925x0.05"), "Sell": []}
 
 
+def test_a_side_behind_the_other_grows_beyond_it_where_no_place_is_taken() -> None:
+    # The market has run through the sells but one, which lies behind the buys of their counters.
+    buys = quotes("50075x0.05", "50050x0.05", "50025x0.05")
+    found = grow(FIXED, PLAN, buys, quotes("50025x0.05"))
+    assert found == {"Buy": [], "Sell": quotes("50125x0.05", "50150x0.05")}
+    sells = quotes("49950x0.05", "49975x0.05", "50000x0.05")
+    found = grow(FIXED, PLAN, quotes("50000x0.05"), sells)
+    assert found == {"Buy": quotes("49900x0.05", "49875x0.05"), "Sell": []}
+
+
 def test_an_empty_side_grows_from_the_best_of_the_other() -> None:
     found = grow(FIXED, PLAN, [], quotes("50025x0.05", "50000x0.05", "50050x0.05"))
     assert found["Buy"] == quotes("49950x0.05", "49925x0.05", "49900x0.05")
