@@ -68,7 +68,8 @@ class MissedFills:
         while self._gap() != self._known_gap and self._clock.monotonic() < end_s:
             self._clock.wait(state.wake, _LAST_S / 10)
             state.drain()
-        if self._gap() != self._known_gap and self._budget.take(1):
+        # What the budget keeps for cancels is free now: no order is left to cancel.
+        if self._gap() != self._known_gap and self._budget.take(1, urgent=True):
             self._ask(self._clock.monotonic())
 
     def step(self) -> None:

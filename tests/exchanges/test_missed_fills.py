@@ -147,6 +147,15 @@ def test_at_the_end_the_last_fills_are_waited_for_and_then_asked_for(told: bool)
     assert history.asked == (0 if told else 1)
 
 
+def test_at_the_end_they_are_asked_for_from_what_was_kept_for_cancels() -> None:
+    history, clock, state = History(1), ManualClock(), Ending()
+    budget = RateBudget(clock, 300, 1.0, reserve=20)
+    while budget.take(1):
+        pass
+    watching(history, state, clock, budget).end()
+    assert (state.booked_qty, history.asked) == (100.0, 1)
+
+
 class Ending(State):
     """An order is filled; the stream tells of it in the drain number `told_by`."""
 
