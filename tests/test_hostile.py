@@ -228,7 +228,7 @@ def test_no_value_of_any_column_ends_the_run(table: str) -> None:
     state, bot = target.state, target.bot
     row = dict(state.tables.rows(table)[0])
     keys = {name: row[name] for name in state.tables.keys[table] if name in row}
-    for column in (row.keys() | BOUNDS) - keys.keys():
+    for column in sorted((row.keys() | BOUNDS) - keys.keys()):
         for value in ODD:
             data = [{**keys, column: copy.deepcopy(value)}]
             state.put(Message(0, {"table": table, "action": "update", "data": data}))

@@ -372,7 +372,7 @@ def test_a_loss_ends_with_code_3_and_a_closed_position_until_somebody_resumes(
         exchange.connector.call("POST", "/order", None, close_order(before))
     with running(["my_strategy.py", "XBTUSD"], tmp_path, env) as bot:
         assert bot.end() == 3, bot.text
-    assert re.search(r"Stopping: lost 0\.0000\d+ XBT in this run, MAX_LOSS is 1e-07", bot.text)
+    assert re.search(r"Stopping: lost 0\.0000\d+ XBT in this run, MAX_LOSS is 0.0000001", bot.text)
     assert "The position is closed." in bot.text
     assert exchange.open_orders() == []
     assert sum(row.get("currentQty") or 0 for row in exchange.rows("position")) == 0

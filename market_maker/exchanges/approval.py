@@ -115,8 +115,8 @@ class _Judge:
         self._exposure = Exposure(high, low, buys, sells)
         self._instrument, self._mark_price = instrument, instrument.get("markPrice")
         tick_size, lot_size = instrument.get("tickSize"), instrument.get("lotSize")
-        self._grid = None if tick_size is None else PriceGrid.of(tick_size)
-        self._lots = None if lot_size is None else LotGrid.of(lot_size)
+        self._grid = PriceGrid.of(tick_size) if tick_size else None
+        self._lots = LotGrid.of(lot_size) if lot_size else None
 
     def object_to_any(self, order: Row) -> str:
         """What speaks against any order: no sane price or size, or a market we cannot see."""

@@ -58,7 +58,7 @@ def _order(desk: Desk, qty: float) -> Row | None:
     instrument = desk.state.instrument()
     if not touch or not instrument:
         return None
-    grid = PriceGrid.of(instrument["tickSize"])
+    grid = PriceGrid.of(instrument.get("tickSize") or 0.01)
     ticks = grid.ask_ticks(touch * (1 - _CAP)) if qty > 0 else grid.bid_ticks(touch * (1 + _CAP))
     return {
         "side": side,

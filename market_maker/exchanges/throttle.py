@@ -16,6 +16,7 @@ logger = logging.getLogger("root")
 
 _TELLING = 10  # tokens that must be missing before whole seconds tell how fast they return
 _BUSY_S = 0.05
+_NOISE = 1e-4  # of a token: a sleep until it is due ends that near to it
 
 
 class RateBudget:
@@ -86,6 +87,8 @@ class RateBudget:
         blocked_s = bucket.blocked_until - self._clock.monotonic()
         floor = 0.0 if urgent else min(self._reserve, bucket.capacity)
         missing = min(cost + floor, bucket.capacity) - bucket.tokens
+        if missing < _NOISE:
+            missing = 0.0
         return max(0.0, blocked_s, missing / bucket.refill_per_s)
 
     def _measure_refill(self, bucket: Bucket, used: float, headers: Mapping[str, str]) -> None:
