@@ -5,14 +5,15 @@ import logging
 from market_maker.exchanges.base import ExchangeError, Status
 from market_maker.exchanges.desk import Desk
 from market_maker.model.rows import Row
-from market_maker.model.ticks import LotGrid, PriceGrid, plain
+from market_maker.model.ticks import SIZE_DECIMALS, LotGrid, PriceGrid, plain
 
 logger = logging.getLogger("root")
 
 _CAP = 0.01  # ratio beyond the touch that an order may pay
 _PAUSE_S = 0.25
 _REFUSALS = 3  # in a row: it will not be taken later either
-_AGREE_S = 5.0  # longer than a position takes to follow its fills
+_OTHERS_S = 5.0  # until a position is believed that no fill of ours explains
+_LAG_S = 15.0  # and one that does not show all of our fills
 
 
 def flatten(desk: Desk, timeout_s: float = 30.0) -> float:
@@ -37,7 +38,8 @@ def flatten(desk: Desk, timeout_s: float = 30.0) -> float:
         refusals = refusals + 1 if refusal else 0
         if refusals == _REFUSALS:
             logger.error("The exchange refuses it: %s", refusal)
-        qty = _agreed(desk, qty - filled if order["side"] == "Sell" else qty + filled)
+        signed = -filled if order["side"] == "Sell" else filled
+        qty = _agreed(desk, qty, signed)
     if _in_lots(desk, qty):
         return qty
     if qty:
@@ -90,16 +92,24 @@ def _send(desk: Desk, order: Row, deadline_s: float) -> tuple[float, str]:
     return filled, result.text if result.status is Status.REJECTED else ""
 
 
-def _agreed(desk: Desk, expected: float) -> float:
-    """The position once it includes the fills; later than that, what the exchange says."""
-    give_up_s = desk.clock.monotonic() + _AGREE_S
+def _agreed(desk: Desk, before: float, filled: float) -> float:
+    """The position once it includes what was *filled*.
+
+    One that seems to lack a part of that is given time: an order for that part would be one too
+    many. Any other difference is another hand's doing.
+    """
+    expected = round(before + filled, SIZE_DECIMALS)
+    start_s = desk.clock.monotonic()
     while True:
         qty = _position(desk)
-        if qty == expected or desk.clock.monotonic() > give_up_s:
+        lags = min(before, expected) <= qty <= max(before, expected)
+        patience_s = _LAG_S if lags and not desk.gateway.hurry.is_set() else _OTHERS_S
+        if qty == expected or desk.clock.monotonic() > start_s + patience_s:
             return qty
         desk.clock.sleep(_PAUSE_S)
 
 
 def _position(desk: Desk) -> float:
     rows = desk.connector.fetch_rows("position")
-    return sum(float(r.get("currentQty") or 0) for r in rows if r["symbol"] == desk.state.symbol)
+    held = (float(r.get("currentQty") or 0) for r in rows if r["symbol"] == desk.state.symbol)
+    return round(sum(held), SIZE_DECIMALS)

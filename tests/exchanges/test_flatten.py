@@ -43,8 +43,8 @@ def test_an_order_in_doubt_is_waited_for_before_the_next_one(qty: int) -> None:
     assert world.held() == 0
 
 
-@pytest.mark.parametrize("qty", [400, -400])
-def test_the_position_is_waited_for_until_it_shows_the_fills(qty: int) -> None:
+@pytest.mark.parametrize(("qty", "lag_s"), [(400, 2), (-400, 2), (400, 14), (-400, 14)])
+def test_the_position_is_waited_for_until_it_shows_the_fills(qty: int, lag_s: int) -> None:
     world, wire, desk = holding(qty)
     (before,) = desk.connector.fetch_rows("position")
     filled_s: list[float] = []
@@ -52,10 +52,26 @@ def test_the_position_is_waited_for_until_it_shows_the_fills(qty: int) -> None:
     def lag(request: Request) -> Answer | None:
         if request.verb == "POST":
             filled_s.append(world.clock.now())
-        is_late = bool(filled_s) and world.clock.now() < filled_s[0] + 2
+        is_late = bool(filled_s) and world.clock.now() < filled_s[0] + lag_s
         return Answer(200, [before], {}) if is_late and request.path == "/position" else None
 
     wire.script = lag
     assert flatten(desk) == 0
     assert [order["orderQty"] for order in wire.orders()] == [400]
-    assert world.clock.now() < filled_s[0] + 3, "and no longer"
+    assert world.clock.now() < filled_s[0] + lag_s + 1, "and no longer"
+
+
+@pytest.mark.parametrize(("theirs", "at_most_s"), [(900, 7), (300, 17)])
+def test_what_another_hand_buys_meanwhile_is_closed_too(theirs: int, at_most_s: int) -> None:
+    world, wire, desk = holding(400)
+
+    def buy_too(request: Request) -> Answer | None:
+        if request.verb == "POST" and len(wire.orders()) == 1:
+            world.engine.place(world.account.number, {"symbol": "XBTUSD", "orderQty": theirs})
+        return None
+
+    wire.script = buy_too
+    start_s = world.clock.now()
+    assert flatten(desk) == 0
+    assert [order["orderQty"] for order in wire.orders()] == [400, theirs]
+    assert world.held() == 0 and world.clock.now() < start_s + at_most_s
