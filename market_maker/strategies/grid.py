@@ -103,7 +103,7 @@ class Grid(OrderManager):
             return
         kept = {level.id for level in wanted}
         self._cancel([level for level in resting if level.id not in kept])
-        self._place([level for level in wanted if not level.cl_ord_id])
+        self._place(self._in_lots([level for level in wanted if not level.cl_ord_id]))
 
     def print_status(self) -> None:
         """The status block, and where the grid stands."""
@@ -209,6 +209,18 @@ class Grid(OrderManager):
             self._misfit = f"the sizes of the grid are no multiples of the lot size, now {lot}"
             raise SkipRound(self._misfit)
         self._misfit = ""
+
+    def _in_lots(self, levels: list[Level]) -> list[Level]:
+        """Those whose sizes the lot takes; that others wait for another lot is said once."""
+        lot = self._lot()
+        found = [level for level in levels if not level.left % lot]
+        odd = len(levels) - len(found)
+        if self._is_news("odd lots", odd > 0 and str(lot)):
+            logger.warning(
+                "Grid: %d levels wait: their sizes are no multiples of the lot size, now %s.",
+                *(odd, lot),
+            )
+        return found
 
     def _lot(self) -> Decimal:
         """As the exchange lists it now."""

@@ -162,7 +162,14 @@ def test_an_empty_side_grows_from_the_best_of_the_other() -> None:
 
 @pytest.mark.parametrize(
     ("qty", "power", "is_fine"),
-    [("100", "0", True), ("100", "2", False), ("20000", "2", True), ("150", "0", False)],
+    [
+        ("100", "0", True),
+        ("100", "2", False),
+        ("20000", "2", True),
+        ("150", "0", False),
+        ("5050", "0", True),
+        ("4950", "0", False),
+    ],
 )
 def test_sizes_that_the_lot_rounds_too_much_are_seen(qty: str, power: str, is_fine: bool) -> None:
     rules = GridRules("ppt", D("0.5"), D("0.5"), D(100), D(power))

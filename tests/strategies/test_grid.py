@@ -111,7 +111,9 @@ def test_sizes_that_the_lot_no_longer_takes_are_pulled_and_come_back(
     assert book(world) == whole
 
 
-def test_a_remainder_that_is_no_lot_waits_without_the_others() -> None:
+def test_a_remainder_that_is_no_lot_waits_without_the_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     market, world = still()
     world.engine.change_grid("XBTUSD", 0.5, 10)
     bot = make(world)
@@ -120,8 +122,19 @@ def test_a_remainder_that_is_no_lot_waits_without_the_others() -> None:
     market.take("Sell", 30, 59_995.0)
     world.run(bot, 2)
     world.engine.change_grid("XBTUSD", 0.5, 100)
-    world.run(bot, 5)
+    caplog.set_level(logging.INFO, "root")
+    world.run(bot, 30)
     assert book(world) == ([59_990, 59_985], [60_005, 60_010])  # as its counter does
+    assert (
+        caplog.text.count(
+            "Grid: 2 levels wait: their sizes are no multiples of the lot size, now 100."
+        )
+        == 1
+    )
+    assert "refused" not in caplog.text, "they are not even tried"
+    world.engine.change_grid("XBTUSD", 0.5, 10)
+    world.run(bot, 3)
+    assert book(world) == ([59_995, 59_990, 59_985], [60_000, 60_005, 60_010])
 
 
 def test_without_strict_levels_every_order_stays() -> None:
@@ -188,6 +201,27 @@ def test_a_killed_grid_goes_on_with_the_fills_it_has_missed(tmp_path: Path) -> N
     assert book(world) == ([59_990, 59_985, 59_980], [60_000, 60_005, 60_010])
     again.shut_down()
     assert world.open_orders() == []
+
+
+def test_what_the_dead_mans_switch_has_cancelled_comes_back(tmp_path: Path) -> None:
+    market, world = still()
+    bot = make(
+        world, Journal(tmp_path / "journal", world.clock), GRID_BUY_QUANTITY=500, GRID_SPACE=10
+    )
+    world.run(bot, 1)
+    market.show(59_989.5, 59_996.0)
+    market.take("Sell", 200, 59_990.0)
+    world.run(bot, 1)
+    before = book(world)
+    kill(bot)
+    world.clock.sleep(90)
+    assert world.open_orders() == []
+    journal = Journal(tmp_path / "journal", world.clock)
+    again = make(world, journal, GRID_SEED="cont", GRID_BUY_QUANTITY=500, GRID_SPACE=10)
+    world.run(again, 3)
+    sizes = {(o.side, o.price_ticks): o.leaves_qty for o in world.open_orders()}
+    assert book(world)[0] == before[0] and sizes["Buy", 119_980] == 300
+    assert sizes["Sell", 120_000] == 200, "the filled part of the cancelled order is answered"
 
 
 def kill(bot: Grid) -> None:
