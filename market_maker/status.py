@@ -10,6 +10,7 @@ from market_maker.model.rows import Row, Ticker
 from market_maker.model.ticks import LotGrid, PriceGrid, plain
 from market_maker.quoting.ladder import Starts
 from market_maker.quoting.limits import is_spot
+from market_maker.quoting.queue_estimate import QueueEstimate
 
 logger = logging.getLogger("root")
 
@@ -143,6 +144,18 @@ def log_orders(heading: str, orders: Sequence[Row], digits: int) -> None:
     for order in sorted(orders, key=_price, reverse=True):
         qty = order.get("leavesQty", order.get("orderQty")) or 0
         logger.info("%4s %s @ %.*f", order.get("side"), plain(qty), digits, _price(order))
+
+
+def log_places(orders: Sequence[Row], queue: QueueEstimate, grid: PriceGrid, now_s: float) -> None:
+    """What stands before each of *orders* at its price."""
+    for order in orders:
+        place = queue.place(order, now_s)
+        before = "?" if place.before is None else plain(place.before)
+        logger.info(
+            "  %s x %s: %s before it (%.2f), %.1f s",
+            *(grid.format(order["price"]), plain(order["leavesQty"]), before),
+            *(place.ratio, place.age_s),
+        )
 
 
 def log_last_words(manager: Any, fills: int, start_balance: int | None) -> None:

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from market_maker import status
 from market_maker.exchanges.flatten import flatten
 from market_maker.market_maker import OrderManager, logger
 from market_maker.model.rows import Row
@@ -22,6 +23,7 @@ from market_maker.sender import Sender
 from market_maker.utils.errors import MarketEmptyError
 
 _SIDES = ("Buy", "Sell")
+_KILLED = "inventory.killed"  # a note for the process that goes on as this one
 _A_LITTLE_S = 0.01  # more than the grace
 _SPARE = 20  # requests of the rate budget that are kept for those rounds that matter most
 _HEAR_EVERY_S = 0.1  # while orders are on their way
@@ -67,6 +69,9 @@ class Inventory(OrderManager):
         self._own: dict[str, dict[int, float]] = {}
         self._own_as_of = -1  # the orders it tells of
         self._book, self._queue = self.exchange.get_order_book(), self._follow_queue()
+        if self.exchange.desk.journal.get(_KILLED):
+            self._enter(State.KILL)
+        self.exchange.desk.journal.put(_KILLED, "")
 
     # -- what happens -------------------------------------------------------------------
 
@@ -96,6 +101,13 @@ class Inventory(OrderManager):
         self.exchange.desk.gateway.stop()
         if not self.sender.finish(self.settings.TIMEOUT):
             logger.warning("Orders are still on their way.")
+
+    def restart(self) -> None:
+        """Start anew, as a saved file asks for; a KILL stays one."""
+        note = self.exchange.desk.journal.put
+        note(_KILLED, "yes" if self.state is State.KILL else "")
+        super().restart()
+        note(_KILLED, "")  # it goes on
 
     # -- the rounds ---------------------------------------------------------------------
 
@@ -195,13 +207,8 @@ class Inventory(OrderManager):
     def _constants(self) -> inventory.Shape:
         s = self.settings
         return inventory.Shape(
-            s.ORDER_PAIRS,
-            s.INVENTORY_STEP_TICKS,
-            tuple(s.INVENTORY_SKEW),
-            s.INVENTORY_MAX,
-            s.INVENTORY_TRADE_RATIO,
-            s.INVENTORY_QUEUE,
-            s.INVENTORY_GRACE,
+            *(s.ORDER_PAIRS, s.INVENTORY_STEP_TICKS, tuple(s.INVENTORY_SKEW), s.INVENTORY_MAX),
+            *(s.INVENTORY_TRADE_RATIO, s.INVENTORY_QUEUE, s.INVENTORY_GRACE),
         )
 
     def _enter(self, state: State) -> None:
@@ -340,21 +347,14 @@ class Inventory(OrderManager):
         super().print_status()
         if self._seen is None:
             return
-        grid, now_s, seen = self._grid(), self.clock.monotonic(), self._seen
-        most, buyers = plain(self.settings.INVENTORY_MAX), seen.buyers
-        told = "not known" if buyers is None else f"{buyers:.2f}"
-        held = plain(seen.inventory)
+        grid, seen = self._grid(), self._seen
+        held, most = plain(seen.inventory), plain(self.settings.INVENTORY_MAX)
+        told = "not known" if seen.buyers is None else f"{seen.buyers:.2f}"
         logger.info("Inventory: %s at %s of %s, buyers %s", self.state.value, held, most, told)
         for side, lean in self._leans.items():
             skew = "no quotes" if lean.skew is None else f"skew {lean.skew}"
             aside = ", aside" if lean.steps_aside else ""
             left = "" if lean.burnt is None else f", left {grid.format(grid.price(lean.burnt))}"
             logger.info("Inventory %ss: %s%s%s", side.lower(), skew, aside, left)
-            for order in ladder.from_touch(self.exchange.get_orders(), side):
-                place = self._queue.place(order, now_s)
-                before = "?" if place.before is None else plain(place.before)
-                logger.info(
-                    "  %s x %s: %s before it (%.2f), %.1f s",
-                    *(grid.format(order["price"]), plain(order["leavesQty"]), before),
-                    *(place.ratio, place.age_s),
-                )
+            orders = ladder.from_touch(self.exchange.get_orders(), side)
+            status.log_places(orders, self._queue, grid, self.clock.monotonic())

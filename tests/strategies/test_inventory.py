@@ -2,12 +2,14 @@
 
 import re
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
 from market_maker.clock import Clock
+from market_maker.journal import Journal
 from market_maker.model.rows import Row
 from market_maker.model.wire import Answer
 from market_maker.quoting.converge import Plan
@@ -164,6 +166,45 @@ def test_a_kill_that_cannot_be_verified_tries_again() -> None:
     stage.run(20)
     assert stage.bot._is_cleared
     assert stage.ids() == set()
+
+
+class Gone(BaseException):
+    """The process has become another one."""
+
+
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_a_kill_stays_one_where_a_saved_file_starts_the_bot_anew(
+    is_killed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def become() -> None:
+        stage.bot.exchange.desk.close()
+        raise Gone
+
+    def start() -> None:
+        journal = Journal(tmp_path / "journal", stage.world.clock)
+        stage.bot = stage.world.bot(
+            *(Inventory, "classic", None, journal),
+            INVENTORY_MAX_LOSS=1e-5 if is_killed else None,
+            INVENTORY_SCRATCH=None,
+        )
+        stage.run(1)
+
+    monkeypatch.setattr("market_maker.runner.re_exec", become)
+    stage = Stage(position=500)
+    start()
+    stage.show(59_000.0)
+    stage.world.engine.liquidity("XBTUSD").set_index(59_000.0)
+    stage.run(8)
+    for _ in range(2):
+        with pytest.raises(Gone):
+            stage.bot.restart()
+        start()
+        assert (stage.bot.state is State.KILL) == is_killed
+        assert (stage.ids() == set()) == is_killed
+    stage.bot.shut_down()
+    start()  # by hand
+    assert stage.bot.state is State.BID
+    assert len(stage.ids()) > 0
 
 
 def test_much_inventory_far_from_its_price_is_closed_once_and_not_again_for_a_while() -> None:
