@@ -93,8 +93,9 @@ class Tongue:
         return (self.engine.now() + self.engine.skew_s) * 1000
 
     def place(self, p: Params, order_id: Shape) -> Asked:
-        """A limit order from `side`, `price`, `qty`, `maker` and `name`."""
-        kind = {"type": "LIMIT_MAKER"} if p["maker"] else {"type": "LIMIT", "timeInForce": "GTC"}
+        """A limit order from `side`, `price`, `qty`, `maker`, `lifetime` and `name`."""
+        lifetime = p["lifetime"] if p["lifetime"] in ("IOC", "FOK") else "GTC"
+        kind = {"type": "LIMIT_MAKER"} if p["maker"] else {"type": "LIMIT", "timeInForce": lifetime}
         name = {"newClientOrderId": p["name"]} if p.get("name") else {}
         return asked(
             "POST", "/order", lambda row: order_id(row["orderId"]), side=p["side"].upper(),
@@ -196,7 +197,7 @@ class Kraken(Tongue):
                 assert "cl_ord_id" not in p
                 wanted = {
                     "side": p["type"], "qty": p["volume"], "price": p["price"],
-                    "maker": "post" in p.get("oflags", ""),
+                    "maker": "post" in p.get("oflags", ""), "lifetime": p.get("timeinforce"),
                 }  # fmt: skip
                 words = f"{p['type']} {p['volume']} {SYMBOL} @ limit {p['price']}"
                 return self.place(
@@ -324,7 +325,8 @@ class Bybit(Tongue):
             case "order/create":
                 wanted = {
                     "side": p["side"], "qty": p["qty"], "price": p["price"],
-                    "maker": p["timeInForce"] == "PostOnly", "name": p["orderLinkId"],
+                    "maker": p["timeInForce"] == "PostOnly", "lifetime": p["timeInForce"],
+                    "name": p["orderLinkId"],
                 }  # fmt: skip
                 return self.place(wanted, said(lambda no: {"orderId": str(no)}))
             case "order/cancel":
@@ -459,7 +461,8 @@ class Htx(Tongue):
                 side, _, kind = p["type"].partition("-")
                 wanted = {
                     "side": side, "qty": p["amount"], "price": p["price"],
-                    "maker": kind == "limit-maker", "name": p["client-order-id"],
+                    "maker": kind == "limit-maker", "lifetime": kind[-3:].upper(),
+                    "name": p["client-order-id"],
                 }  # fmt: skip
                 return self.place(wanted, said(str))
             case ["v1", "order", "orders", number, "submitcancel"]:

@@ -95,7 +95,7 @@ def _say_rights(settings: Settings, connector: Connector) -> bool:
     except NotSupported:
         _say("Key", "its rights cannot be asked of this exchange")
         return False
-    refused = answer.status in (401, 403)
+    refused = answer.refuses_key
     if refused:
         _say("Key", f"may not trade: {error_message(answer)}")
     elif answer.status in (400, 404):  # it looked for the order, so the key may amend

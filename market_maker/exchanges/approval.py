@@ -4,11 +4,12 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from market_maker.exchanges.base import Capabilities
 from market_maker.exchanges.order_store import Phase
 from market_maker.exchanges.state import LiveState
 from market_maker.model.rows import LATE_AMEND, Row, opposite
 from market_maker.model.ticks import LotGrid, PriceGrid
-from market_maker.quoting.filters import breach
+from market_maker.quoting.filters import breach, special
 from market_maker.quoting.limits import (
     Approved,
     Exposure,
@@ -41,7 +42,7 @@ class Limits(NamedTuple):
 
 
 def approve_creates(
-    orders: Sequence[Row], state: LiveState, limits: Limits, halt: str
+    orders: Sequence[Row], state: LiveState, limits: Limits, halt: str, caps: Capabilities
 ) -> list[Verdict]:
     """Judge new orders, each on top of those approved before it."""
     judge = _Judge(state, limits, halt)
@@ -53,7 +54,8 @@ def approve_creates(
         wire = {name: value for name, value in order.items() if name not in _REPORTED}
         with state.lock:
             is_known = state.orders.get(str(order.get("clOrdID"))) is not None
-        reason = judge.object_to_any(order) or judge.object_to_one_more(order)
+        reason = _kind_objection(order, caps) or judge.object_to_any(order)
+        reason = reason or judge.object_to_one_more(order)
         reason = reason or _size_objection(order) or ("Duplicate clOrdID" if is_known else "")
         reason = reason or _level_objection(order, side, held, ours)
         qty = abs(order.get("orderQty") or 0)
@@ -176,6 +178,12 @@ def _meets(side: str, price: float | None, others: Sequence[Row]) -> str:
     nearest = min(facing) if side == "Buy" else max(facing)
     would = price >= nearest if side == "Buy" else price <= nearest
     return f"it would trade with our own order at {nearest}" if would else ""
+
+
+def _kind_objection(order: Row, caps: Capabilities) -> str:
+    """What speaks against a kind of order that the venue, or our connector to it, does not have."""
+    found = "" if caps.every_kind else special(order, caps.reduce_only)
+    return f"the bot has no {found} at this exchange" if found else ""
 
 
 def _size_objection(order: Row) -> str:

@@ -59,6 +59,8 @@ class Capabilities:
     dead_man_s: tuple[float, float] | None = (5.0, 3600.0)
     dead_man_of_own: bool = False  # it cancels the orders with our tag only
     positions: bool = True
+    every_kind: bool = True  # stops, pegs, icebergs and linked orders, not just limit and market
+    reduce_only: bool = True  # it lets an order do nothing but shrink the position
     other_symbols: bool = False  # `follow` streams the instrument row of any other symbol too
     budget: tuple[float, float, float] = (300.0, 1.0, 10.0)  # tokens, per second, for cancels only
     requests_per_s: float = 10.0  # order requests

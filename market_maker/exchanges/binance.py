@@ -103,6 +103,8 @@ class BinanceConnector:
             request_expiry_s=RECV_WINDOW_MS / 1000,
             dead_man_s=None,
             positions=False,
+            every_kind=False,
+            reduce_only=False,
             budget=(25.0, 2.5, 5.0),  # the bucket and its refill are 50 orders in 10 s at most
             requests_per_s=25.0,
             order_cost=1.0,

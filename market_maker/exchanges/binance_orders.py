@@ -7,7 +7,7 @@ from typing import Any
 from market_maker.exchanges.base import Result, Status
 from market_maker.exchanges.binance_rows import SpotMarket
 from market_maker.exchanges.throttle import retry_after_s
-from market_maker.model.rows import LATE_AMEND, POST_ONLY, Row
+from market_maker.model.rows import LATE_AMEND, LIFETIMES, POST_ONLY, Row
 from market_maker.model.wire import Answer
 
 NO_FUNDS = "Account has insufficient Available Balance"
@@ -44,7 +44,7 @@ def order_params(order: Row, market: SpotMarket, wire_id: str, qty: Decimal) -> 
         raise ValueError(objection)
     wire = {"symbol": market.symbol, "side": side.upper(), "newClientOrderId": wire_id}
     wire |= {"quantity": f"{qty:f}", "newOrderRespType": "RESULT"}
-    lifetime = {"ImmediateOrCancel": "IOC", "FillOrKill": "FOK"}.get(str(order.get("timeInForce")))
+    lifetime = LIFETIMES.get(str(order.get("timeInForce")))
     if at is None:
         return wire | {"type": "MARKET"}
     wire["price"] = f"{at:f}"

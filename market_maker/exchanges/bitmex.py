@@ -136,7 +136,7 @@ class BitMEXConnector:
     def dead_man(self, timeout_s: float | None) -> bool:
         body = {"timeout": round((timeout_s or 0) * 1000)}
         answer = self._send(Request("POST", "/order/cancelAllAfter", None, body))[0]
-        if answer.status in (401, 403):  # the first action of a run is the first to hear it
+        if answer.refuses_key:  # the first action of a run is the first to hear it
             raise AuthenticationError(f"the exchange refuses the key: {error_message(answer)}")
         return answer.status == 200
 
@@ -248,7 +248,7 @@ def raise_for(answer: Answer) -> None:
     if 200 <= answer.status < 300:
         return
     text = error_message(answer)
-    if answer.status == 401:
+    if answer.status == 401 and not answer.is_page:
         raise AuthenticationError(f"the exchange refuses the key: {text}")
     raise ExchangeError(answer.status, text)
 

@@ -1,12 +1,14 @@
 """What ccxt's errors amount to: what may be concluded of an order, and the venue's own words."""
 
 import re
+from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
 from market_maker import jsonx
 from market_maker.exchanges.base import Result, Status
-from market_maker.exchanges.wire_errors import classify
+from market_maker.exchanges.wire_errors import classify, page_phrase
 from market_maker.model.rows import LATE_AMEND
 from market_maker.model.wire import Answer
 
@@ -27,7 +29,9 @@ def verdict(error: Exception, forbidden: str) -> Result:
         case ccxt.OrderNotFound():
             return Result(Status.REJECTED, {}, LATE_AMEND)
         case ccxt.AuthenticationError() | ccxt.PermissionDenied():
-            return _no_right(error)
+            if _page(error) is None:
+                return _no_right(error)
+            return Result(Status.UNKNOWN, {}, words(error))
         case ccxt.NetworkError() | ccxt.BadResponse() | ccxt.NullResponse():
             return Result(Status.UNKNOWN, {}, words(error))
     if type(error) is ccxt.ExchangeError:  # an answer that ccxt cannot place may be any trouble
@@ -40,6 +44,22 @@ def _no_right(error: Exception) -> Result:
     return Result(Status.REJECTED, {}, words(error), Answer(401, None, {}))
 
 
+def refuses_key(error: Exception) -> bool:
+    """Whether the venue itself, not a firewall before it, refuses the key."""
+    import ccxt
+
+    is_no = isinstance(error, ccxt.AuthenticationError | ccxt.PermissionDenied) or (
+        type(error) is ccxt.ExchangeError and http_status(error) == 401  # such as OKX's 50119
+    )
+    return is_no and _page(error) is None
+
+
+def _page(error: Exception) -> Any:
+    """The answer that ccxt calls an error, where it is a page."""
+    answer = getattr(error.__context__, "response", None)
+    return answer if answer is not None and answer.text.lstrip()[:1] == "<" else None
+
+
 def http_status(error: Exception) -> int:
     """The HTTP status of the answer that ccxt calls an error; 0 where none came, or it was 200."""
     response = getattr(error.__context__, "response", None)
@@ -48,10 +68,12 @@ def http_status(error: Exception) -> int:
 
 def words(error: Exception) -> str:
     """The error in one line. ccxt puts whole answers into its texts: the venue's words of one,
-    nothing of a page; and of a request without an answer it does not tell why there is none."""
+    the first of a page; and of a request without an answer it does not tell why there is none."""
     cause = error.__context__
     if isinstance(cause, requests.RequestException) and cause.response is None:
         return classify(cause)[1]
+    if (page := _page(error)) is not None:
+        return page_phrase(urlsplit(page.url).netloc, page.status_code, page.text)
     text = " ".join(str(error).split())
     found = _message(text[text.find("{") :]) if "{" in text else ""
     text = text.partition(" <")[0]

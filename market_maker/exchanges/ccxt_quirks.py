@@ -109,6 +109,8 @@ def capabilities(quirks: Quirks) -> Capabilities:
         request_expiry_s=10.0,  # hold an order without an answer in doubt for so long
         dead_man_s=None,
         positions=False,
+        every_kind=False,
+        reduce_only=False,
         budget=quirks.budget,
         requests_per_s=10.0,
         order_cost=1.0,

@@ -13,13 +13,13 @@ from typing import Any
 
 from market_maker.clock import Clock
 from market_maker.exchanges.base import ExchangeError, Result, Status
-from market_maker.exchanges.ccxt_errors import http_status, verdict, words
+from market_maker.exchanges.ccxt_errors import http_status, refuses_key, verdict, words
 from market_maker.exchanges.ccxt_quirks import QUIRKS, capabilities, paced, turned
 from market_maker.exchanges.client_ids import ClientIds
 from market_maker.exchanges.polled import PolledConnector, UnknownSymbol
 from market_maker.exchanges.poller import PACE, Pace
 from market_maker.exchanges.public_reads import Bar
-from market_maker.model.rows import POST_ONLY, Row
+from market_maker.model.rows import LIFETIMES, POST_ONLY, Row
 from market_maker.model.wire import Answer
 from market_maker.utils.errors import AuthenticationError, SettingsError
 
@@ -185,6 +185,8 @@ class CcxtVenue:
             params[self._quirks.id_param] = self._ids.encode(str(order["clOrdID"]))
         if POST_ONLY in str(order.get("execInst") or ""):
             params["postOnly"] = True
+        if lifetime := LIFETIMES.get(str(order.get("timeInForce"))):
+            params["timeInForce"] = lifetime
         kind = "limit" if order.get("price") is not None else "market"
         symbol, side = self._market["symbol"], str(order["side"]).lower()
         what = (symbol, kind, side, order["orderQty"], order.get("price"), params)
@@ -268,15 +270,12 @@ class CcxtVenue:
 
         try:
             return self._call(method, *args)
-        except (ccxt.AuthenticationError, ccxt.PermissionDenied) as error:
-            raise _refused_key(error) from None
         except ccxt.OrderNotFound as error:
             raise _NotFound(404, words(error)) from None
         except ccxt.BaseError as error:
-            number = http_status(error)
-            if type(error) is ccxt.ExchangeError and number == 401:  # such as OKX's 50119
-                raise _refused_key(error) from None
-            raise ExchangeError(number, words(error)) from None
+            if refuses_key(error):
+                raise AuthenticationError(f"the exchange refuses the key: {words(error)}") from None
+            raise ExchangeError(http_status(error), words(error)) from None
 
     def _act(self, method: str, *args: Any) -> Result:
         """What may be concluded from how an action ended."""
@@ -320,10 +319,6 @@ def open_connector(
 
 class _NotFound(ExchangeError):
     """The venue does not know the order."""
-
-
-def _refused_key(error: Exception) -> AuthenticationError:
-    return AuthenticationError(f"the exchange refuses the key: {words(error)}")
 
 
 def _is_suspended(market: Mapping[str, Any]) -> bool:

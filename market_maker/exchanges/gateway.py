@@ -112,7 +112,8 @@ class Gateway:
                     order["clOrdID"] = self.new_client_id()
                 order["symbol"] = self.connector.symbol
             rules = self._rules()
-            verdicts = approve_creates(orders, self.state, rules.limits, self._halt(rules))
+            caps = self.connector.caps
+            verdicts = approve_creates(orders, self.state, rules.limits, self._halt(rules), caps)
             return self._carry_out(verdicts, self.outbox.create, rules)
 
     def amend(self, changes: Sequence[Row]) -> list[Result]:

@@ -118,6 +118,8 @@ class HitbtcConnector:
             request_expiry_s=_QUARANTINE_S,
             dead_man_s=None,
             positions=False,
+            every_kind=False,
+            reduce_only=False,
             requests_per_s=250.0,
             budget=(280.0, 280.0, 20.0),  # 300 a second for one account
             order_cost=1.0,

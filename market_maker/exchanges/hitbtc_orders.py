@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from market_maker.exchanges.approval import side_of
 from market_maker.exchanges.base import Result, Status
 from market_maker.exchanges.hitbtc_rows import Market
-from market_maker.model.rows import LATE_AMEND, POST_ONLY, Row
+from market_maker.model.rows import LATE_AMEND, LIFETIMES, POST_ONLY, Row
 from market_maker.model.wire import Answer, Request
 
 API = "/api/3"
@@ -30,7 +30,6 @@ _TEXTS = {
 }
 OFF_GRID = frozenset({2010, 2011, 2012, 2020, 2021, 2022, 20045})  # of a size or a price
 _GONE = {CANCEL: "Unable to cancel order"}
-_LIFETIMES = {"ImmediateOrCancel": "IOC", "FillOrKill": "FOK"}
 
 
 class Call(NamedTuple):
@@ -58,7 +57,7 @@ def new_order(order: Row, market: Market, wire_id: str) -> dict[str, Any]:
         "symbol": market.name,
         "side": side_of(order).lower(),
         "type": "market" if order.get("price") is None else "limit",
-        "time_in_force": _LIFETIMES.get(str(order.get("timeInForce")), "GTC"),
+        "time_in_force": LIFETIMES.get(str(order.get("timeInForce")), "GTC"),
         "quantity": market.quantity(order["orderQty"]),
         "strict_validate": True,
     }
@@ -92,7 +91,7 @@ def _without_error(answer: Answer, body: Mapping[str, Any]) -> tuple[Status, str
         return Status.OK, "", 0
     if answer.status == 429:
         return Status.NOT_SENT, "too many requests", 429
-    if answer.status in (401, 403):
+    if answer.refuses_key:
         return Status.REJECTED, f"HTTP {answer.status}", 403
     return Status.UNKNOWN, answer.error or f"HTTP {answer.status} without a readable answer", 0
 

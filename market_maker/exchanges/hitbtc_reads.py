@@ -79,7 +79,7 @@ class HitbtcReads:
 
 
 def _body(answer: Answer) -> Any:
-    if answer.status in (401, 403):
+    if answer.refuses_key:
         raise AuthenticationError(f"the exchange refuses the key: {words_of(answer)}")
     if answer.status != 200 or not isinstance(answer.body, list | dict):
         raise ExchangeError(answer.status, words_of(answer))

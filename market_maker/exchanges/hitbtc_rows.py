@@ -80,9 +80,9 @@ class Market:
         ticks = (Decimal(str(price)) / self.tick_size).quantize(Decimal(1), ROUND_HALF_EVEN)
         return f"{ticks * self.tick_size:f}"
 
-    def minor(self, amount: Any, currency: str = "") -> int:
-        """An amount of *currency* (the quote's, if not said) in its smallest unit."""
-        scaled = decimal(amount).scaleb(_decimals(currency or self.quote))
+    def minor(self, amount: Any) -> int:
+        """An amount of the quote currency in its smallest unit."""
+        scaled = decimal(amount).scaleb(_decimals(self.quote))
         return int(scaled.quantize(Decimal(1), ROUND_HALF_EVEN))
 
     @property
@@ -143,10 +143,18 @@ def execution_row(raw: Raw, market: Market, order_id: str, cl_ord_id: str) -> Ro
         "orderID": order_id, "clOrdID": cl_ord_id, "symbol": market.symbol, "execType": "Trade",
         "side": side, "lastQty": size(quantity), "lastPx": price(paid),
         "lastLiquidityInd": "RemovedLiquidity" if is_taker else "AddedLiquidity",
-        "execComm": market.minor(fee, market.fee_currency),
-        "settlCurrency": market.settle_name, "feeCurrency": market.fee_currency,
+        "execComm": _fee_in_quote(decimal(fee), decimal(paid), market),
+        "feeQty": float(decimal(fee)), "feeCurrency": market.fee_currency,
+        "settlCurrency": market.settle_name,
         "transactTime": moment, "timestamp": moment,
     }  # fmt: skip
+
+
+def _fee_in_quote(fee: Decimal, paid: Decimal, market: Market) -> int:
+    """A fee in the quote currency's minor units; one in a third currency cannot be valued."""
+    if market.fee_currency == market.base:
+        return market.minor(fee * paid)
+    return market.minor(fee) if market.fee_currency == market.quote else 0
 
 
 class Holding:

@@ -128,6 +128,8 @@ class OkxConnector:
             dead_man_s=_DEADMAN_S,
             dead_man_of_own=True,
             positions=not self._is_spot,
+            every_kind=False,
+            reduce_only=not self._is_spot,
             # 300 orders in 2 s by the batch calls and 60 by the single ones, whatever the start
             budget=(100.0, 100.0, 20.0),
             requests_per_s=20.0,
@@ -253,7 +255,7 @@ class OkxConnector:
         seconds = 0 if timeout_s is None else round(min(high, max(low, timeout_s)))
         body = {"timeOut": str(seconds), "tag": self.ids.tag}
         answer = self._post("/trade/cancel-all-after", body)
-        if answer.status in (401, 403):
+        if answer.refuses_key:
             raise AuthenticationError(f"the exchange refuses the key: {words_of(answer)}")
         return answer.status == 200 and code_of(answer) == "0"
 

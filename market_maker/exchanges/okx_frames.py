@@ -71,11 +71,12 @@ class OrderFrames:
 
     def refuses_instrument(self, answer: Answer) -> bool:
         """Whether all was refused for the number of the instrument, so that nothing happened."""
-        items = answer.body.get("data") if isinstance(answer.body, Mapping) else None
-        if not isinstance(items, list) or not items:
-            return False
-        texts = [str(item.get("sMsg")) for item in items if item.get("sCode") in _BAD_INSTRUMENT]
-        return len(texts) == len(items) and any("inst" in text.lower() for text in texts)
+        body = answer.body if isinstance(answer.body, Mapping) else {}
+        items = body.get("data")
+        told = [(item.get("sCode"), item.get("sMsg")) for item in items or ()]
+        told = told or [(body.get("code"), body.get("msg"))]  # of the frame as a whole
+        texts = [str(text).lower() for code, text in told if code in _BAD_INSTRUMENT]
+        return len(texts) == len(told) and any("inst" in text for text in texts)
 
 
 class _Waiting:

@@ -6,7 +6,7 @@ from typing import Any
 from market_maker.exchanges.base import Result, Status
 from market_maker.exchanges.client_ids import ClientIds
 from market_maker.exchanges.okx_rows import Market
-from market_maker.model.rows import LATE_AMEND, POST_ONLY, Row
+from market_maker.model.rows import LATE_AMEND, LIFETIMES, POST_ONLY, Row
 from market_maker.model.wire import Answer
 
 MAX_BATCH = 20
@@ -29,9 +29,7 @@ def new_order(order: Row, market: Market, ids: ClientIds, trade_mode: str) -> di
     rules = str(order.get("execInst") or "")
     qty = float(order["orderQty"])
     side = str(order.get("side") or ("Sell" if qty < 0 else "Buy"))
-    lifetime = {"ImmediateOrCancel": "ioc", "FillOrKill": "fok"}.get(
-        str(order.get("timeInForce")), "limit"
-    )
+    lifetime = LIFETIMES.get(str(order.get("timeInForce")), "limit").lower()
     wire: dict[str, Any] = {
         "instId": market.inst_id,
         "tdMode": trade_mode,
@@ -98,7 +96,7 @@ def _whole(answer: Answer, code: str, text: str) -> Result:
     """An answer that tells of no single order."""
     if not answer.sent:
         return Result(Status.NOT_SENT, {}, answer.error, answer)
-    if answer.status in (401, 403):
+    if answer.refuses_key:
         refused = answer._replace(status=401)
         return Result(
             Status.REJECTED, {}, f"{text} ({code})" if text else f"HTTP {answer.status}", refused

@@ -128,7 +128,7 @@ class OkxReads:
 
 
 def _data(answer: Answer) -> list[Row]:
-    if answer.status in (401, 403):
+    if answer.refuses_key:
         hint = _ELSEWHERE if code_of(answer) in _NOT_KNOWN_HERE else ""
         raise AuthenticationError(f"the exchange refuses the key: {words_of(answer)}{hint}")
     if answer.status != 200 or code_of(answer) != "0":

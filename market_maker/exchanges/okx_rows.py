@@ -179,7 +179,7 @@ def execution_row(raw: Raw, market: Market, cl_ord_id: str, fee: Any) -> Row | N
         "lastPx": price(raw["fillPx"]),
         "lastLiquidityInd": "AddedLiquidity" if raw.get("execType") == "M" else "RemovedLiquidity",
         "execComm": -_fee_in_settlement(decimal(fee), raw, market),
-        "feeQty": _plain(-decimal(fee)), "feeCurrency": str(raw.get("feeCcy") or ""),
+        "feeQty": _plain(-decimal(fee)), "feeCurrency": _fee_currency(raw),
         "settlCurrency": market.settle_name, "transactTime": moment, "timestamp": moment,
     }  # fmt: skip
     if raw.get("accFillSz"):
@@ -189,11 +189,17 @@ def execution_row(raw: Raw, market: Market, cl_ord_id: str, fee: Any) -> Row | N
 
 def _fee_in_settlement(fee: Decimal, raw: Raw, market: Market) -> int:
     """A fee in the settlement's minor units: a buyer on spot pays in what he buys."""
-    currency = raw.get("feeCcy") or market.settle
+    currency = _fee_currency(raw) or market.settle
     if currency == market.settle:
         return market.minor(fee)
     is_base = market.is_spot and currency == market.base
     return market.minor(fee * decimal(raw["fillPx"])) if is_base else 0  # others have no price
+
+
+def _fee_currency(raw: Raw) -> str:
+    """A rebate for one fill may be paid in another currency than the fees of the order."""
+    own = raw.get("fillFeeCcy") if raw.get("fillFee") else ""
+    return str(own or raw.get("feeCcy") or "")
 
 
 def position_row(rows: Iterable[Raw], market: Market, account: str) -> Row:

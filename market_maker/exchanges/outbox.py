@@ -189,7 +189,7 @@ class Outbox:
             result, settle_after_s = result._replace(status=Status.UNKNOWN), -math.inf
         with self._state.lock:
             self._state.orders.settle(key, result, settle_after_s)
-        if result.answer is not None and result.answer.status in (401, 403):
+        if result.answer is not None and result.answer.refuses_key:
             self.stop_for(AuthenticationError(f"the exchange refuses our orders: {result.text}"))
         if result.retry_after_s is not None:
             self._budget.block_until(self._clock.now() + result.retry_after_s)

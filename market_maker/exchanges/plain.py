@@ -38,6 +38,8 @@ CAPS = Capabilities(
     events="poll",
     request_expiry_s=5.0,
     dead_man_s=None,
+    every_kind=False,
+    reduce_only=False,
     budget=(600.0, 10.0, 20.0),
     requests_per_s=20.0,
     order_cost=1.0,
@@ -176,13 +178,19 @@ class PlainVenue:
             "price": order.get("price"),
             "post_only": POST_ONLY in str(order.get("execInst") or ""),
         }
+        lifetime = order.get("timeInForce")
+        if lifetime == "FillOrKill":
+            return Result(Status.REJECTED, {}, "plain has no orders that are filled whole or not")
         answer = self._send(Request("POST", "/orders", None, body))
         result = _result(answer)
         if result.status is not Status.OK:
             return result
         if "id" not in answer.body:
             return Result(Status.UNKNOWN, {}, "an answer without the order's number", answer)
-        return result._replace(row={"orderID": str(answer.body["id"])})
+        order_id = str(answer.body["id"])
+        if lifetime == "ImmediateOrCancel":
+            self.cancel(order_id)  # what has not traded at once; the venue has no such orders
+        return result._replace(row={"orderID": order_id})
 
     def cancel(self, order_id: str) -> Result:
         return _result(self._send(Request("DELETE", f"/orders/{order_id}")))
@@ -206,7 +214,7 @@ class PlainVenue:
 
     def _read(self, path: str, **query: Any) -> Any:
         answer = self._send(Request("GET", path, query or None))
-        if answer.status in (401, 403):
+        if answer.refuses_key:
             raise AuthenticationError(f"the exchange refuses the key: {error_message(answer)}")
         if answer.status != 200 or not isinstance(answer.body, dict | list):
             raise ExchangeError(answer.status, error_message(answer))

@@ -26,6 +26,7 @@ from market_maker.clock import Clock
 from market_maker.exchanges.frames import CLOSE, PING, TEXT, FrameReader
 from market_maker.exchanges.throttle import retry_after_s
 from market_maker.exchanges.transport import ca_bundle, is_loopback
+from market_maker.exchanges.wire_errors import page_phrase
 from market_maker.model.latency import Latency
 from market_maker.model.wire import (
     BackOff,
@@ -195,7 +196,7 @@ class WebSocketStream:
                 **_proxy_options(self._url),
             )
         except websocket.WebSocketBadStatusException as refusal:
-            raise _refused(refusal) from None
+            raise _refused(refusal, urlsplit(self._url).netloc) from None
         if self._closed.is_set():
             raise _Lost("closed")
 
@@ -300,7 +301,7 @@ def _proxy_options(url: str) -> dict[str, Any]:
     return options
 
 
-def _refused(refusal: websocket.WebSocketBadStatusException) -> _Lost:
+def _refused(refusal: websocket.WebSocketBadStatusException, host: str) -> _Lost:
     body = getattr(refusal, "resp_body", None) or b""
     text = _one_line(body)
     try:
@@ -310,6 +311,9 @@ def _refused(refusal: websocket.WebSocketBadStatusException) -> _Lost:
         pass
     asked_s = retry_after_s(refusal.resp_headers or {}) or 0.0
     reason = f"handshake {refusal.status_code}: {text or refusal.status_message or 'refused'}"
+    if text.startswith("<"):  # a firewall or a proxy: it tells nothing of the key
+        page = body.decode("utf-8", "replace")
+        reason = page_phrase(host, refusal.status_code, page)
     is_busy = refusal.status_code in (429, 503)
     return _Lost(reason, min(asked_s, _LONGEST_ASKED_S) if is_busy else 0.0)
 

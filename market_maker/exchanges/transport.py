@@ -24,7 +24,7 @@ from market_maker.clock import Clock
 from market_maker.exchanges.http_bytes import Rendered, Reply, header_lines, request_bytes
 from market_maker.exchanges.lanes import Lanes
 from market_maker.exchanges.server_clock import ServerClock
-from market_maker.exchanges.wire_errors import LOST, classify, hot_phrase
+from market_maker.exchanges.wire_errors import LOST, classify, hot_phrase, page_phrase
 from market_maker.model.latency import Latency
 from market_maker.model.wire import Answer, Request
 from market_maker.utils.constants import VERSION
@@ -192,7 +192,12 @@ class HttpTransport:
             return Answer(0, None, {}, reply.sent, hot_phrase(reply.error, reply.sent))
         body = _decode(reply.content)
         self._server_clock.learn(reply.headers.get("date"), body, sent_at)
-        return Answer(reply.status, body, reply.headers)
+        return self._told(Answer(reply.status, body, reply.headers))
+
+    def _told(self, answer: Answer) -> Answer:
+        if not answer.is_page:
+            return answer
+        return answer._replace(error=page_phrase(self._host, answer.status, answer.body))
 
     def _common_lines(self) -> str:
         """The headers that all calls of a batch share."""
@@ -233,7 +238,7 @@ class HttpTransport:
         headers = {name.lower(): value for name, value in response.headers.items()}
         body = _decode(content)
         self._server_clock.learn(headers.get("date"), body, sent_at)
-        return Answer(response.status_code, body, headers)
+        return self._told(Answer(response.status_code, body, headers))
 
     def _content(self, response: requests.Response, end_s: float) -> bytes:
         """The whole body; raises TimeoutError where it is not there at *end_s* (monotonic)."""

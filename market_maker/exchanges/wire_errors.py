@@ -1,12 +1,15 @@
 """What went wrong on the wire, in our own words, and whether a byte may have been heard."""
 
+import re
 import socket
 import ssl
+from html import unescape
 
 import requests
 from urllib3.exceptions import NewConnectionError
 
 LOST = "connection lost"
+_READ, _TOLD = 4_000, 80  # characters of a page
 
 
 def classify(error: Exception) -> tuple[bool, str]:
@@ -33,6 +36,13 @@ def classify(error: Exception) -> tuple[bool, str]:
     ) and not isinstance(error, ValueError):
         return True, LOST
     return False, f"not sendable ({type(error).__name__})"
+
+
+def page_phrase(host: str, status: int, page: str) -> str:
+    """Who answered with a page, and its first words."""
+    text = re.sub(r"(?is)<(script|style)\b.*?</\1\s*>|<[^>]*>", " ", page[:_READ])
+    words = " ".join(unescape(text).split())[:_TOLD].rstrip(" .")
+    return f"{host} answers {status} with a page{': ' if words else ''}{words}"
 
 
 def hot_phrase(error: Exception, sent: bool) -> str:

@@ -12,6 +12,7 @@ Side = Literal["Buy", "Sell"]
 TERMINAL = frozenset({"Filled", "Canceled", "Rejected", "Expired", "DoneForDay"})
 LATE_AMEND = "Invalid ordStatus"  # old strategies compare this very text
 POST_ONLY = "ParticipateDoNotInitiate"
+LIFETIMES = {"ImmediateOrCancel": "IOC", "FillOrKill": "FOK"}  # as other venues call them
 SPOT = "IFXXXP"  # `typ` of an instrument that is bought and owned, not held as a contract
 NO_BUY = {"price": -(2**32)}  # what get_highest_buy() answers without a buy order
 NO_SELL = {"price": 2**32}

@@ -23,7 +23,7 @@ class Answer(NamedTuple):
     `sent` is False only when no byte of the request can have reached the exchange; a request
     with `sent` and status 0 has an unknown outcome. Header names are lower case; `body` is the
     parsed JSON, or the text where it is not JSON; `error` is a phrase for a failure of the
-    transport, such as "timed out".
+    transport, such as "timed out", or for a page that came in place of an answer.
     """
 
     status: int
@@ -31,6 +31,16 @@ class Answer(NamedTuple):
     headers: Mapping[str, str]
     sent: bool = True
     error: str = ""
+
+    @property
+    def is_page(self) -> bool:
+        """Whether a firewall or a proxy has answered in the exchange's place: it tells nothing
+        of the key."""
+        return isinstance(self.body, str) and self.body.lstrip()[:1] == "<"
+
+    @property
+    def refuses_key(self) -> bool:
+        return self.status in (401, 403) and not self.is_page
 
 
 class Connected(NamedTuple):

@@ -5,8 +5,35 @@ They are met before anything is sent: what a venue would refuse costs a request 
 
 import math
 
-from market_maker.model.rows import Row
+from market_maker.model.rows import POST_ONLY, Row
 from market_maker.model.ticks import LotGrid
+
+_TYPES = ("Limit", "Market")
+_LIFETIMES = ("GoodTillCancel", "ImmediateOrCancel", "FillOrKill")
+_SPECIAL = ("stopPx", "pegPriceType", "pegOffsetValue", "displayQty", "contingencyType")
+_REDUCING = ("ReduceOnly", "Close")
+
+
+def special(order: Row, may_reduce: bool) -> str:
+    """What makes a new order more than one with a size that rests at its price or takes from the
+    book, or nothing. Where a venue has no more than those, a stop without its trigger would be
+    sold at once. *may_reduce*: it has orders that only shrink the position.
+    """
+    kind, lifetime = order.get("ordType"), order.get("timeInForce")
+    if kind and kind not in _TYPES:
+        return f"{kind} orders"
+    if lifetime and lifetime not in _LIFETIMES:
+        return f"orders with timeInForce {lifetime}"
+    name = next((name for name in _SPECIAL if order.get(name)), "")
+    if name:
+        return f"orders with {name}"
+    known = ("", POST_ONLY, *(_REDUCING if may_reduce else ()))
+    rule = next((r for r in str(order.get("execInst") or "").split(",") if r not in known), "")
+    if rule:
+        return f"orders with execInst {rule}"
+    needed = ("orderQty", "price") if kind == "Limit" else ("orderQty",)
+    lacking = next((name for name in needed if order.get(name) is None), "")
+    return f"orders without {lacking}" if lacking else ""
 
 
 def least_qty(price: float, instrument: Row) -> float:

@@ -107,6 +107,17 @@ def test_an_order_goes_out_signed_post_only_and_under_our_own_id(name: str) -> N
 
 
 @pytest.mark.parametrize("name", QUIRKS)
+@pytest.mark.parametrize("lifetime", ["ImmediateOrCancel", "FillOrKill"])
+def test_an_order_that_shall_not_rest_says_so(name: str, lifetime: str) -> None:
+    rig = Rig(name)
+    plain = {key: value for key, value in ORDER.items() if key != "execInst"}
+    result = rig.venue.place({**plain, "timeInForce": lifetime})
+    assert result.status is Status.OK, result.text
+    word = {"ImmediateOrCancel": "ioc", "FillOrKill": "fok"}[lifetime]
+    assert word in rig.sent[0].replace("limit-", "").lower()
+
+
+@pytest.mark.parametrize("name", QUIRKS)
 @pytest.mark.parametrize(
     ("error", "status"),
     [
@@ -306,8 +317,10 @@ ELSEWHERE = '{"code": 0, "msg": "Service unavailable from a restricted location.
     ("name", "status", "text", "exit_code", "told"),
     [
         ("binance", 451, ELSEWHERE, 2, "The exchange says: Service unavailable from a restricted"),
-        ("okx", 404, "<html><p>Not here</p></html>", 2, "404 Odd. Is BASE_URL right"),
-        ("okx", 503, "<html><p>Later</p></html>", 1, "The exchange says: okx GET https://www.okx"),
+        ("okx", 404, "<html><p>Not here</p></html>", 2, "page: Not here. Is BASE_URL right"),
+        ("okx", 503, "<html><p>Later</p></html>", 1, "says: www.okx.com answers 503 with a page:"),
+        ("htx", 403, "<html>{css} Blocked</html>", 1, "pro answers 403 with a page: {css} Blocked"),
+        ("kraken", 401, "<html>Blocked</html>", 1, "kraken.com answers 401 with a page: Blocked"),
     ],
 )
 def test_what_keeps_a_start_from_beginning_is_one_line_and_says_whether_it_may_pass(

@@ -1,5 +1,6 @@
 """HitBTC's rows, one by one, in the language of the bot."""
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -108,9 +109,21 @@ def test_stream_and_history_tell_of_a_fill_alike(raw: Row) -> None:
         "execID": "BTCUSDT-1361977606-Buy", "trdMatchID": "1361977606", "orderID": "id",
         "clOrdID": "mm", "symbol": "BTCUSDT", "execType": "Trade", "side": "Buy",
         "lastQty": 0.004, "lastPx": 49595.04, "lastLiquidityInd": "AddedLiquidity",
-        "execComm": 495_950, "settlCurrency": "USDt", "feeCurrency": "USDT",
+        "execComm": 495_950, "feeQty": 0.49595, "settlCurrency": "USDt", "feeCurrency": "USDT",
         "transactTime": "2021-07-02T22:52:33.100Z", "timestamp": "2021-07-02T22:52:33.100Z",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("currency", "comm"), [("BTC", 24_597), ("USDT", 495_950), ("HIT", 0)])
+def test_a_fee_is_booked_in_the_quote_currency_whatever_it_was_paid_in(
+    currency: str, comm: int
+) -> None:
+    fee = "0.000000495950" if currency == "BTC" else "0.495950"
+    row = rows.execution_row(
+        {**HISTORY, "fee": fee}, replace(BTCUSDT, fee_currency=currency), "", ""
+    )
+    assert row is not None
+    assert (row["execComm"], row["feeCurrency"]) == (comm, currency)
 
 
 def test_a_report_without_a_trade_is_no_fill() -> None:

@@ -87,6 +87,7 @@ def test_late_repeated_and_foreign_answers_change_nothing() -> None:
     [
         ([item("51001", "Instrument ID does not exist")], ["/api/v5/trade/order"]),
         ([item("51000", "Parameter instIdCode can not be empty")], ["/api/v5/trade/order"]),
+        ([], ["/api/v5/trade/order"]),  # the frame as a whole
         ([item("51008", "Insufficient balance")], []),
     ],
 )
@@ -96,7 +97,8 @@ def test_a_stream_that_does_not_know_the_instrument_gives_way_to_rest(
     desk = Desk().up()
     desk.wire.script = lambda r: told(item())
     desk.private.on_send = lambda f: desk.private.say(
-        {"id": f["id"], "op": f["op"], "code": "1", "data": refusal}
+        {"id": f["id"], "op": f["op"], "data": refusal}
+        | ({"code": "1"} if refusal else {"code": "51001", "msg": "Instrument ID does not exist"})
     )
     desk.connector.place([order(1)])
     desk.connector.place([order(2)])

@@ -202,6 +202,24 @@ def test_a_fee_on_spot_is_booked_in_the_quote_currency_whatever_it_was_paid_in(
     assert (fill["execComm"], fill["feeQty"]) == (comm, 0.0001)
 
 
+@pytest.mark.parametrize(
+    ("own", "comm", "currency"),
+    [
+        ({"fillFee": "0.5", "fillFeeCcy": "USDT"}, -500_000, "USDT"),  # a rebate on a buy
+        ({"fillFee": "-0.0001", "fillFeeCcy": "BTC"}, 6_000_000, "BTC"),
+        ({"fillFee": "", "fillFeeCcy": "USDT"}, 6_000_000, "BTC"),  # the sum of the order's fees
+        ({"fillFee": "-0.0001", "fillFeeCcy": ""}, 6_000_000, "BTC"),
+    ],
+)
+def test_a_rebate_is_booked_in_the_currency_it_is_paid_in(
+    own: dict[str, str], comm: int, currency: str
+) -> None:
+    tables = OkxTables(market(**SPOT), lambda wire_id: wire_id)
+    fields = {"instId": "BTC-USDT", "sz": "1", "accFillSz": "1", "fillSz": "1", "tradeId": "1"}
+    fill = tables.read(order_push(**fields, fee="-0.0001", **own))[0]["data"][0]
+    assert (fill["execComm"], fill["feeCurrency"]) == (comm, currency)
+
+
 def test_what_asks_have_locked_is_held_all_the_same() -> None:
     held = {"ccy": "BTC", "cashBal": "1.5", "availBal": "0.2", "frozenBal": "1.3"}
     row = rows.spot_position_row([held], market(**SPOT), 1.0)

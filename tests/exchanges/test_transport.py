@@ -54,6 +54,9 @@ def test_what_is_not_json_comes_as_text(status: int, text: str) -> None:
     responses.get(BASE + "instrument", body=text, status=status)
     (answer,) = manual().send([GET])
     assert (answer.status, answer.body) == (status, text)
+    page = f"exchange.test answers {status} with a page: 403 Forbidden" if text[:1] == "<" else ""
+    assert answer.error == page
+    assert answer.refuses_key is (status == 403 and not page)
 
 
 @responses.activate

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from market_maker.model.rows import Row
-from market_maker.quoting.filters import breach
+from market_maker.quoting.filters import breach, special
 from tests.binance_world import BinanceWorld
 from tests.doubles import StillMarket
 
@@ -39,6 +39,30 @@ def test_what_is_not_stated_bounds_nothing() -> None:
     assert (
         breach({"orderQty": 1, "price": 1.0}, {**SPOT, "minNotional": 10, "isInverse": True}) == ""
     )
+
+
+@pytest.mark.parametrize(
+    ("order", "may_reduce", "words"),
+    [
+        ({"orderQty": 1, "price": 2.0, "execInst": "ParticipateDoNotInitiate"}, False, ""),
+        ({"orderQty": -1}, False, ""),  # at the market
+        ({"orderQty": 1, "ordType": "Market", "timeInForce": "FillOrKill"}, False, ""),
+        ({"orderQty": 1, "price": 2.0, "ordType": "Limit", "stopPx": None}, False, ""),
+        ({"orderQty": 1, "price": 2.0, "execInst": "ReduceOnly"}, True, ""),
+        ({"orderQty": 1, "stopPx": 58_000.0, "ordType": "Stop"}, True, "Stop orders"),
+        ({"orderQty": 1, "stopPx": 58_000.0}, True, "orders with stopPx"),
+        ({"orderQty": 1, "price": 2.0, "pegPriceType": "PrimaryPeg"}, True, "pegPriceType"),
+        ({"orderQty": 1, "price": 2.0, "displayQty": 0.5}, True, "orders with displayQty"),
+        ({"orderQty": 1, "price": 2.0, "timeInForce": "Day"}, True, "with timeInForce Day"),
+        ({"orderQty": 1, "price": 2.0, "execInst": "AllOrNone"}, True, "execInst AllOrNone"),
+        ({"orderQty": 1, "price": 2.0, "execInst": "ReduceOnly"}, False, "execInst ReduceOnly"),
+        ({"orderQty": 1, "ordType": "Limit"}, True, "orders without price"),
+        ({"execInst": "Close"}, True, "orders without orderQty"),
+    ],
+)
+def test_what_is_no_plain_order_is_named(order: Row, may_reduce: bool, words: str) -> None:
+    text = special(order, may_reduce)
+    assert (words in text) if words else text == ""
 
 
 def test_an_order_that_is_worth_too_little_costs_no_request() -> None:
