@@ -13,7 +13,7 @@ from market_maker.clock import ManualClock
 from market_maker.journal import Journal
 from market_maker.levels import Level, LevelBook, doubled, nearest_first
 from market_maker.model.rows import opposite
-from market_maker.quoting.grid import GridRules, Plan, counter, grow, initial_seed
+from market_maker.quoting.grid import GridRules, Plan, Quote, counter, grow, initial_seed
 
 D = decimal.Decimal
 TICKS = ["0.5", "0.1", "0.01", "0.0001", "0.00001", "0.00000001"]
@@ -63,8 +63,7 @@ class Play:
         levels = [level for level in self.book.all() if level.left > 0]
         sides = [[le.quote for le in levels if le.side == side] for side in ("Buy", "Sell")]
         for side, quotes in grow(self.rules, self.plan, *sides).items():
-            taken = {level.price for level in levels if level.side == side}
-            self.book.add_seeds(side, [quote for quote in quotes if quote.price not in taken])
+            self.book.add_seeds(side, quotes)
         self.book.drop(doubled(self.book.all()))
         for level in self.placed():
             if not level.cl_ord_id:
@@ -163,3 +162,32 @@ def test_only_a_seed_of_the_same_price_and_size_is_double(
 
     levels = [level(1, 5, True), level(2, qty, second_is_seed)]
     assert [le.id for le in doubled(levels)] == [2][:found]
+
+
+def one_level(answers: bool = True) -> LevelBook:
+    """A buy of 10 at 995 under the order "a"; its counters may be refused."""
+    rules = GridRules("fullfixed", D(5), D("0.5"), D(1), max_price=None if answers else D(999))
+    book = LevelBook(Journal(":memory:", ManualClock()), lambda s, q: counter(rules, s, q))
+    book.add_seeds("Buy", [Quote(D(995), D(10))])
+    book.claim([(book.all()[0], "a")])
+    return book
+
+
+def test_a_counter_that_was_refused_for_a_part_comes_for_the_whole_original_size() -> None:
+    book = one_level(answers=False)
+    book.note_end("a", D(4))  # cancelled half filled; no counter may be placed
+    assert [(le.side, le.left) for le in book.all()] == [("Buy", 6)]
+    book._counter = lambda side, filled: Quote(D(1000), filled.qty)
+    book.claim([(book.all()[0], "b")])
+    book.note_filled("b", D(6))
+    assert [(le.side, le.price, le.size) for le in book.all()] == [("Sell", 1000, 10)]
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_what_has_an_order_or_owes_a_counter_is_never_dropped(answers: bool) -> None:
+    book = one_level(answers)
+    book.drop(book.all())
+    assert len(book.all()) == 1, "its order may be filled"
+    book.note_end("a", D(4))
+    book.drop(le for le in book.all() if le.side == "Buy")
+    assert [le.side for le in book.all()] == (["Sell"] if answers else ["Buy"])

@@ -194,8 +194,7 @@ class Grid(OrderManager):
     def _grow(self) -> None:
         levels = [level for level in self.levels.all() if level.left > 0]
         for side, quotes in grid.grow(self.rules, self.plan, *self._quotes(levels)).items():
-            taken = {level.price for level in levels if level.side == side}
-            self.levels.add_seeds(side, [quote for quote in quotes if quote.price not in taken])
+            self.levels.add_seeds(side, quotes)  # all farther out than what the side has
 
     def _check_lot(self, levels: Iterable[Level]) -> None:
         """Raise SkipRound where the exchange's lot has become such that the sizes are the grid's

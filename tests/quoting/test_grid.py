@@ -68,6 +68,21 @@ def test_seeds_are_those_of_the_original(
     assert seed(rules, side, start, 3, first) == expected
 
 
+def test_sixteen_digits_are_reckoned_with() -> None:
+    fine = ppt("0.05", "0", 8, 8)
+    (bid,) = seed(fine, "Buy", Quote(D("61234.56789012"), D(1)), 1)
+    (ask,) = seed(fine, "Sell", Quote(D("61234.56789012"), D(1)), 1)
+    assert bid.price == D(6123456789012 * 10_000 // 10_005).scaleb(-8)
+    assert ask.price == D(-(-6123456789012 * 10_005 // 10_000)).scaleb(-8)
+
+
+@pytest.mark.parametrize(("qty", "placed"), [("0.055", "0.06"), ("0.045", "0.04")])
+def test_a_size_that_is_no_step_goes_to_the_nearest_halves_to_the_even_one(
+    qty: str, placed: str
+) -> None:
+    assert seed(FIXED, "Buy", Quote(D(50_000), D(qty)), 1) == quotes(f"49975x{placed}")
+
+
 @pytest.mark.parametrize(
     ("side", "filled", "expected"),
     [("Buy", "49751.2x0.0503", "50000.0x0.0500"), ("Sell", "50250.0x0.0497", "50000.0x0.0500")],
@@ -122,6 +137,8 @@ def test_a_fresh_grid_lies_around_the_market() -> None:
         ([49_975], [], [], [50_025, 50_050, 50_075]),
         ([], [50_075], [49_975, 49_950, 49_925], [50_025, 50_050]),
         ([49_925], [50_050], [49_975, 49_950], [50_025]),
+        ([49_975], [50_050, 50_075], [], [50_025]),
+        ([49_940], [50_060], [49_965], [50_010, 50_035]),  # buys by what the sells find, 49985
     ],
 )
 def test_orders_that_are_there_are_counted_in(

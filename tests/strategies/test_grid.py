@@ -111,6 +111,20 @@ def test_sizes_that_the_lot_no_longer_takes_are_pulled_and_come_back(
     assert book(world) == whole
 
 
+def test_where_one_side_fits_the_new_lot_and_the_other_does_not_all_are_pulled() -> None:
+    _, world = still()
+    world.engine.change_grid("XBTUSD", 0.5, 50)
+    bot = make(world, GRID_BUY_QUANTITY=150)
+    world.run(bot, 1)
+    whole = book(world)
+    world.engine.change_grid("XBTUSD", 0.5, 100)
+    world.run(bot, 3)
+    assert book(world) == ([], [])
+    world.engine.change_grid("XBTUSD", 0.5, 50)
+    world.run(bot, 3)
+    assert book(world) == whole
+
+
 def test_a_remainder_that_is_no_lot_waits_without_the_others(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -196,9 +210,12 @@ def test_a_killed_grid_goes_on_with_the_fills_it_has_missed(tmp_path: Path) -> N
     market.show(59_990.5, 59_991.0)
     market.take("Sell", 100, 59_994.0)
     world.clock.sleep(2)
+    left = {order.order_id for order in world.open_orders()}
     again = make(world, Journal(tmp_path / "journal", world.clock), GRID_SEED="cont")
     world.run(again, 3)
     assert book(world) == ([59_990, 59_985, 59_980], [60_000, 60_005, 60_010])
+    stay = {order.order_id for order in world.open_orders()}
+    assert len(left) == 5 and len(left - stay) == 1, "they keep their places, but one is trimmed"
     again.shut_down()
     assert world.open_orders() == []
 
@@ -326,6 +343,7 @@ def test_last_own_without_a_trade_ends_with_one_line() -> None:
         ({"GRID_SPACE": 25_000}, "GRID_BUY_LEVELS would go below 0"),
         ({"GRID_MIN_PRICE": 61_000, "GRID_MAX_PRICE": 62_000}, "no level around 60000.0 lies"),
         ({"GRID_BUY_QUANTITY": 150}, "rounded by"),
+        ({"GRID_BUY_QUANTITY": 4_950}, "rounded by 1.0%"),
         ({"GRID_KIND": "ppt", "GRID_SPACE": 0.5, "GRID_QUANTITY_POWER": 2}, "rounded by"),
     ],
 )
@@ -347,6 +365,8 @@ def test_a_counter_refused_by_a_limit_stays_owed() -> None:
     bot.rules = GridRules("fullfixed", D(5), D("0.5"), D(100))
     world.run(bot, 2)
     assert 60_000 in book(world)[1]
+    assert [level.is_seed for level in bot.levels.all() if level.price == 60_000] == [False]
+    assert [level for level in bot.levels.all() if level.price == 59_995] == [], "it is paid"
 
 
 def test_an_order_the_exchange_refuses_is_tried_again() -> None:
@@ -356,6 +376,7 @@ def test_an_order_the_exchange_refuses_is_tried_again() -> None:
     wire.script = lambda r: refusal(400, "no") if r.path.startswith("/order/bulk") else None
     world.run(bot, 1)
     assert book(world) == ([], [])
+    assert len(wire.sent("POST", "/order/bulk")) == 1, "it is not asked in every round"
     wire.script = lambda request: None
     world.run(bot, 4)
     assert book(world) == ([59_995, 59_990, 59_985], [60_005, 60_010, 60_015])
@@ -393,11 +414,40 @@ def test_nothing_is_seeded_while_the_fate_of_an_order_is_open() -> None:
     assert book(world) == ([59_985, 59_980, 59_975], [59_995, 60_000, 60_005])
 
 
-def test_position_limits_hold_and_the_rest_waits() -> None:
+def test_position_limits_hold_and_the_rest_waits(caplog: pytest.LogCaptureFixture) -> None:
     _, world = still()
     bot = make(world, MAX_POSITION=200, MIN_POSITION=-100)
+    caplog.set_level(logging.INFO, "root")
     world.run(bot, 2)
     assert book(world) == ([59_995, 59_990], [60_005])
+    assert "refused" not in caplog.text, "what does not fit is not tried"
+
+
+def test_a_post_only_level_that_the_market_has_passed_waits_for_it_to_come_back() -> None:
+    market, world = still()
+    wire = Wire()
+    bot = make(world, wrap=wire)
+    world.run(bot, 1)
+    market.show(59_990.5, 59_991.0)
+    market.take("Sell", 100, 59_994.0)
+    market.show(60_003.0, 60_003.5)  # beyond the counter, before it is placed
+    world.run(bot, 5)
+    assert book(world) == ([59_990, 59_985, 59_980], [60_005, 60_010])
+    assert [o for o in wire.orders() if o["side"] == "Sell" and o["price"] == 60_000] == []
+    market.show(59_998.0, 59_998.5)
+    world.run(bot, 3)
+    assert book(world)[1] == [60_000, 60_005, 60_010]
+
+
+def test_without_a_journal_cont_takes_up_the_orders_in_the_book_each_place_once() -> None:
+    _, world = still()
+    bot = make(world, GRID_SEED="cont", STRICT_LEVELS=False)
+    for price in (59_995.0, 59_990.0, 59_995.0):
+        bot.exchange.bitmex.buy(100, price)
+    world.run(bot, 12)
+    bids, asks = book(world)
+    assert bids == [59_995, 59_990, 59_985] and len(asks) == 3
+    assert bids[0] < asks[0]
 
 
 def test_a_dry_run_shows_the_grid_and_sends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -511,6 +561,34 @@ def check_conserved(levels: list[Level], seeded: Any, filled: Any) -> None:
         )
         assert pending >= 0
         assert left == seeded[side] + filled[opposite(side)] - pending - filled[side]
+
+
+def fill_row(name: str, cum: int) -> Row:
+    row = {"symbol": "XBTUSD", "orderID": "1", "execID": f"e{cum}", "clOrdID": name, "side": "Buy"}
+    return {**row, "lastQty": cum, "lastPx": 995.0, "cumQty": cum}
+
+
+def test_a_fill_and_its_counter_are_written_together_or_not_at_all() -> None:
+    rules, journal = (
+        GridRules("fullfixed", D(5), D("0.5"), D(1)),
+        Journal(":memory:", ManualClock()),
+    )
+    levels = LevelBook(journal, lambda s, q: counter(rules, s, q))
+    levels.add_seeds("Buy", [Quote(D(995), D(10))])
+    levels.claim([(levels.all()[0], "a")])
+    before = levels.all()
+
+    def fail(*_: Any) -> None:
+        raise OSError("the disk is full")
+
+    journal.after_fills = fail
+    with pytest.raises(StopTrading, match="the disk is full"):
+        journal.book_fills([fill_row("a", 10)])
+    assert levels.all() == before and not journal.has_fill(fill_row("a", 10))
+    journal.after_fills = lambda *_: None
+    journal.book_fills([fill_row("a", 10)])
+    journal.book_fills([fill_row("a", 10)])  # told twice
+    assert [(le.side, le.price, le.size) for le in levels.all()] == [("Sell", 1000, 10)]
 
 
 SIZES = st.integers(1, 10)
