@@ -71,6 +71,8 @@ class Journal:
         self._look_s = 0.0  # when to see again whether file and lock are in place
         # Whether the order under this clOrdID may still rest; unknown until we have looked.
         self.may_rest: Callable[[str], bool] = lambda _: True
+        # What must be written with new orders before they leave; called within its transaction.
+        self.with_creates: Callable[[sqlite3.Connection, Sequence[Row]], None] = _nothing_more
         # What must be written with a new fill or not at all; called within its transaction.
         self.with_fill: Callable[[sqlite3.Connection, Row], None] = _nothing_more
         # The same, once for all the new fills of a batch.
@@ -109,6 +111,8 @@ class Journal:
                 insert = "INSERT INTO outbox VALUES " + ", ".join([_OUTBOX_VALUES] * len(some))
                 last = int(db.execute(insert, values).lastrowid or 0)
                 ids += range(last - len(some) + 1, last + 1)
+            if action == "create":
+                self.with_creates(db, rows)
             return ids
 
     def settle(self, ids: Sequence[int], states: Sequence[State], order_ids: Sequence[str]) -> None:

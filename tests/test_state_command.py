@@ -18,6 +18,7 @@ from market_maker.clock import ManualClock
 from market_maker.commands import clear_state as command
 from market_maker.commands.clear_state import OLD_FILES
 from market_maker.decisions.book import LotBook
+from market_maker.decisions.tables import add_order
 from market_maker.journal import Journal
 from market_maker.levels import LevelBook
 from market_maker.quoting.grid import Quote
@@ -46,7 +47,8 @@ def fill_journal(path: Path) -> Journal:
     book.open("1", "OPEN_LONG", clock.now(), "Buy", Decimal(300), Decimal("0.1"))
     opening = book.opening()
     assert opening is not None
-    book.claim(opening, "mm_a")
+    with journal.transaction() as db:
+        add_order(db, "mm_a", "Buy", opening.id)
     row = {"symbol": "XBTUSD", "orderID": "o", "clOrdID": "mm_a", "side": "Buy", "execID": "e"}
     journal.book_fills([{**row, "lastQty": 200, "lastPx": 59_999.5, "cumQty": 200}])
     journal.record("create", [{"clOrdID": "mm_b", "side": "Buy"}], 0.0)

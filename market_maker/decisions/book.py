@@ -6,6 +6,7 @@ by each order's `cumQty`, so that it is booked once whichever message tells of i
 """
 
 import sqlite3
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ from market_maker.decisions.tables import (
 )
 from market_maker.journal import Journal
 from market_maker.model.rows import Row
+from market_maker.quoting.limits import is_reducing
 from market_maker.quoting.stakes import Lot, Pair, average_price, deleverage
 
 _FLAT_AT = "decision.flat_at"
@@ -73,6 +75,7 @@ class LotBook:
                 db.execute(table)
             _purge(db, clock.now() - _KEPT_S)
             (self._told,) = db.execute("SELECT coalesce(max(id), 0) FROM pairs").fetchone()
+        journal.with_creates = self._take_creates
         journal.with_fill = self._take_fill
 
     # -- what is held -------------------------------------------------------------------
@@ -150,10 +153,11 @@ class LotBook:
 
     # -- orders and fills ---------------------------------------------------------------
 
-    def claim(self, opening: Opening, cl_ord_id: str) -> None:
-        """Before it is sent: the id of the order that carries the opening out."""
+    def order_ids(self, opening: Opening) -> set[str]:
+        """The clOrdIDs of all orders that were to carry it out."""
+        select = "SELECT cl_ord_id FROM lot_orders WHERE decision = ?"
         with self._journal.transaction() as db:
-            add_order(db, cl_ord_id, opening.side, opening.id)
+            return {name for (name,) in db.execute(select, (opening.id,)).fetchall()}
 
     def live_orders(self) -> list[LotOrder]:
         """The orders that have not ended as far as we know."""
@@ -188,6 +192,14 @@ class LotBook:
             db.execute("UPDATE lot_orders SET has_ended = 1 WHERE cl_ord_id = ?", (name,))
 
     # -- within -------------------------------------------------------------------------
+
+    def _take_creates(self, db: sqlite3.Connection, rows: Sequence[Row]) -> None:
+        """Called in the transaction that records new orders: whatever does not close a position
+        carries the opening out, such as the order that replaces one which cannot be amended."""
+        opening = select_opening(db, "outcome = ?", OPENING)
+        for row in rows:
+            if opening is not None and row.get("side") == opening.side and not is_reducing(row):
+                add_order(db, str(row["clOrdID"]), opening.side, opening.id)
 
     def _take_fill(self, db: sqlite3.Connection, row: Row) -> None:
         """Called in the transaction that books the fill."""

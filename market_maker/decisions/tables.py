@@ -100,4 +100,4 @@ def select_opening(db: sqlite3.Connection, where: str, *values: object) -> Openi
 
 def add_order(db: sqlite3.Connection, name: str, side: str, decision: int | None) -> None:
     values = (name, "", side, decision, "0", 0)
-    db.execute("INSERT INTO lot_orders VALUES (?, ?, ?, ?, ?, ?)", values)
+    db.execute("INSERT OR IGNORE INTO lot_orders VALUES (?, ?, ?, ?, ?, ?)", values)

@@ -230,8 +230,10 @@ class DecisionManager(OrderManager):
         if opening is None:
             self.converge_orders([], [])
             return
-        if any(row.get("side") != opening.side for row in working):
-            self.converge_orders([], [])  # the other side goes first
+        ours = self.book.order_ids(opening)
+        if any(row.get("clOrdID") not in ours for row in working):
+            self.converge_orders([], [])  # what an earlier opening has left goes first
+            self.exchange.desk.state.want_round()
             return
         left = float(opening.left - opening.left % _decimal(self.contract.lot_size))
         row: Row = {
@@ -239,12 +241,7 @@ class DecisionManager(OrderManager):
             "price": self._price(opening.side),
             "orderQty": int(left) if left.is_integer() else left,
         }
-        rows = self._fit(opening.side, [row])
-        if rows and not working:
-            row["clOrdID"] = self.exchange.desk.gateway.reserve_client_id()
-            self.book.claim(opening, row["clOrdID"])
-        elif working:
-            rows = [row]  # its margin is tied up already
+        rows = [row] if working else self._fit(opening.side, [row])  # its margin is tied up
         is_buy = opening.side == "Buy"
         self.converge_orders(rows if is_buy else [], [] if is_buy else rows)
 

@@ -32,6 +32,11 @@ def begin(book: LotBook, side: str = "Buy", qty: int = 100, key: str = "1") -> O
     return opening
 
 
+def send(journal: Journal, opening: Opening, name: str, **more: Any) -> None:
+    """Write down an order that carries the opening out, as the outbox does before it leaves."""
+    journal.record("create", [{"clOrdID": name, "side": opening.side, **more}], 0.0)
+
+
 def fill(name: str, side: str, cum: int, qty: int, price: float = 100.0, **more: Any) -> Any:
     return {
         "symbol": "XBTUSD",
@@ -48,7 +53,7 @@ def fill(name: str, side: str, cum: int, qty: int, price: float = 100.0, **more:
 
 def test_a_filled_opening_is_one_lot_at_its_average_price_and_is_done() -> None:
     journal, book = make()
-    book.claim(begin(book, qty=300), "mm_a")
+    send(journal, begin(book, qty=300), "mm_a")
     journal.book_fills([fill("mm_a", "Buy", 100, 100, 100.0), fill("mm_a", "Buy", 200, 100, 110.0)])
     opening = book.opening()
     assert opening is not None and opening.left == 100
@@ -64,7 +69,7 @@ def test_a_fee_taken_from_what_is_bought_makes_the_lot_smaller(is_fill_first: bo
     clock = ManualClock()
     journal = Journal(":memory:", clock)
     book = LotBook(journal, clock, PREFIX, False, base="BTC")
-    book.claim(begin(book, qty=300), "mm_a")
+    send(journal, begin(book, qty=300), "mm_a")
     # As Binance tells it: the fill does not say what the order has come to, its own row does.
     row = fill("mm_a", "Buy", 0, 300, feeQty=0.3, feeCurrency="BTC")
     for _ in range(2):  # both are told twice
@@ -83,7 +88,7 @@ def test_a_sale_after_a_fee_that_came_first_is_a_pair_of_its_own() -> None:
     journal = Journal(":memory:", clock)
     book = LotBook(journal, clock, PREFIX, False, base="BTC")
     for key, side, price in (("1", "Buy", 100.0), ("2", "Sell", 110.0)):
-        book.claim(begin(book, side, 300, key), f"mm_{key}")
+        send(journal, begin(book, side, 300, key), f"mm_{key}")
         fee = {"feeQty": 0.3, "feeCurrency": "BTC"} if side == "Buy" else {}
         journal.book_fills([fill(f"mm_{key}", side, 0, 300, price, **fee)])
         book.note_filled(f"mm_{key}", D("299.7") if fee == {} else D(300), D(price))
@@ -93,13 +98,27 @@ def test_a_sale_after_a_fee_that_came_first_is_a_pair_of_its_own() -> None:
     assert book.lots() == [] and book.flat_at() is not None
 
 
+def test_all_that_is_sent_for_an_opening_is_its_own_but_what_closes_the_position() -> None:
+    journal, book = make()
+    opening = begin(book, "Sell", 300)
+    send(journal, opening, "mm_a")
+    send(journal, opening, "mm_of_the_end", execInst="ReduceOnly")
+    journal.record("create", [{"clOrdID": "mm_b", "side": "Buy"}], 0.0)
+    journal.record("amend", [{"clOrdID": "mm_c", "side": "Sell"}], 0.0)
+    assert book.order_ids(opening) == {"mm_a"}
+    book.close(opening, "CANCELLED")
+    send(journal, opening, "mm_d")
+    assert book.order_ids(opening) == {"mm_a"}
+    assert [order.cl_ord_id for order in book.live_orders()] == ["mm_a"]
+
+
 def test_an_opening_that_needs_a_second_order_goes_on_with_what_is_left() -> None:
     journal, book = make()
     opening = begin(book, qty=300)
-    book.claim(opening, "mm_a")
+    send(journal, opening, "mm_a")
     journal.book_fills([fill("mm_a", "Buy", 200, 200)])
     book.note_end("mm_a")
-    book.claim(opening, "mm_b")
+    send(journal, opening, "mm_b")
     assert [order.cl_ord_id for order in book.live_orders()] == ["mm_b"]
     journal.book_fills([fill("mm_b", "Buy", 100, 100)])
     assert book.opening() is None
@@ -109,7 +128,7 @@ def test_an_opening_that_needs_a_second_order_goes_on_with_what_is_left() -> Non
 def test_a_fill_of_the_other_side_closes_the_oldest_lot_and_remembers_when_all_are_gone() -> None:
     journal, book = make()
     for key, side, price in (("1", "Buy", 100.0), ("2", "Buy", 110.0), ("3", "Sell", 121.0)):
-        book.claim(begin(book, side, 100, key), f"mm_{key}")
+        send(journal, begin(book, side, 100, key), f"mm_{key}")
         journal.book_fills([fill(f"mm_{key}", side, 100, 100, price)])
     assert [lot.price for lot in book.lots()] == [110]
     assert [round(pair.profit_pct, 6) for pair in book.take_pairs()] == [21.0]
@@ -123,7 +142,7 @@ def test_a_fill_of_the_other_side_closes_the_oldest_lot_and_remembers_when_all_a
 def test_an_adjustment_goes_to_the_youngest_lot_of_its_side() -> None:
     journal, book = make()
     for key in ("1", "2"):
-        book.claim(begin(book, "Buy", 100, key), f"mm_{key}")
+        send(journal, begin(book, "Buy", 100, key), f"mm_{key}")
         journal.book_fills([fill(f"mm_{key}", "Buy", 100, 100)])
     book.adjust(D(3), D(100), D("0.003"))
     assert [lot.qty for lot in book.lots()] == [100, 103]
@@ -149,7 +168,7 @@ def test_what_was_in_force_matters_only_while_lots_are_stored() -> None:
     journal, book = make()
     assert book.changes({"QUANT_ALGO": "a", "SIZE": 1.0}) == []
     assert book.changes({"QUANT_ALGO": "b", "SIZE": 1.0}) == []
-    book.claim(begin(book), "mm_a")
+    send(journal, begin(book), "mm_a")
     journal.book_fills([fill("mm_a", "Buy", 100, 100)])
     assert book.changes({"QUANT_ALGO": "b", "SIZE": 1.0}) == []
     assert book.changes({"QUANT_ALGO": "a", "SIZE": 0.5}) == [
@@ -160,7 +179,7 @@ def test_what_was_in_force_matters_only_while_lots_are_stored() -> None:
 
 def test_a_fill_that_cannot_be_booked_whole_is_not_booked_at_all() -> None:
     journal, book = make()
-    book.claim(begin(book), "mm_a")
+    send(journal, begin(book), "mm_a")
     with journal.transaction() as db:
         db.execute("DROP TABLE lots")
     with pytest.raises(Exception, match="no such table"):
@@ -198,7 +217,7 @@ def test_lots_are_what_was_filled_and_adjusted_whatever_is_told_when(
             if opening is not None:
                 book.close(opening, "CANCELLED")
             name = f"mm_{number}"
-            book.claim(begin(book, side, qty, str(number)), name)
+            send(journal, begin(book, side, qty, str(number)), name)
             truth[name] = (side, 0)
             continue
         name = names[which % len(names)]
@@ -229,7 +248,7 @@ def test_lots_are_what_was_filled_and_adjusted_whatever_is_told_when(
 @pytest.mark.parametrize("price", [0.00000001, 0.0001, 0.1, 59_999.5])
 def test_a_restart_finds_the_same_lots(price: float, tmp_path: Path) -> None:
     journal, book = make(tmp_path / "j")
-    book.claim(begin(book, qty=3), "mm_a")
+    send(journal, begin(book, qty=3), "mm_a")
     journal.book_fills([fill("mm_a", "Buy", 1, 1, price)])
     before = (book.lots(), book.opening(), book.live_orders())
     journal.close()

@@ -2,6 +2,7 @@
 
 import logging
 import random
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from market_maker.journal import Journal
+from market_maker.model.wire import Answer
 from market_maker.quoting.stakes import net_qty
 from market_maker.strategies.decision import DecisionManager
 from market_maker.strategies.grid import Grid
@@ -143,6 +145,83 @@ def test_two_words_are_two_decisions_though_they_bear_one_time() -> None:
     world.run(bot, 3)
     assert resting(world) == []
     assert outcomes(bot) == [("OPEN_LONG", "CANCELLED"), ("CANCEL_LONG", "DONE")]
+
+
+def test_what_an_opening_has_left_in_the_book_goes_before_the_next_begins() -> None:
+    market, world = still()
+    wire = Wire()
+    bot = make(world, Script(s0="OPEN_LONG", s2="CANCEL_LONG", s3="OPEN_LONG"), wrap=wire)
+    failing = Answer(503, {"error": {"message": "Overloaded"}}, {})
+    wire.script = lambda request: failing if request.verb == "DELETE" else None
+    world.run(bot, 6)
+    assert [outcome for _, outcome in outcomes(bot)] == ["CANCELLED", "DONE", "OPENING"]
+    assert len(resting(world)) == 1, "it could not be cancelled"
+    wire.script = lambda _: None
+    world.run(bot, 12)
+    for _ in range(3):
+        trade(market, "Sell", 10_000)
+        world.run(bot, 3)
+    assert outcomes(bot)[-1] == ("OPEN_LONG", "DONE")
+    assert world.position()["currentQty"] == STAKE["Buy"], "the stake is opened once"
+
+
+class WithoutAmends:
+    """A connector of a venue that has no amends; its cancels are answered with the end."""
+
+    def __init__(self, inner: Any) -> None:
+        self.__dict__.update(_inner=inner, caps=replace(inner.caps, amend="none"))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._inner, name, value)
+
+
+class ReplacingWorld(World):
+    def connector(self, *args: Any) -> Any:
+        return WithoutAmends(super().connector(*args))
+
+
+def test_an_order_that_replaces_another_carries_the_same_opening_out() -> None:
+    market = StillMarket(60_000.0, 60_000.5)
+    world = ReplacingWorld(market)
+    bot = make(world, Script(s0="OPEN_LONG"), DECISION_MAX_AGE=60)
+    world.run(bot, 2)
+    (first,) = world.open_orders()
+    market.show(60_010.0, 60_010.5)
+    world.run(bot, 1)
+    (second,) = world.open_orders()
+    assert second.order_id != first.order_id
+    for _ in range(2):
+        market.show(60_010.0, 60_010.5, size=0)
+        market.take("Sell", 10_000, 60_010.0)
+        market.show(60_010.0, 60_010.5)
+        world.run(bot, 3)
+    assert outcomes(bot) == [("OPEN_LONG", "DONE")]
+    assert world.position()["currentQty"] == STAKE["Buy"] == held(bot)
+    assert world.open_orders() == []
+
+
+@pytest.mark.parametrize("why", ["brake", "limit"])
+def test_while_no_order_may_go_out_none_is_written_down_or_asked_for(why: str) -> None:
+    market, world = still()
+    wire = Wire()
+    changes: dict[str, Any] = {"brake": {"TRADE_BRAKE": 1}, "limit": {"PRICE_BAND": 1e-9}}[why]
+    words = Script(s0="OPEN_LONG", s4="OPEN_LONG", s8="OPEN_LONG")
+    bot = make(world, words, wrap=wire, DECISION_MAX_AGE=60, **changes)
+    world.run(bot, 2)
+    trade(market, "Sell", 10_000)
+    world.run(bot, 4)
+    wire.requests.clear()
+    world.run(bot, 10)
+    assert outcomes(bot)[-1][1] in ("OPENING", "IGNORED")
+    sent = world.engine.orders(world.account.number)
+    with bot.exchange.desk.journal.transaction() as db:
+        written = {name for (name,) in db.execute("SELECT cl_ord_id FROM lot_orders")}
+    assert written == {order.cl_ord_id for order in sent}
+    assert not [r for r in wire.sent("GET", "/order") if "clOrdID" in str(r.query)]
+    assert not bot.exchange.desk.gateway._reserved
 
 
 def test_one_opening_at_a_time_and_what_makes_no_sense_is_ignored() -> None:
