@@ -47,7 +47,7 @@ setup(
         'orjson>=3.9; platform_python_implementation == "CPython"',
     ],
     extras_require={
-        "test": ["pytest>=7.4", "responses>=0.24", "hypothesis>=6.80"],
+        "test": ["pytest>=7.4", "pytest-xdist>=3.5", "responses>=0.24", "hypothesis>=6.80"],
         "ccxt": ["ccxt>=4.5.60,<5"],
         "dev": ["ruff", "mypy", "types-requests"],
     },

@@ -12,6 +12,13 @@ settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCh
 settings.load_profile("busy")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads these options
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Asked for nothing in particular, which is the whole suite, two processes share it."""
+    if not config.invocation_params.args and config.pluginmanager.hasplugin("xdist"):
+        config.option.numprocesses, config.option.dist = 2, "worksteal"
+
+
 @pytest.fixture(autouse=True)
 def log_level_of_its_own() -> Iterator[None]:
     """A bot sets the level of the log; the next test must not inherit it."""
