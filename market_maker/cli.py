@@ -349,12 +349,11 @@ def _each(bots: "Bots", step: Callable[[Any], int]) -> int:
 
 def _at_exchange(step: Callable[[Any], int], settings: Any = None) -> int:
     """Do *step* with *settings*, or the global ones; what the exchange refuses is one line."""
-    from requests.exceptions import RequestException
-
+    from market_maker.exchanges.base import ExchangeError, no_start
     from market_maker.settings import settings as global_settings
 
     try:
         return step(global_settings if settings is None else settings)
-    except RequestException as error:
-        who = "The exchange says" if getattr(error, "status", 0) else "No answer of the exchange"
-        return _complain(f"{who}: {getattr(error, 'message', error)}", FAILED)
+    except ExchangeError as error:
+        reason = no_start(error)
+        return _complain(reason, reason.exit_code)

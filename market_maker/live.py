@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 from market_maker._settings_venues import CCXT
-from market_maker.exchanges.base import Connector, ExchangeError
+from market_maker.exchanges.base import Connector, ExchangeError, no_start
 from market_maker.model.coins import coin_of
 from market_maker.model.contracts import Contract
 from market_maker.model.ticks import plain
-from market_maker.utils.errors import SettingsError, StopTrading
+from market_maker.utils.errors import SettingsError
 
 WORD = "LIVE"
 _OWN = ("MAX_LOSS", "MAX_POSITION")  # no default of ours may stand for what a user would lose
@@ -37,7 +37,7 @@ def confirm(settings: Any, connector: Connector, ask: Callable[[str], str] = inp
     try:
         print("\n".join(_stakes(settings, connector)), flush=True)
     except ExchangeError as error:
-        raise StopTrading(error.line) from None
+        raise no_start(error) from None
     if not sys.stdin.isatty():
         raise SettingsError(["LIVE = True is needed to trade real money without a terminal"])
     if ask(f"Type {WORD} to trade with it: ").strip() != WORD:

@@ -463,11 +463,17 @@ def test_check_counts_the_funds_in_the_currency_that_the_contract_settles_in(
     assert check_lines(capsys)["Funds"] == "5.000000 USDT available"
 
 
+NOBODY = "No answer of the exchange:"
+IS_IT_RIGHT = "Is BASE_URL right, and does the exchange serve you?"
+
+
 @pytest.mark.parametrize(
     ("error", "line"),
     [
         (ExchangeError(403, "Access Denied"), "The exchange says: Access Denied\n"),
         (ExchangeError(0, "timed out"), "No answer of the exchange: timed out\n"),
+        (ExchangeError(0, "connection refused"), f"{NOBODY} connection refused. {IS_IT_RIGHT}\n"),
+        (ExchangeError(451, "Not for you."), f"The exchange says: Not for you. {IS_IT_RIGHT}\n"),
         (AuthenticationError("the exchange refuses the key"), "the exchange refuses the key\n"),
         (NotSupported("okx has no such call"), "okx has no such call\n"),
     ],
@@ -483,7 +489,7 @@ def test_what_the_exchange_refuses_is_one_line(
         raise error
 
     monkeypatch.setattr(connector, "fetch_rows", refuse)
-    assert cli.main(["check"]) == getattr(error, "exit_code", 1)
+    assert cli.main(["check"]) == getattr(error, "exit_code", 2 if IS_IT_RIGHT in line else 1)
     assert capsys.readouterr().err == line
     assert connector.stopped
 

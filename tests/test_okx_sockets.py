@@ -267,7 +267,7 @@ def test_a_closed_instrument_is_told_with_exit_code_2(tmp_path: Path) -> None:
 def test_no_server_at_the_address_is_told_in_a_line(tmp_path: Path) -> None:
     nowhere = Exchange("http://127.0.0.1:9/", "k" * 8, "s" * 8, "p" * 8)
     ended = run(nowhere, tmp_path)
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert "No answer of the exchange: connection refused" in ended.stderr
     assert "Traceback" not in ended.stderr
 

@@ -14,7 +14,7 @@ from market_maker.clock import Clock, ManualClock
 from market_maker.exchanges.okx_dial import stream_url
 from market_maker.exchanges.throttle import RateBudget
 from market_maker.settings import Settings, check, load
-from market_maker.utils.errors import SettingsError, StopTrading
+from market_maker.utils.errors import SettingsError
 from tests.doubles import StillMarket
 from tests.okx_world import OkxWorld
 
@@ -187,7 +187,9 @@ def test_a_first_live_start_that_reaches_nobody_is_one_line(tmp_path: Path, exch
     text = f'EXCHANGE = "{exchange}"\nBASE_URL = "http://127.0.0.1:9/"\nSTATE_DIR = "{tmp_path}"\n'
     keys = dict.fromkeys(KEY_NAMES[exchange], "k" * 8)
     settings = loaded(tmp_path, f"{text}MAX_LOSS = 1\nMAX_POSITION = 1\n", **keys)
-    with pytest.raises(StopTrading, match=r"^No answer of the exchange: connection refused$"):
+    with pytest.raises(
+        SettingsError, match=r"^No answer of the exchange: connection refused. Is B"
+    ):
         venue.open_desk(settings, "BTCUSDT", Clock(), random.Random())
 
 

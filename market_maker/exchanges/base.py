@@ -5,6 +5,7 @@ A connector translates at its edge: above it there are only BitMEX-shaped rows
 (`{"table", "action", "keys", "data"}`), whatever the venue speaks.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -13,11 +14,13 @@ from typing import Any, NamedTuple, Protocol
 import requests
 
 from market_maker import jsonx
+from market_maker.exchanges.wire_errors import NOBODY_THERE
 from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, StreamEvent
 from market_maker.utils.errors import SettingsError, StopTrading
 
 Sink = Callable[[StreamEvent], None]
+_PAGE = re.compile(r"HTTP \d+|\S+ answers \d+ with a page")  # no API speaks so
 _NOT_HERE = (404, 410, 451)  # 451: "unavailable for legal reasons", as Binance says by country
 
 
@@ -153,11 +156,20 @@ class ExchangeError(requests.exceptions.HTTPError):
 def no_start(error: ExchangeError) -> StopTrading:
     """What a start ends with: exit code 1 where it may go well the next time, and 2 where the
     address itself is the matter: no exchange is there, or none for who comes from here."""
-    if error.status in _NOT_HERE:
+    is_page = error.status < 400 and bool(_PAGE.match(error.message))  # or a redirect
+    is_nobody = not error.status and error.message in NOBODY_THERE
+    if error.status in _NOT_HERE or is_page or is_nobody:
         return SettingsError(
             [f"{error.line.rstrip('.')}. Is BASE_URL right, and does the exchange serve you?"]
         )
     return StopTrading(error.line)
+
+
+def no_stream(reason: str) -> StopTrading:
+    """The same where no live data came, for *reason*, in which a handshake's status may stand."""
+    found = re.match(r"(?:handshake|\S+ answers) (\d+)", reason)
+    status = int(found[1]) if found else 0
+    return no_start(ExchangeError(status, reason.removeprefix(f"handshake {status}: ")))
 
 
 def error_message(answer: Answer) -> str:

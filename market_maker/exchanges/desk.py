@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from market_maker.clock import Clock
 from market_maker.exchanges.audit import OrderAudit
-from market_maker.exchanges.base import Connector, ExchangeError
+from market_maker.exchanges.base import Connector, ExchangeError, no_stream
 from market_maker.exchanges.gateway import Gateway, GatewayRules
 from market_maker.exchanges.losses import LossWatch
 from market_maker.exchanges.missed_fills import MissedFills
@@ -290,6 +290,8 @@ class Desk:
             left_s = deadline_s - self.clock.monotonic()
             if is_done():
                 return
+            if left_s <= 0 and not self.state.connections and self.state.unmade:
+                raise no_stream(self.state.unmade)
             if left_s <= 0:
                 missing = ", ".join(self.state.missing_images()) if self.state.connected else ""
                 raise StopTrading(f"{complaint} {missing}".strip() + " Exiting.")

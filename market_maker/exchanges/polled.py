@@ -121,15 +121,13 @@ class PolledConnector:
         self._poller.start(sink)
 
     def _check_symbol(self) -> None:
-        """Raise SettingsError where the venue does not list the symbol, or is not there."""
+        """Raise StopTrading where the venue does not list the symbol, or does not answer."""
         try:
             self._reads.market()
         except UnknownSymbol as error:
             raise SettingsError([error.message]) from None
         except ExchangeError as error:
-            reason = no_start(error)
-            if isinstance(reason, SettingsError):
-                raise reason from None
+            raise no_start(error) from None
 
     def stop_stream(self) -> None:
         self._poller.close()

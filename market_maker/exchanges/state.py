@@ -62,6 +62,7 @@ class LiveState:
         self.connected_s = clock.monotonic()
         self.fatal = ""  # the exchange refused the stream for good: the reason
         self.refused = ""  # the exchange refused a subscription: the reason
+        self.unmade = ""  # why the first connection could not be made, the last time it was tried
         self.version = 0  # grows whenever a drain folded something
         self.last_recv_s = clock.monotonic()  # when we last heard of the market
         # Best prices by the latest message, quote or instrument; None where a side is empty.
@@ -171,11 +172,8 @@ class LiveState:
         return self.tables.row("instrument", symbol=symbol or self.symbol)
 
     def position(self, symbol: str | None = None) -> Row | None:
-        wanted = symbol or self.symbol
-        for row in self.tables.rows("position"):
-            if row.get("symbol") == wanted:
-                return row
-        return None
+        wanted, rows = symbol or self.symbol, self.tables.rows("position")
+        return next((row for row in rows if row.get("symbol") == wanted), None)
 
     def position_range(self) -> tuple[float, float]:
         """The position as low and as high as the exchange's row and our fills allow."""
@@ -211,6 +209,8 @@ class LiveState:
             self.connected, self._is_relevant = False, True
             if event.reason.startswith(("handshake 401", "handshake 403")):
                 self.fatal = event.reason  # the line that ends the run says so
+            elif not self.connections:
+                self.unmade = event.reason  # the same, where no try is left
             else:
                 logger.warning("Websocket Closed: %s", event.reason)
 

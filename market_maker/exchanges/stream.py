@@ -26,7 +26,7 @@ from market_maker.clock import Clock
 from market_maker.exchanges.frames import CLOSE, PING, TEXT, FrameReader
 from market_maker.exchanges.throttle import retry_after_s
 from market_maker.exchanges.transport import ca_bundle, is_loopback
-from market_maker.exchanges.wire_errors import page_phrase
+from market_maker.exchanges.wire_errors import REFUSED, page_phrase, unnamed
 from market_maker.model.latency import Latency
 from market_maker.model.wire import (
     BackOff,
@@ -329,9 +329,9 @@ def _phrase(error: Exception) -> str:
     if isinstance(error, TimeoutError | websocket.WebSocketTimeoutException):
         return "timed out"
     if isinstance(error, websocket.WebSocketAddressException | socket.gaierror):
-        return "the host's name is not known"
+        return unnamed(error)
     if isinstance(error, ConnectionRefusedError):
-        return "connection refused"
+        return REFUSED
     if isinstance(error, ssl.SSLCertVerificationError):
         return "the certificate is not accepted"
     if isinstance(error, websocket.WebSocketConnectionClosedException | OSError):

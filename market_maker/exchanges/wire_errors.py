@@ -8,7 +8,10 @@ from html import unescape
 import requests
 from urllib3.exceptions import NewConnectionError
 
-LOST = "connection lost"
+LOST, REFUSED = "connection lost", "connection refused"
+NO_HOST, NO_NAMES = "the host's name is not known", "the host's name cannot be looked up now"
+NO_WAY = "the host cannot be reached"
+NOBODY_THERE = frozenset({REFUSED, NO_HOST})  # no exchange is at the address
 _READ, _TOLD = 4_000, 80  # characters of a page
 
 
@@ -21,9 +24,10 @@ def classify(error: Exception) -> tuple[bool, str]:
     if isinstance(error, requests.exceptions.ProxyError):
         return False, "the proxy does not connect us"
     if any(isinstance(cause, socket.gaierror) for cause in chain):
-        return False, "the host's name is not known"
+        return False, unnamed(error)
     if any(isinstance(cause, NewConnectionError) for cause in chain):
-        return False, "connection refused"
+        is_refused = any(isinstance(cause, ConnectionRefusedError) for cause in chain)
+        return False, REFUSED if is_refused else NO_WAY
     if any("CERTIFICATE_VERIFY_FAILED" in str(cause) for cause in chain):
         return False, "the certificate is not accepted"
     if isinstance(error, requests.exceptions.SSLError):
@@ -48,16 +52,24 @@ def page_phrase(host: str, status: int, page: str) -> str:
 def hot_phrase(error: Exception, sent: bool) -> str:
     """The same phrases for what happens to a lane."""
     if isinstance(error, socket.gaierror):
-        return "the host's name is not known"
+        return unnamed(error)
     if isinstance(error, ssl.SSLCertVerificationError):
         return "the certificate is not accepted"
     if isinstance(error, ssl.SSLError):
         return "TLS failed"
     if isinstance(error, TimeoutError):
         return "timed out" if sent else "timed out while connecting"
+    if isinstance(error, ConnectionRefusedError):
+        return REFUSED
     if isinstance(error, OSError):
-        return LOST if sent else "connection refused"
+        return LOST if sent else NO_WAY
     return f"not sendable ({type(error).__name__})"
+
+
+def unnamed(error: Exception) -> str:
+    """Whether a host has no such name, or nobody can be asked for it now."""
+    is_passing = any(getattr(c, "errno", None) == socket.EAI_AGAIN for c in _causes(error))
+    return NO_NAMES if is_passing else NO_HOST
 
 
 def _causes(error: BaseException | None) -> list[BaseException]:

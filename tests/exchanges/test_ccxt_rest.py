@@ -16,7 +16,7 @@ from market_maker.exchanges.ccxt_quirks import QUIRKS
 from market_maker.exchanges.ccxt_rest import CcxtVenue, new_exchange, open_connector
 from market_maker.exchanges.client_ids import ClientIds
 from market_maker.model.rows import POST_ONLY
-from market_maker.utils.errors import AuthenticationError, SettingsError, StopTrading
+from market_maker.utils.errors import AuthenticationError, SettingsError
 
 ccxt = pytest.importorskip("ccxt", reason="the extra 'ccxt' is not installed")
 
@@ -335,12 +335,14 @@ def test_what_keeps_a_start_from_beginning_is_one_line_and_says_whether_it_may_p
     assert ".." not in str(reason)
 
 
-def test_where_nobody_listens_it_is_said_so_and_may_pass() -> None:
+def test_where_nobody_listens_the_address_is_asked_about() -> None:
     connector = open_connector(
         "okx", "BTC-USDT", [], clock=Clock(), prefix=PREFIX, base_url="http://127.0.0.1:9"
     )
     with pytest.raises(ExchangeError) as refused:
         connector.fetch_rows("instrument")
     reason = no_start(refused.value)
-    assert type(reason) is StopTrading
-    assert str(reason) == "No answer of the exchange: connection refused"
+    assert reason.exit_code == 2
+    assert str(reason).startswith(
+        "No answer of the exchange: connection refused. Is BASE_URL right"
+    )
