@@ -75,7 +75,7 @@ def shut_down(manager: Any) -> None:
         _clear(manager)
     desk.state.drain()
     if desk.has_account and not manager.exchange.dry_run:
-        desk.missed_fills.end()
+        desk.hear_last_news()
     _note_end(manager)
 
 

@@ -9,9 +9,11 @@ from market_maker.exchanges.base import Status
 from market_maker.exchanges.plain import PlainVenue
 from market_maker.journal import Journal
 from market_maker.market_maker import OrderManager
+from market_maker.model.ticks import plain
 from market_maker.model.wire import Answer, Request
 from market_maker.simulator.dialects.plain import PlainError, identify
-from tests.doubles import Wire
+from tests.ccxt_world import CcxtWorld
+from tests.doubles import StillMarket, Wire
 from tests.plain_world import PlainWorld
 
 FAULTS = (
@@ -58,6 +60,24 @@ def test_the_bot_ends_with_nothing_open_and_knows_every_fill(fault: str) -> None
     assert world.open_orders() == []
     low, high = bot.exchange.desk.state.position_range()
     assert low <= world.position()["currentQty"] <= high
+
+
+@pytest.mark.parametrize("venue", ["plain", "binance", "htx", "kraken"])
+def test_the_last_words_tell_of_a_fill_of_the_last_moment(
+    venue: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    market = StillMarket()
+    world = PlainWorld(market) if venue == "plain" else CcxtWorld(market, venue=venue)
+    bot = world.bot(ORDER_PAIRS=1)
+    world.run(bot, 30)
+    world.clock.sleep(0.3)  # since the venue was asked last
+    (bid,) = (order for order in world.open_orders() if order.side == "Buy")
+    market.take("Sell", 10_000_000, world.engine.grid(bid.symbol).price(bid.price_ticks))
+    world.clock.sleep(0.01)
+    bot.shut_down()
+    held = world.held() * world.unit
+    assert held > 0
+    assert f"Fills this run: 1. Position still open: {plain(held)} contracts." in caplog.text
 
 
 def booked(bot: OrderManager) -> set[str]:

@@ -256,6 +256,13 @@ class Desk:
             self.connector.reconnect()
         raise StaleData(reason)
 
+    def hear_last_news(self) -> None:
+        """At the end: fills that no message has told of, and what they made of the account."""
+        self.missed_fills.end()
+        if isinstance(self.connector, SharesDesk) and not self.gateway.hurry.is_set():
+            self.connector.read_account()
+            self.state.drain()
+
     def end_stream(self) -> None:
         """Stop listening for good; orders can still be cancelled until `close`."""
         self.has_ended = True

@@ -49,6 +49,9 @@ class SharesDesk(Protocol):
     def share(self, journal: Journal, budget: RateBudget) -> None:
         """Remember in *journal* from now on, and pay from *budget*."""
 
+    def read_account(self) -> None:
+        """Ask for position and balance now, and tell of them as a stream would."""
+
 
 class UnknownSymbol(ExchangeError):
     """The venue does not list the symbol."""
@@ -112,6 +115,9 @@ class PolledConnector:
         self._poller.cursor, self._poller.budget, self._budget = journal, budget, budget
         if self._nameless is not None:
             self._nameless.names = journal
+
+    def read_account(self) -> None:
+        self._poller.read_account()
 
     # -- the stream ----------------------------------------------------------------------------
 

@@ -295,6 +295,14 @@ class Poller:
             self._read_account()
         return is_news
 
+    def read_account(self) -> None:
+        """Ask for position and balance now; they stay as they are where no answer comes."""
+        self.budget.take(2, urgent=True)
+        try:
+            self._read_account()
+        except (AuthenticationError, ExchangeError, *_ODD) as error:
+            logger.debug("The account cannot be read: %s", error)
+
     def _read_account(self) -> None:
         self._say(self._differ.account(self._reads.position(), self._reads.margin()))
 
