@@ -43,8 +43,10 @@ class Grid(OrderManager):
         )
         quantities = (_decimal(s.GRID_BUY_QUANTITY), _decimal(s.GRID_SELL_QUANTITY))
         self.plan = grid.Plan(s.GRID_BUY_LEVELS, s.GRID_SELL_LEVELS, *quantities)
-        if s.GRID_KIND == "fullfixed" and self.rules.space % tick:
-            raise SettingsError([f"GRID_SPACE = {s.GRID_SPACE} is no multiple of the tick {tick}"])
+        in_price = ["GRID_SPACE"] if s.GRID_KIND == "fullfixed" else []
+        for name in [*in_price, *([] if isinstance(s.GRID_SEED, str) else ["GRID_SEED"])]:
+            if _decimal(s[name]) % tick:
+                raise SettingsError([f"{name} = {s[name]} is no multiple of the tick {tick}"])
         self._check_plan(_decimal(self.get_ticker()["mid"]))
         counter = lambda side, filled: grid.counter(self.rules, side, filled)  # noqa: E731
         self.levels = LevelBook(self.exchange.desk.journal, counter)

@@ -337,7 +337,8 @@ def test_last_own_without_a_trade_ends_with_one_line() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"GRID_SPACE": 0.3}, "no multiple of the tick"),
+        ({"GRID_SPACE": 0.3}, "GRID_SPACE = 0.3 is no multiple of the tick 0.5"),
+        ({"GRID_SEED": 60_000.3}, "GRID_SEED = 60000.3 is no multiple of the tick 0.5"),
         ({"GRID_KIND": "ppt", "GRID_SPACE": 1e-15}, "no space between two prices"),
         ({"GRID_COUNTER_SCALE": 0}, "no multiple of 100"),
         ({"GRID_SPACE": 25_000}, "GRID_BUY_LEVELS would go below 0"),
