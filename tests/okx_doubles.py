@@ -21,6 +21,7 @@ DATA: dict[str, list[Row]] = {
     "/market/books": [TOUCH],
     "/market/ticker": [{"last": "60000"}],
     "/public/mark-price": [{"markPx": "60000.1"}],
+    "/public/price-limit": [{"buyLmt": "61000", "sellLmt": "59000", "enabled": True}],
     "/trade/orders-pending": [],
     "/trade/fills": [],
     "/account/positions": [],

@@ -125,6 +125,31 @@ def test_orders_go_over_the_stream_and_by_rest_after_it_refuses_the_instrument()
     assert len(world.open_orders()) == 12
 
 
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_a_price_beyond_the_limits_of_the_venue_is_not_sent(entry: str) -> None:
+    world = OkxWorld(StillMarket())
+    bot: Any = world.bot(profile=entry, ORDER_PAIRS=1, POST_ONLY=False, PRICE_BAND=None)
+    world.run(bot, 2)
+    desk = bot.exchange.desk
+    high, low = (desk.state.instrument()[name] for name in ("limitUpPrice", "limitDownPrice"))
+    mark = desk.state.instrument()["markPrice"]
+    assert mark * 0.95 <= low < mark < high <= mark * 1.05
+    beyond = [
+        {"side": "Buy", "orderQty": 100, "price": high + 0.5},
+        {"side": "Sell", "orderQty": 100, "price": low - 0.5},
+    ]
+    before = len(world.engine.orders(world.account.number))
+    for result in desk.gateway.place([dict(order) for order in beyond]):
+        assert "is beyond what the exchange lets" in result.text
+    ask = next(row for row in bot.exchange.get_orders() if row["side"] == "Sell")
+    (result,) = desk.gateway.amend([{"orderID": ask["orderID"], "price": low - 0.5}])
+    assert "lets sell, the lowest" in result.text
+    named = [{**order, "clOrdID": f"mm_bitmex_{n}"} for n, order in enumerate(beyond)]
+    for refused in desk.connector.place(named):  # as the venue itself would
+        assert "not within the price limit" in refused.text
+    assert len(world.engine.orders(world.account.number)) == before
+
+
 def test_a_promised_amend_that_comes_to_nothing_is_noticed_and_made_again() -> None:
     market = StillMarket()
     world = OkxWorld(market)

@@ -91,7 +91,7 @@ def approve_amends(
             wire.pop("leavesQty", None)
         total: float = wire.get("orderQty", row.get("orderQty")) or 0
         becomes = {name: wire.get(name, row.get(name)) for name in ("price", "stopPx")}
-        reason = judge.object_to_any({**becomes, "orderQty": total})
+        reason = judge.object_to_any({**becomes, "orderQty": total, "side": row.get("side")})
         changed = {**wire, "execInst": row.get("execInst")}
         reason = reason or judge.object_to(changed, total - filled)
         added = 0.0 if reason else increase(row, total - filled, tracked.exposed_qty)

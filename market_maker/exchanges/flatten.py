@@ -1,6 +1,7 @@
 """Closing the position: orders that can only reduce it, take from the book and never rest."""
 
 import logging
+import math
 
 from market_maker.exchanges.base import ExchangeError, Status
 from market_maker.exchanges.desk import Desk
@@ -61,7 +62,10 @@ def _order(desk: Desk, qty: float) -> Row | None:
     if not touch or not instrument:
         return None
     grid = PriceGrid.of(instrument.get("tickSize") or 0.01)
-    ticks = grid.ask_ticks(touch * (1 - _CAP)) if qty > 0 else grid.bid_ticks(touch * (1 + _CAP))
+    if qty > 0:
+        ticks = grid.ask_ticks(max(touch * (1 - _CAP), instrument.get("limitDownPrice") or 0))
+    else:
+        ticks = grid.bid_ticks(min(touch * (1 + _CAP), instrument.get("limitUpPrice") or math.inf))
     return {
         "side": side,
         "orderQty": _in_lots(desk, qty),

@@ -49,7 +49,7 @@ _BATCH = {
 
 def public_topics(inst_id: str, inst_type: str) -> list[Row]:
     """What the bot follows of the market."""
-    channels = ["bbo-tbt", "trades"]
+    channels = ["bbo-tbt", "trades", "price-limit"]
     if inst_type != "SPOT":
         channels += ["mark-price", "funding-rate"]
     topics = [{"channel": name, "instId": inst_id} for name in channels]

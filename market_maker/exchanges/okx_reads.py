@@ -96,11 +96,17 @@ class OkxReads:
         return self._read("/market/books", {"instId": self.inst_id, "sz": "1"})[0]
 
     def mark(self) -> Row:
-        """The last price and, where there is one, the mark price."""
+        """The last price, what bounds prices now and, where there is one, the mark price."""
         last = self._read("/market/ticker", {"instId": self.inst_id})[0]
+        last |= self._price_limit()
         if self.inst_type == "SPOT":
             return last
         return {**last, **self._read("/public/mark-price", self._of_type)[0]}
+
+    def _price_limit(self) -> Row:
+        answer = self.get("/public/price-limit", {"instId": self.inst_id})
+        found = _data(answer) if code_of(answer) == "0" else []  # where it is not told, none
+        return found[0] if found else {}
 
     def positions(self) -> list[Row]:
         if self.inst_type == "SPOT":

@@ -267,6 +267,13 @@ def quote_row(raw: Raw, market: Market) -> Row:
     }  # fmt: skip
 
 
+def price_limits(raw: Raw) -> Row:
+    """The highest price that buys and the lowest that sells, None where nothing bounds them."""
+    return {
+        "limitUpPrice": price(raw.get("buyLmt")), "limitDownPrice": price(raw.get("sellLmt")),
+    }  # fmt: skip
+
+
 def trade_row(raw: Raw, market: Market) -> Row:
     """A public print; `side` is the taker's."""
     return {

@@ -57,6 +57,7 @@ class OkxTables:
             "trades": self._trades,
             "mark-price": self._mark,
             "index-tickers": self._index,
+            "price-limit": self._limit,
             "funding-rate": self._funding,
             "instruments": self._instruments,
             "orders": self._orders_changed,
@@ -135,6 +136,7 @@ class OkxTables:
         """The instrument row; where a price is missing, the nearest in kind stands for it."""
         quote = rows.quote_row(book, self.market)
         row = self.market.instrument_row() | _prices(quote)
+        row |= rows.price_limits(mark)
         row["lastPrice"] = rows.price(mark.get("last")) or row["midPrice"]
         row["markPrice"] = rows.price(mark.get("markPx")) or row["lastPrice"]
         row["indicativeSettlePrice"] = rows.price(mark.get("idxPx")) or row["markPrice"]
@@ -180,6 +182,9 @@ class OkxTables:
     def _index(self, message: Table) -> list[Table]:
         price = rows.price(message["data"][-1].get("idxPx"))
         return [self._change({"indicativeSettlePrice": price})]
+
+    def _limit(self, message: Table) -> list[Table]:
+        return [self._change(rows.price_limits(message["data"][-1]))]
 
     def _funding(self, message: Table) -> list[Table]:
         raw = message["data"][-1]

@@ -38,7 +38,7 @@ _OF_NUMBERS = """
     marginBalance availableMargin walletBalance realisedPnl unrealisedPnl
     indicativeSettlePrice underlyingToSettleMultiplier quoteToSettleMultiplier commission
     fundingRate homeNotional freeQty lockedQty feeQty
-    minQty maxOrderQty minPrice maxPrice minNotional
+    minQty maxOrderQty minPrice maxPrice minNotional limitUpPrice limitDownPrice
 """
 _OF_TEXT = """
     orderID clOrdID execID trdMatchID symbol side ordType ordStatus execType execInst timeInForce

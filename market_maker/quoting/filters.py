@@ -6,7 +6,7 @@ They are met before anything is sent: what a venue would refuse costs a request 
 import math
 
 from market_maker.model.rows import POST_ONLY, Row
-from market_maker.model.ticks import LotGrid
+from market_maker.model.ticks import LotGrid, plain
 
 _TYPES = ("Limit", "Market")
 _LIFETIMES = ("GoodTillCancel", "ImmediateOrCancel", "FillOrKill")
@@ -48,7 +48,8 @@ def breach(order: Row, instrument: Row) -> str:
     """Which bound *order* breaks, in words; an empty text where it breaks none.
 
     Sizes and prices are the bot's; `minNotional` is in the quote currency and bounds size x price
-    of what is no inverse contract. A column that a venue does not state bounds nothing.
+    of what is no inverse contract. `limitUpPrice` bounds what buys and `limitDownPrice` what sells,
+    as the market stands. A column that a venue does not state bounds nothing.
     """
     qty, price = order.get("orderQty"), order.get("price")
     if qty is not None:
@@ -59,6 +60,11 @@ def breach(order: Row, instrument: Row) -> str:
             return f"{size:g} is more than the exchange takes in an order, {most:g}"
     if price is None:
         return ""
+    is_buy = (order.get("side") or ("Sell" if qty is not None and qty < 0 else "Buy")) == "Buy"
+    bound = instrument.get("limitUpPrice" if is_buy else "limitDownPrice")
+    if bound and (price > bound if is_buy else price < bound):
+        kind = "buy, the highest" if is_buy else "sell, the lowest"
+        return f"price {plain(price)} is beyond what the exchange lets {kind} {plain(bound)}"
     low, high = instrument.get("minPrice"), instrument.get("maxPrice")
     if (low and price < low) or (high and price > high):
         return f"price {price:g} is outside the exchange's limits, {low or 0:g} to {high or 0:g}"

@@ -30,7 +30,7 @@ _TABLES = {
     "orders": ("order", "execution"), "account": ("margin",), "positions": ("position",),
     "bbo-tbt": ("quote",), "books5": ("orderBook10",), "books": ("orderBookL2",),
     "trades": ("trade",), "tickers": ("instrument",), "mark-price": ("instrument",),
-    "funding-rate": ("instrument",), "instruments": ("instrument",),
+    "price-limit": ("instrument",), "funding-rate": ("instrument",), "instruments": ("instrument",),
 }  # fmt: skip
 _TIMES = frozenset(
     {"ts", "uTime", "cTime", "fillTime", "fundingTime", "nextFundingTime", "triggerTime"}

@@ -4,7 +4,7 @@ import pytest
 
 from market_maker.exchanges.desk import Desk
 from market_maker.exchanges.flatten import flatten
-from market_maker.model.wire import Answer, Request
+from market_maker.model.wire import Answer, Message, Request
 from tests.doubles import StillMarket, Wire
 from tests.world import World
 
@@ -41,6 +41,16 @@ def test_an_order_in_doubt_is_waited_for_before_the_next_one(qty: int) -> None:
     assert flatten(desk) == 0
     assert [order["orderQty"] for order in wire.orders()] == [400]
     assert world.held() == 0
+
+
+@pytest.mark.parametrize(("qty", "price"), [(400, 59_800.0), (-400, 60_200.0)])
+def test_it_asks_for_no_price_beyond_the_limits_of_the_moment(qty: int, price: float) -> None:
+    _, wire, desk = holding(qty)
+    limits = {"symbol": "XBTUSD", "limitDownPrice": 59_800.0, "limitUpPrice": 60_200.0}
+    desk.state.put(Message(0, {"table": "instrument", "action": "update", "data": [limits]}))
+    desk.state.drain()
+    assert flatten(desk) == 0
+    assert [order["price"] for order in wire.orders()] == [price]
 
 
 @pytest.mark.parametrize(("qty", "lag_s"), [(400, 2), (-400, 2), (400, 14), (-400, 14)])

@@ -249,6 +249,17 @@ def test_a_post_only_cancel_says_so() -> None:
     assert "ParticipateDoNotInitiate" in row["text"]
 
 
+def test_the_price_limits_of_the_moment_are_followed_and_may_end() -> None:
+    tables = OkxTables(market(), lambda wire_id: wire_id)
+    told = []
+    for high, low in (("61000.5", "59000"), ("", "")):
+        data = [{"instId": "BTC-USD-SWAP", "buyLmt": high, "sellLmt": low, "ts": "1"}]
+        (table,) = tables.read({"arg": {"channel": "price-limit"}, "data": data})
+        told.append((table["table"], table["action"], *table["data"][0].values()))
+    change = ("instrument", "update", "XBTUSD")
+    assert told == [(*change, 61_000.5, 59_000.0), (*change, None, None)]
+
+
 def books(action: str, seq: int, prev: int, **sides: Any) -> dict[str, Any]:
     data = {"asks": [], "bids": [], "ts": "1700000000000", "seqId": seq, "prevSeqId": prev}
     return {"arg": {"channel": "books"}, "action": action, "data": [data | sides]}

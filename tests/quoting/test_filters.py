@@ -34,6 +34,24 @@ def test_each_bound_is_met(order: Row, words: str) -> None:
     assert (words in text) if words else text == ""
 
 
+@pytest.mark.parametrize(
+    ("order", "words"),
+    [
+        ({"side": "Buy", "orderQty": 1, "price": 0.5}, ""),  # a bid may be as low as it likes
+        ({"side": "Sell", "orderQty": 1, "price": 99_000.0}, ""),
+        ({"side": "Buy", "orderQty": 1, "price": 61_000.0}, ""),
+        ({"side": "Buy", "orderQty": 1, "price": 61_000.01}, "lets buy, the highest 61000"),
+        ({"orderQty": 1, "price": 61_000.01}, "lets buy, the highest 61000"),
+        ({"orderQty": -1, "price": 58_999.99}, "58999.99 is beyond what the exchange lets sell"),
+        ({"side": "Sell", "price": 58_999.99}, "lets sell, the lowest 59000"),  # an amend
+        ({"orderQty": -1}, ""),
+    ],
+)
+def test_what_buys_is_bounded_above_and_what_sells_below(order: Row, words: str) -> None:
+    text = breach(order, {"limitUpPrice": 61_000.0, "limitDownPrice": 59_000.0})
+    assert (words in text) if words else text == ""
+
+
 def test_what_is_not_stated_bounds_nothing() -> None:
     assert breach({"orderQty": 1e-8, "price": 1e-8}, {}) == ""
     assert (

@@ -102,6 +102,12 @@ class OrderDesk:
         if order.leaves_qty <= 0:
             code = "51510" if order.ord_status == "Filled" else "51509"
             return self._item(shown, order.cl_ord_id, code, f"Order is {order.ord_status}")
+        try:
+            if wire.get("newPx"):
+                price = _number(lambda: float(str(wire["newPx"])), "newPx")
+                self._check_limit(self._listing_of(order), order.side, price)
+        except OkxError as error:
+            return self._item(shown, order.cl_ord_id, error.code, error.message)
         self._later(lambda: self._amend_now(account, order, wire))
         return self._item(shown, order.cl_ord_id)
 
@@ -160,9 +166,19 @@ class OrderDesk:
             self._read_quote_size(fields, listing, wire)
         if kind != "market":
             fields["price"] = _number(lambda: float(str(wire.get("px"))), "px")
+            self._check_limit(listing, fields["side"], fields["price"])
         if str(wire.get("reduceOnly")).lower() == "true":
             fields["execInst"] = ",".join(filter(None, (fields["execInst"], "ReduceOnly")))
         return fields
+
+    def _check_limit(self, listing: Listing, side: str, price: float) -> None:
+        """Raises OkxError for a price that would trade far from the mark price."""
+        mark = self._engine.instrument_row(listing.spec.symbol)["markPrice"]
+        high, low = listing.price_limits(mark)
+        if price > high if side == "Buy" else price < low:
+            code = {"Buy": "51137", "Sell": "51138"}[side] if listing.spec.is_spot else "51006"
+            bounds = f"max buy price: {high} min sell price: {low}"
+            raise OkxError(code, f"Order price is not within the price limit ({bounds})")
 
     def _read_quote_size(self, fields: Row, listing: Listing, wire: Mapping[str, Any]) -> None:
         """The size of a market buy on spot is money to spend, unless its request says otherwise."""

@@ -31,6 +31,7 @@ class OkxMarket:
             "/public/time": lambda _: [{"ts": ms(engine.now())}],
             "/public/instruments": self._instruments,
             "/public/mark-price": lambda p: [self.mark(one) for one in self.swaps(p)],
+            "/public/price-limit": lambda p: [self.price_limit(self.listing(p))],
             "/public/funding-rate": lambda p: [self.funding(one) for one in self.swaps(p)],
             "/market/ticker": lambda p: [self.ticker(self.listing(p))],
             "/market/tickers": lambda p: [self.ticker(one) for one in self.chosen(p)],
@@ -80,6 +81,14 @@ class OkxMarket:
             "markPx": price,
             "ts": now,
         }
+
+    def price_limit(self, listing: Listing) -> Row:
+        mark = self.engine.instrument_row(listing.spec.symbol)["markPrice"]
+        high, low = map(listing.grid.format, listing.price_limits(mark))
+        return {
+            "instType": listing.inst_type, "instId": listing.inst_id, "buyLmt": high,
+            "sellLmt": low, "ts": ms(self.engine.now()), "enabled": True,
+        }  # fmt: skip
 
     def funding(self, listing: Listing) -> Row:
         row = self.engine.instrument_row(listing.spec.symbol)

@@ -20,6 +20,7 @@ CURRENCIES = {"XBt": ("BTC", 8), "USDt": ("USDT", 6)}
 _CT_VAL = {"XBTUSD": Decimal(100), "XBTUSDT": Decimal("0.01")}
 _STATES = {"New": "live", "PartiallyFilled": "partially_filled", "Filled": "filled"}
 _FIRST_CODE = 10_458
+_PRICE_BAND = 0.05  # around the mark price; OKX reckons it by its index and how new a listing is
 CUT = "cut"  # in an order's `extra`: an amend has left it no more than was filled
 
 
@@ -69,6 +70,11 @@ class Listing:
 
     def px(self, ticks: int | None) -> str:
         return "" if ticks is None else self.grid.format(self.grid.price(ticks))
+
+    def price_limits(self, mark: float) -> tuple[float, float]:
+        """The highest price that buys and the lowest that sells while the mark price is *mark*."""
+        high = self.grid.bid_ticks(mark * (1 + _PRICE_BAND))
+        return self.grid.price(high), self.grid.price(self.grid.ask_ticks(mark * (1 - _PRICE_BAND)))
 
     def money(self, minor: int) -> str:
         return money(minor, self.spec.settle_currency)

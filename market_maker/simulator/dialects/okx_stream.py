@@ -21,7 +21,8 @@ from market_maker.simulator.events import (
 from market_maker.simulator.exchange import Account
 
 PUBLIC = (
-    "bbo-tbt", "books5", "books", "trades", "tickers", "mark-price", "funding-rate", "instruments",
+    "bbo-tbt", "books5", "books", "trades", "tickers", "mark-price", "price-limit",
+    "funding-rate", "instruments",
 )  # fmt: skip
 PRIVATE = ("orders", "account", "positions")
 _OF_SWAPS = ("positions", "mark-price", "funding-rate")
@@ -82,6 +83,8 @@ class OkxFeed:
                 rows.append({**self.rest.market.book(one, 400), "seqId": seq, "prevSeqId": -1})
             elif channel == "mark-price":
                 rows.append(self.rest.market.mark(one))
+            elif channel == "price-limit":
+                rows.append(self.rest.market.price_limit(one))
             elif channel == "funding-rate":
                 rows.append(self.rest.market.funding(one))
             elif channel == "instruments":
@@ -111,6 +114,8 @@ class OkxFeed:
         pushes: list[Scoped] = []
         if "markPrice" in event.changes and not listing.spec.is_spot:
             pushes += self._push("mark-price", listing, [self.rest.market.mark(listing)])
+        if "markPrice" in event.changes and "price-limit" in self.asked:
+            pushes += self._push("price-limit", listing, [self.rest.market.price_limit(listing)])
         if "fundingRate" in event.changes and not listing.spec.is_spot:
             pushes += self._push("funding-rate", listing, [self.rest.market.funding(listing)])
         if event.changes.keys() & {"tickSize", "lotSize"}:
