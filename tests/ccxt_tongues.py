@@ -191,6 +191,11 @@ class Kraken(Tongue):
                     [r["price"], r["qty"], r["time"] / 1000, "s" if r["isBuyerMaker"] else "b",
                      "l", "", r["id"]] for r in rows
                 ]}))  # fmt: skip
+            case "OHLC":
+                size = {"1": "1m", "5": "5m", "60": "1h", "1440": "1d"}[p["interval"]]
+                return asked("GET", "/klines", said(lambda rows: {"last": 1, SYMBOL: [
+                    [r[0] // 1000, *r[1:5], "0", r[5], r[8]] for r in rows
+                ]}), interval=size, limit=720)  # fmt: skip
             case "BalanceEx":
                 return asked("GET", "/account", said(self._balances))
             case "AddOrder":
@@ -314,6 +319,11 @@ class Bybit(Tongue):
                      "size": r["qty"], "side": "Sell" if r["isBuyerMaker"] else "Buy",
                      "time": str(r["time"])} for r in reversed(rows)
                 ]), limit=min(60, int(p.get("limit", 60))))  # fmt: skip
+            case "market/kline":
+                size = {"1": "1m", "5": "5m", "60": "1h", "D": "1d"}[p["interval"]]
+                return asked("GET", "/klines", listed(lambda rows: [
+                    [str(value) for value in (*r[:6], r[7])] for r in reversed(rows)
+                ]), interval=size, limit=p.get("limit", 200))  # fmt: skip
             case "account/wallet-balance":
                 assert p["accountType"] == "UNIFIED"
                 return asked("GET", "/account", listed(lambda row: [{
@@ -447,6 +457,13 @@ class Htx(Tongue):
                     {"trade-id": r["id"], "amount": float(r["qty"]), "price": float(r["price"]),
                      "ts": r["time"], "direction": "sell" if r["isBuyerMaker"] else "buy"}
                 ]} for r in reversed(rows)]))  # fmt: skip
+            case ["market", "history", "candles"]:
+                size = {"1min": "1m", "5min": "5m", "60min": "1h", "1day": "1d"}[p["period"]]
+                return asked("GET", "/klines", said(lambda rows: [
+                    {"id": r[0] // 1000, "open": float(r[1]), "high": float(r[2]),
+                     "low": float(r[3]), "close": float(r[4]), "amount": float(r[5]),
+                     "vol": float(r[7]), "count": r[8]} for r in reversed(rows)
+                ]), interval=size, limit=p.get("size", 300))  # fmt: skip
             case ["v1", "account", "accounts"]:
                 row = {"id": int(self.SPOT_ACCOUNT), "type": "spot", "state": "working"}
                 return asked("GET", "/account", said(lambda _: [row]))
