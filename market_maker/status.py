@@ -113,7 +113,8 @@ def warn_of_odd_sizes(settings: Any, lot: float) -> None:
     for name in ("ORDER_START_SIZE", "ORDER_STEP_SIZE"):
         if not LotGrid.of(lot).contains(settings[name]):
             logger.warning(
-                "%s = %s is no multiple of the lot size %s: sizes go to the nearest, 1 at least.",
+                "%s = %s is no multiple of the lot size %s: sizes go to the nearest lot, at least "
+                "one.",
                 *(name, plain(settings[name]), plain(lot)),
             )
 

@@ -176,6 +176,35 @@ def test_a_promised_amend_that_comes_to_nothing_is_noticed_and_made_again() -> N
     assert best == pytest.approx(touch["buy"], rel=1e-3)
 
 
+@pytest.mark.parametrize("entry", ENTRIES)
+@pytest.mark.parametrize("path", ["/trade/amend", "/trade/cancel"])
+def test_promises_that_are_broken_without_a_word_are_found_out(path: str, entry: str) -> None:
+    market = StillMarket()
+    world = OkxWorld(market)
+    bot = world.bot(Bookkeeper, profile=entry, RELIST_INTERVAL=0.0, ORDER_PAIRS=3)
+    assert isinstance(bot, Bookkeeper)
+    watch(world, bot)
+    world.run(bot, 2)
+    fault = world.faults.add(f"drop-request:promised=1,p=0.5,path={path}")
+    for step in range(20):
+        market.show(60_010.0 + 10 * step, 60_010.5 + 10 * step)
+        world.run(bot, 2)
+        if path == "/trade/cancel":
+            bot.exchange.cancel_all_orders()
+            assert world.open_orders() == []
+    assert fault.hits > 5
+    if path == "/trade/amend":
+        world.faults.clear()
+        world.run(bot, 10)
+        known = {(o["orderID"], o["price"]) for o in bot.exchange.get_orders()}
+        rows = world.twin.dialect.rest._pending(world.account, {"instType": "SWAP"})
+        assert known == {(row["ordId"], float(row["px"])) for row in rows}
+        assert len(known) == 6
+    bot.shut_down()
+    assert bot.exit_code == 0
+    check_books(world, bot)
+
+
 @pytest.mark.parametrize("name", ["public", "private"])
 def test_a_lost_socket_pulls_nothing_of_the_others_and_all_is_read_anew(name: str) -> None:
     world = OkxWorld(StillMarket())

@@ -40,7 +40,12 @@ GROUPS: dict[str, Mapping[str, Value]] = {
 
 _PRIVATE = "order+execution+position+margin"
 _KINDS = (
-    Kind("drop-request", REQUEST, "the request is lost on its way", {"lost": "timeout"}),
+    Kind(
+        "drop-request",
+        REQUEST,
+        "lost on its way; promised=1: behind a yes, where one is a promise",
+        {"lost": "timeout", "promised": 0.0},
+    ),
     Kind("drop-answer", REQUEST, "acted on, but the answer is lost", {"lost": "timeout"}),
     Kind("late-act", REQUEST, "no answer; acted on so much later", {"seconds": 9.0}),
     Kind("late-request", REQUEST, "arrives so much later", {"seconds": 1.0}),
@@ -90,7 +95,7 @@ _BOUNDS = {
     **dict.fromkeys(("start", "for", "retry"), (0.0, _YEAR_S)),
     "seconds": (-_YEAR_S, _YEAR_S),
     "p": (0.0, 1.0),
-    "acts": (0.0, 1.0),
+    **dict.fromkeys(("acts", "promised"), (0.0, 1.0)),
     **dict.fromkeys(("every", "count", "account"), (0.0, 1e9)),
     "size": (0.0, 1e4),
     "qty": (-1e7, 1e7),

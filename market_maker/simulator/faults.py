@@ -38,6 +38,7 @@ class Fate(NamedTuple):
     after_s: float = 0.0  # until the answer leaves
     late_s: float | None = None  # acted on so much later, when nobody waits for it any more
     bounces: bool = False  # its post-only orders are cancelled
+    is_broken: bool = False  # a yes that is a promise only is given, and not kept
     hold_s: float = 0.0  # how long its events wait, so that the answer overtakes them
 
 
@@ -205,7 +206,9 @@ def _worsened(fate: Fate, fault: Fault) -> Fate:
     match name:
         case "drop-request" | "drop-answer":
             lost = TIMED_OUT if fault.word("lost") == "timeout" else CONNECTION_LOST
-            return fate._replace(acts=fate.acts and name == "drop-answer", answer=lost)
+            is_broken = fate.is_broken or bool(fault.values.get("promised"))
+            acts = fate.acts and name == "drop-answer"
+            return fate._replace(acts=acts, answer=lost, is_broken=is_broken)
         case "late-act":
             return fate._replace(acts=False, answer=TIMED_OUT, late_s=fault.number("seconds"))
         case "late-request":

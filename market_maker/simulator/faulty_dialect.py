@@ -48,13 +48,21 @@ class Faulty:
         if fate.late_s is not None:
             act = partial(self._act, request, account)
             self.engine.call_at(self.engine.now() + fate.late_s, act)
+        if fate.is_broken and self.is_promised(request):
+            fate = fate._replace(acts=True, answer=None)
+            self.engine.quirks.breaks_promises = True
         self.engine.quirks.bounces_post_only = fate.bounces
         own = self._act(request, account) if fate.acts else None
-        self.engine.quirks.bounces_post_only = False
+        self.engine.quirks.bounces_post_only = self.engine.quirks.breaks_promises = False
         answer = self.worded(fate.answer) if fate.answer else own or self.worded(BROKEN)
         if not self.engine.skew_s:
             return answer
         return answer._replace(body=self.shifted(answer.body, self.engine.skew_s))
+
+    def is_promised(self, request: Request) -> bool:
+        """Whether a yes to *request* comes before the deed, where a dialect has such."""
+        del request
+        return False
 
     def worded(self, answer: Answer) -> Answer:
         """A failure of the wire, given in BitMEX's form, in the dialect's own."""

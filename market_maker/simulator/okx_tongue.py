@@ -32,6 +32,10 @@ _TABLES = {
     "trades": ("trade",), "tickers": ("instrument",), "mark-price": ("instrument",),
     "price-limit": ("instrument",), "funding-rate": ("instrument",), "instruments": ("instrument",),
 }  # fmt: skip
+_PROMISED = frozenset(
+    f"/trade/{name}"
+    for name in ("amend-order", "cancel-order", "amend-batch-orders", "cancel-batch-orders")
+)
 _TIMES = frozenset(
     {"ts", "uTime", "cTime", "fillTime", "fundingTime", "nextFundingTime", "triggerTime"}
 )
@@ -87,6 +91,9 @@ class FaultyOkx(Faulty, OkxDialect):
 
     def fate(self, request: Request, account: Account | None) -> Fate:
         return super().fate(request._replace(path=request.path.removeprefix(API)), account)
+
+    def is_promised(self, request: Request) -> bool:
+        return request.path.removeprefix(API) in _PROMISED
 
     def worded(self, answer: Answer) -> Answer:
         if not isinstance(answer.body, Mapping) or answer.status not in _REFUSALS:

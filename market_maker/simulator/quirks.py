@@ -10,4 +10,5 @@ class Quirks:
     """Shared by all desks of an engine."""
 
     bounces_post_only: bool = False  # a new post-only order is cancelled as if it had crossed
+    breaks_promises: bool = False  # what is promised now, as OKX does, never happens
     fill_qty: int = WHOLE  # contracts that a customer's order trades at a time at most

@@ -1,7 +1,8 @@
 """What OKX clients may do to orders: place, amend, cancel, and the dead man's switch.
 
 As on OKX, a yes to an amend or a cancel is a promise: it happens a moment later, or not, and
-the `orders` channel tells. New orders are entered at once.
+the `orders` channel tells. It does not where the order is filled or refuses it by then, nor under a
+fault that breaks promises, of which nothing is told at all. New orders are entered at once.
 """
 
 from collections.abc import Callable, Mapping
@@ -222,7 +223,8 @@ class OrderDesk:
         self._engine.cancel(account.number, ours)
 
     def _later(self, deed: Callable[[], object]) -> None:
-        self._engine.call_at(self._engine.now() + self.lag_s, deed)
+        if not self._engine.quirks.breaks_promises:
+            self._engine.call_at(self._engine.now() + self.lag_s, deed)
 
     def _item(self, order_id: str, name: str, code: str = "0", text: str = "") -> Row:
         return {
