@@ -7,7 +7,7 @@ not change come from the built-in exchange's tables, orders rest and never trade
 asked of an order is answered after a service time that can be set, each request after its own.
 It alone knows when an order request arrived, and when the frame left that caused it.
 
-    POST /bench {"service_ms": 5, "quotes_per_s": 500, "bulk": false, "move": 1.003}
+    POST /bench {"service_ms": 5, "quotes_per_s": 500, "ticking": true, "bulk": true, "move": 1.003}
     GET  /bench -> {"moved_ns", "arrived_ns": [...], "answered_ns": [...], "open": 12}
 
 The market moves a moment after that was asked for, when whoever asked is asleep again: on a machine
@@ -59,6 +59,7 @@ class Book:
         self.dialect = Dialect(engine, "last")
         quote, grid = engine.quote(SYMBOL), engine.grid(SYMBOL)
         self.mid = grid.price(quote.bid_ticks or 0)
+        self.is_up = False  # by a tick
         self.orders: dict[str, Row] = {}
         fields = {"symbol": SYMBOL, "side": "Buy", "orderQty": 100, "price": 100.0}
         placed = self.dialect.handle(Request("POST", "/order", None, fields), self.account)
@@ -66,7 +67,7 @@ class Book:
         engine.cancel(self.account.number, [placed.body["orderID"]])
 
     def prices(self) -> tuple[float, float]:
-        bid = round(self.mid * 2) / 2
+        bid = round(self.mid * 2) / 2 + 0.5 * self.is_up
         return bid, bid + 0.5
 
     def frames(self, size: int) -> list[Row]:
@@ -188,7 +189,7 @@ class Server:
         self.peers: dict[int, Peer] = {}
         self.due: list[tuple[float, int, Peer, bytes, Row]] = []
         self.service_s = self.quotes_per_s = 0.0
-        self.bulk = False
+        self.bulk = self.is_ticking = False
         self.count = self.moved_ns = 0
         self.arrived_ns: list[int] = []
         self.answered_ns: list[int] = []
@@ -211,6 +212,7 @@ class Server:
             elif self.quotes_per_s and now_s >= self.next_quote_s:
                 self.next_quote_s = max(self.next_quote_s + 1 / self.quotes_per_s, now_s - 0.1)
                 self.count += 1
+                self.book.is_up = self.is_ticking and not self.book.is_up
                 self.tell(self.book.frames(1000 + self.count % 1000)[1:])
 
     def wait_s(self) -> float:
@@ -319,6 +321,7 @@ class Server:
         if verb == "POST":
             self.service_s = fields.get("service_ms", self.service_s * 1000) / 1000
             self.quotes_per_s = fields.get("quotes_per_s", self.quotes_per_s)
+            self.is_ticking = fields.get("ticking", self.is_ticking)
             self.bulk = fields.get("bulk", self.bulk)
             self.next_quote_s = time.monotonic()
             if "move" in fields:
@@ -334,6 +337,7 @@ class Server:
     def move(self) -> None:
         self.move_s = 0.0
         self.book.mid *= self.ratio
+        self.book.is_up = False
         self.count += 1
         self.moved_ns = self.tell(self.book.frames(1000 + self.count % 1000))
 

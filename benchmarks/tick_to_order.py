@@ -4,7 +4,8 @@
 
 Twelve resting orders are re-priced at each move. "first" is when the first amend has arrived,
 "acknowledged" when the answer to the last has left. Warm: a quote that changes nothing every 2 ms
-in between; idle: nothing; burst: 10,000 a second, for our bot alone. A move of 0.3 % needs one
+in between; ticking: a quote every 2 ms that moves the touch by a tick and back, which is worth no
+amend; idle: nothing; burst: 10,000 a second, for our bot alone. A move of 0.3 % needs one
 phase, of 2 % two: the new bids would meet the old asks, so ours wait for their side to move away
 first, which the peers do not. A bot that polls is stopped while it is not its turn: it would keep
 a core busy.
@@ -52,12 +53,12 @@ class Bot:
             self.worker.process.send_signal(signal.SIGSTOP)
 
     def moves(
-        self, count: int, ratio: float, service_ms: float, quotes: float
+        self, count: int, ratio: float, service_ms: float, **market: Any
     ) -> list[list[float]]:
         """For each move: ms to the first amend and until all are acknowledged."""
         found = []
         self.wake()
-        self.server.control(service_ms=service_ms, quotes_per_s=quotes)
+        self.server.control(service_ms=service_ms, **market)
         time.sleep(0.3)
         for _ in range(count):
             self.up = not self.up
@@ -101,24 +102,25 @@ def main() -> None:
     bots: dict[str, Bot] = {}
     try:
         start(options, bots)
-        for label, ratio, quotes in (
-            ("warm", 1.003, 500), ("idle", 1.003, 0), ("two phases, warm", 1.02, 500),
-            ("burst", 1.003, 10_000),
+        for label, ratio, quotes, ticking in (
+            ("warm", 1.003, 500, False), ("ticking", 1.003, 500, True), ("idle", 1.003, 0, False),
+            ("two phases, warm", 1.02, 500, False), ("burst", 1.003, 10_000, False),
         ):  # fmt: skip
+            market = {"quotes_per_s": quotes, "ticking": ticking}
             asked = {"ours": bots["ours"]} if label == "burst" else bots
             for service_ms in (0, 5):
                 kept: dict[str, list[list[list[float]]]] = {name: [] for name in asked}
 
                 def run(
-                    name: str, bot: Bot, ratio: float, service: float, quotes: float, kept: Any
+                    name: str, bot: Bot, ratio: float, service: float, market: Any, kept: Any
                 ) -> Callable[[], list[float]]:
                     def once() -> list[float]:
-                        kept[name].append(bot.moves(8, ratio, service, quotes))
+                        kept[name].append(bot.moves(8, ratio, service, **market))
                         return [first for first, _ in kept[name][-1]]
 
                     return once
 
-                runs = {n: run(n, b, ratio, service_ms, quotes, kept) for n, b in asked.items()}
+                runs = {n: run(n, b, ratio, service_ms, market, kept) for n, b in asked.items()}
                 firsts = in_turn(options.rounds, runs)
                 title = f"{label}, service time {service_ms} ms: "
                 tables.append(report(title + "to the first amend", "ms", firsts))
