@@ -201,8 +201,8 @@ class ExchangeInterface:
     def get_order_book(self) -> OrderBook:
         """The order book, in integer ticks, followed from the first call on and always current.
 
-        Empty until its image has come, when `has_image` is True. Raises NotSupported where the
-        venue's book cannot be followed.
+        Empty until its image has come, when `has_image` is True. Where the exchange is polled, it
+        is the levels near the touch, as they were at the last turn.
         """
         book = self.desk.follow_book()
         self.desk.state.drain()
@@ -213,8 +213,7 @@ class ExchangeInterface:
     ) -> QueueEstimate:
         """Where our orders stand in the queues at their prices, followed from the first call on.
 
-        *model*: "pessimistic", never better than the truth, or "proportional". Raises NotSupported
-        where the venue's book cannot be followed.
+        *model*: "pessimistic", never better than the truth, or "proportional".
         """
         self.desk.state.drain()
         return self.desk.follow_queue(model, shown_within_s)
@@ -222,15 +221,14 @@ class ExchangeInterface:
     def get_touch(self) -> Touch:
         """The best prices of the others: the order book with our own orders taken out.
 
-        Where the exchange shows no book, the ticker's.
+        Until it is there, the ticker's.
         """
-        orders = self.get_orders()
+        orders, book = self.get_orders(), self.get_order_book()
         try:
-            book = self.get_order_book()
             # Of so many levels one at least is not ours alone.
             is_here = book.has_image
             rows = book.rows(len(orders) + 1) if is_here else self.bitmex.market_depth(self.symbol)
-        except errors.NotSupported:
+        except errors.NotSupported:  # it can only be waited for
             rows = []
         touch = touch_of_others(rows, orders)
         if touch.mid is None and not rows:

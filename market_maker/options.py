@@ -4,7 +4,6 @@ All are off by default, and then nothing is computed. The arithmetic is in `mark
 `fair_price`, `skew`, `volatility`, `shape`, `places` and `brake`.
 """
 
-import contextlib
 import logging
 import math
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from market_maker.quoting.shape import Shift, is_quote, move_quotes, resize_quot
 from market_maker.quoting.touch import Touch
 from market_maker.quoting.volatility import Volatility
 from market_maker.reference import Reference
-from market_maker.utils.errors import MarketEmptyError, NotSupported, SkipRound, StaleData
+from market_maker.utils.errors import MarketEmptyError, SkipRound, StaleData
 
 logger = logging.getLogger("root")
 
@@ -216,10 +215,8 @@ class Options:
         """The quotes, but those that are too young to move or have too good a place stay."""
         manager, settings = self._manager, self._manager.settings
         working, now_s = manager._working_orders(), manager.clock.monotonic()
-        rested_s, queue = self._rests.look(working, now_s), None
-        if settings.QUEUE_WORTH:
-            with contextlib.suppress(NotSupported):  # without a book no place is known
-                queue = manager.exchange.get_queue_estimate()
+        rested_s = self._rests.look(working, now_s)
+        queue = manager.exchange.get_queue_estimate() if settings.QUEUE_WORTH else None
 
         def stays(order: Row, ticks: float) -> bool:
             if rested_s.get(order["orderID"], 0.0) < settings.MIN_REST:

@@ -265,7 +265,7 @@ def _open_hitbtc(settings: Any, symbol: str, clock: Clock, rng: random.Random) -
 def _open_polled(settings: Any, symbol: str, clock: Clock) -> _Opened:
     from market_maker.exchanges.ccxt_rest import open_connector as dial_ccxt
     from market_maker.exchanges.plain import open_connector as dial_plain
-    from market_maker.exchanges.poller import Pace
+    from market_maker.exchanges.reads import Pace
 
     key = [settings[name] or "" for name in KEYS[settings.EXCHANGE]]
     pace = Pace(settings.POLL_INTERVAL, settings.CHECK_SPACING, settings.IDLE_CHECK)

@@ -13,7 +13,7 @@ from market_maker.exchanges.base import Connector
 from market_maker.exchanges.ccxt_quirks import QUIRKS, paced
 from market_maker.exchanges.ccxt_rest import CcxtVenue, new_exchange
 from market_maker.exchanges.polled import PolledConnector
-from market_maker.exchanges.poller import PACE
+from market_maker.exchanges.reads import PACE
 from market_maker.model.wire import Answer, Request
 from market_maker.settings import Settings
 from market_maker.simulator.binance_tongue import BinanceTongue, FaultyBinance

@@ -6,7 +6,7 @@ from typing import Any
 from market_maker.exchanges.base import Connector
 from market_maker.exchanges.plain import PlainVenue
 from market_maker.exchanges.polled import PolledConnector
-from market_maker.exchanges.poller import Pace
+from market_maker.exchanges.reads import Pace
 from market_maker.settings import Settings
 from market_maker.simulator.plain_tongue import FaultyPlain
 from market_maker.simulator.twin import TwinTransport

@@ -1,10 +1,7 @@
 """What a strategy reads of the exchange: the order book, followed from the first reader on."""
 
-import pytest
-
 from market_maker.exchange_interface import ExchangeInterface
 from market_maker.model.order_book import OrderBook
-from market_maker.utils.errors import NotSupported
 from tests.doubles import Wire
 from tests.plain_world import PlainWorld
 from tests.world import World
@@ -58,10 +55,17 @@ def test_a_reconnect_begins_the_book_anew() -> None:
     agrees(book, world)
 
 
-def test_where_no_book_can_be_followed_one_line_says_so() -> None:
-    exchange = PlainWorld().bot().exchange
-    with pytest.raises(NotSupported, match="has no order book for this bot"):
-        exchange.get_order_book()
-    with pytest.raises(NotSupported, match="has no order book for this bot"):
-        exchange.get_queue_estimate()
-    assert exchange.get_touch().bid == exchange.get_ticker()["buy"]
+def test_where_the_exchange_is_polled_the_book_is_as_of_the_last_turn() -> None:
+    world = PlainWorld()
+    bot = world.bot()
+    world.run(bot, 3)
+    exchange = bot.exchange
+    book, ticker = exchange.get_order_book(), exchange.get_ticker()
+    world.clock.sleep(1.5)
+    exchange.desk.state.drain()
+    best = [book.grid.price(ticks or 0) for ticks in (book.best_bid, book.best_ask)]
+    ticker = exchange.get_ticker()
+    assert book.has_image and best == [ticker["buy"], ticker["sell"]]
+    place = exchange.get_queue_estimate().place(exchange.get_orders()[0], world.clock.monotonic())
+    assert place.own == exchange.get_orders()[0]["leavesQty"]
+    bot.shut_down()

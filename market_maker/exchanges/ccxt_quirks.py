@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from market_maker.exchanges.base import Capabilities
-from market_maker.exchanges.poller import Pace
+from market_maker.exchanges.reads import Pace
 
 
 class Quirks(NamedTuple):

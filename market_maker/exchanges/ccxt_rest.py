@@ -17,14 +17,15 @@ from market_maker.exchanges.ccxt_errors import http_status, refuses_key, verdict
 from market_maker.exchanges.ccxt_quirks import QUIRKS, capabilities, paced, turned
 from market_maker.exchanges.client_ids import ClientIds
 from market_maker.exchanges.polled import PolledConnector, UnknownSymbol
-from market_maker.exchanges.poller import PACE, Pace
 from market_maker.exchanges.public_reads import Bar
+from market_maker.exchanges.reads import PACE, Pace
 from market_maker.model.rows import LIFETIMES, POST_ONLY, Row
 from market_maker.model.wire import Answer
 from market_maker.utils.errors import AuthenticationError, SettingsError
 
 logger = logging.getLogger("root")
 
+_LEVELS = 20  # of the book, on each side: a number that each of them takes
 _MOST_BARS = 300  # that all of them give
 _STATES = {"open": "New", "closed": "Filled"}
 _EXTRA = "ccxt is missing: run 'pip install -e \".[ccxt]\"'"
@@ -71,13 +72,14 @@ class CcxtVenue:
         self._ids = ClientIds(prefix, self._quirks.id_max)
         self._lock = threading.RLock()
         self._found: Row = {}
+        self._depth: Row = {}  # the book as it was read last
         self._is_outdated = False  # the markets must be read anew
 
     # -- reads ---------------------------------------------------------------------------------
 
     def market(self) -> Row:
         market = self._market
-        touch = self._read("fetch_order_book", market["symbol"], 5)
+        self._depth = touch = self._read("fetch_order_book", market["symbol"], _LEVELS)
         bid, ask = (next(iter(touch.get(side) or ()), (None, None)) for side in ("bids", "asks"))
         mid = None if bid[0] is None or ask[0] is None else (bid[0] + ask[0]) / 2
         limits = market.get("limits") or {}
@@ -109,6 +111,13 @@ class CcxtVenue:
             }
             for raw in self._read("fetch_trades", self._market["symbol"], None, 100)
         ]  # fmt: skip
+
+    def book(self) -> list[Row]:
+        return [
+            {"symbol": self._symbol, "side": side, "price": price, "size": size}
+            for side, name in (("Sell", "asks"), ("Buy", "bids"))
+            for price, size, *_ in self._depth.get(name) or ()
+        ]
 
     def bars(self, size: str, count: int) -> list[Bar]:
         """The latest of a BitMEX `binSize`, which ccxt calls the same."""

@@ -25,7 +25,6 @@ from market_maker.run_log import RunLog
 from market_maker.utils.errors import (
     AuthenticationError,
     LossLimitReached,
-    NotSupported,
     SettingsError,
     StaleData,
     StopTrading,
@@ -35,6 +34,7 @@ logger = logging.getLogger("root")
 
 _CONNECT_TIMEOUT_S = 5.0
 _IMAGES_TIMEOUT_S = 30.0
+_BOOK_TIMEOUT_S = 3.0
 _RECONNECT_EVERY_S = 3.0  # with images and a round, quotes are back 5 s after any trouble
 
 
@@ -181,17 +181,27 @@ class Desk:
             self.connector.follow(topic)
 
     def follow_book(self) -> OrderBook:
-        """The order book, live from its first image on. Raises NotSupported where the venue's
-        book cannot be followed."""
-        if self.connector.caps.events == "poll":
-            raise NotSupported(f"{self.connector.name} has no order book for this bot")
+        """The order book, live from its first image on."""
         with self.state.lock:
             book = self.state.depth.keep_book()
         self.follow(f"orderBookL2:{self.state.symbol}")
         return book
 
+    def levels(self, symbol: str) -> list[Row]:
+        """The live rows of the order book; none until its image has come."""
+        return [r for r in self.state.tables.rows("orderBookL2") if r.get("symbol") == symbol]
+
+    def await_levels(self) -> list[Row]:
+        """The same of our symbol, awaiting the image for a moment."""
+        self.follow_book()
+        end_s = self.clock.monotonic() + _BOOK_TIMEOUT_S
+        while not (rows := self.levels(self.state.symbol)) and self.clock.monotonic() < end_s:
+            self.clock.wait(self.state.wake, end_s - self.clock.monotonic())
+            self.state.drain()
+        return rows
+
     def follow_queue(self, model: str, shown_within_s: float) -> QueueEstimate:
-        """An estimate of where our orders stand, live. Raises NotSupported as the book does."""
+        """An estimate of where our orders stand, live."""
         self.follow_book()
         with self.state.lock:
             return self.state.depth.keep_queue(model, shown_within_s)

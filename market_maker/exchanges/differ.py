@@ -21,6 +21,7 @@ KEYS: dict[str, list[str]] = {
     "instrument": ["symbol"],
     "quote": [],
     "trade": [],
+    "orderBookL2": ["symbol", "side", "price"],
     "order": ["orderID"],
     "execution": [],
     "position": ["symbol"],
@@ -94,6 +95,7 @@ class Differ:
         self._seen: OrderedDict[str, None] = OrderedDict()  # execIDs told already
         self._prints: OrderedDict[str, None] = OrderedDict()  # public trades told already
         self._market: Row = {}
+        self._levels: dict[tuple[str, float], Row] | None = None  # of the book, once it was told
 
     # -- images --------------------------------------------------------------------------------
 
@@ -104,7 +106,7 @@ class Differ:
         account: tuple[Sequence[Row], Sequence[Row], Row, Row] | None,
     ) -> list[Table]:
         """An image of every table; *account* is open orders, fills, position and margin."""
-        self._market = dict(market)
+        self._market, self._levels = dict(market), None
         tables = [
             self._table("instrument", "partial", [market]),
             self._table("quote", "partial", [self._quote(market)]),
@@ -144,6 +146,19 @@ class Differ:
     def trades(self, rows: Sequence[Row]) -> list[Table]:
         new = self._new_prints(rows)
         return [self._table("trade", "insert", new)] if new else []
+
+    def book(self, rows: Sequence[Row]) -> list[Table]:
+        """The levels that are shown now: at first all of them, then what has changed."""
+        before, now = self._levels, {(row["side"], row["price"]): row for row in rows}
+        self._levels = now
+        if before is None:
+            return [self._table("orderBookL2", "partial", rows)]
+        changes = {
+            "delete": [row for key, row in before.items() if key not in now],
+            "update": [row for key, row in now.items() if key in before and row != before[key]],
+            "insert": [row for key, row in now.items() if key not in before],
+        }
+        return [self._table("orderBookL2", a, found) for a, found in changes.items() if found]
 
     def placed(self, row: Row) -> list[Table]:
         """An order of ours was taken by the venue: tables get its row, for updates to change."""

@@ -16,8 +16,8 @@ from market_maker.exchanges.base import (
 )
 from market_maker.exchanges.pages import read_pages
 from market_maker.exchanges.polled import PolledConnector, UnknownSymbol
-from market_maker.exchanges.poller import PACE, Pace
 from market_maker.exchanges.public_reads import Bar
+from market_maker.exchanges.reads import PACE, Pace
 from market_maker.exchanges.throttle import retry_after_s
 from market_maker.exchanges.transport import HttpTransport
 from market_maker.model.coins import coin_of
@@ -45,6 +45,7 @@ CAPS = Capabilities(
     order_cost=1.0,
 )
 _PAGE = 100
+_LEVELS = 25  # of the book, on each side
 _WOULD_TAKE = "Order had execInst of ParticipateDoNotInitiate"  # BitMEX's words
 
 
@@ -107,6 +108,12 @@ class PlainVenue:
             }
             for raw in self._read("/trades", symbol=self._symbol)
         ]  # fmt: skip
+
+    def book(self) -> list[Row]:
+        return [
+            {**raw, "symbol": self._symbol, "side": raw["side"].capitalize()}
+            for raw in self._read("/book", symbol=self._symbol, limit=_LEVELS)
+        ]
 
     def bars(self, size: str, count: int) -> list[Bar]:
         del size, count

@@ -8,8 +8,9 @@ from market_maker.clock import Clock
 from market_maker.exchanges.base import Capabilities, ExchangeError, Result, Sink, Status, no_start
 from market_maker.exchanges.differ import Differ, LocalActions
 from market_maker.exchanges.nameless import Ambiguous, Nameless
-from market_maker.exchanges.poller import OVERLAP_S, PACE, Pace, Poller, Reads
+from market_maker.exchanges.poller import OVERLAP_S, Poller
 from market_maker.exchanges.public_reads import Bar, PublicReads
+from market_maker.exchanges.reads import PACE, Pace, Reads
 from market_maker.exchanges.throttle import RateBudget
 from market_maker.journal import Journal
 from market_maker.model.rows import TERMINAL, Row, is_live
@@ -147,7 +148,8 @@ class PolledConnector:
         self._poller.reconnect()
 
     def follow(self, topic: str) -> None:
-        """There is no stream to follow anything on."""
+        if topic.startswith("orderBook"):
+            self._poller.follow_book()
 
     def server_offset_s(self) -> float:
         return self._venue.server_offset_s()
@@ -279,6 +281,8 @@ class PolledConnector:
                 return [self._reads.market()]
             case "trade":
                 return self._reads.trades()[-int(params.get("count") or 100) :]
+            case "orderBook/L2":
+                return self._reads.book()
             case "margin":
                 return [self._reads.margin()]
             case "position":
@@ -312,7 +316,7 @@ class _Named:
 
     def __init__(self, venue: Venue, nameless: Nameless) -> None:
         self.caps = venue.caps
-        self.market, self.trades = venue.market, venue.trades
+        self.market, self.trades, self.book = venue.market, venue.trades, venue.book
         self.position, self.margin = venue.position, venue.margin
         self._venue, self._nameless = venue, nameless
 

@@ -1,21 +1,22 @@
 """Asks a venue without a stream what has happened, and tells it as a stream would.
 
-The market is read every `poll_s`. Between full checks one read is made each `check_s`: the next
-resting order in turn where the venue can be asked for an order, else the fills since the cursor.
-A full check comes after `idle_s` without an order event, and when something is in doubt: open
-orders first, then fills, then a look-up of every order that has disappeared, then the account.
-Every read is paid from the rate budget.
+The market is read every `poll_s`, and its book with it once somebody follows that. Between full
+checks one read is made each `check_s`: the next resting order in turn where the venue can be asked
+for an order, else the fills since the cursor. A full check comes after `idle_s` without an order
+event, and when something is in doubt: open orders first, then fills, then a look-up of every order
+that has disappeared, then the account. Every read is paid from the rate budget.
 """
 
 import logging
 import math
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from market_maker.clock import Clock
-from market_maker.exchanges.base import Capabilities, ExchangeError, Sink
+from market_maker.exchanges.base import ExchangeError, Sink
 from market_maker.exchanges.differ import Differ, Table
+from market_maker.exchanges.reads import PACE, Pace, Reads
 from market_maker.exchanges.throttle import RateBudget
 from market_maker.model.rows import Row
 from market_maker.model.wire import BackOff, Connected, Disconnected, Message, Ready, StreamEvent
@@ -31,47 +32,12 @@ _LONGEST_DELAY_S = 4.0  # no more often than it is asked while all is well
 _SOON_S = 0.25  # until the next look at an order that has disappeared
 
 
-class Reads(Protocol):
-    """What is asked of a venue. All raise ExchangeError or AuthenticationError."""
-
-    caps: Capabilities
-
-    def market(self) -> Row:
-        """The instrument's row, with bidPrice, bidSize, askPrice, askSize, lastPrice, markPrice."""
-
-    def trades(self) -> list[Row]:
-        """The latest public trades, oldest first."""
-
-    def open_orders(self) -> list[Row]: ...
-
-    def order(self, order_id: str, cl_ord_id: str = "") -> Row | None:
-        """One order; None where the venue does not know it. Asked only with caps.order_lookup."""
-
-    def fills(self, since_s: float) -> list[Row]:
-        """Fills at or after *since_s* (Unix seconds), oldest first."""
-
-    def position(self) -> Row: ...
-
-    def margin(self) -> Row: ...
-
-
 class Cursor(Protocol):
     """Where the time of the newest fill is kept: a journal."""
 
     def get(self, name: str) -> str: ...
 
     def put(self, name: str, value: str) -> None: ...
-
-
-class Pace(NamedTuple):
-    """How often to ask, in seconds."""
-
-    poll_s: float = 1.0
-    check_s: float = 1.0
-    idle_s: float = 10.0
-
-
-PACE = Pace()
 
 
 class Poller:
@@ -98,8 +64,10 @@ class Poller:
         self._has_account = has_account
         self._sink: Sink = lambda _: None
         self._has_begun = self._is_live = self._is_closed = False
+        self._follows_book = False
         self._failures = 0
-        self._market_s = self._check_s = self._full_s = 0.0  # when each is due (monotonic)
+        # when each is due (monotonic)
+        self._market_s = self._trades_s = self._check_s = self._full_s = 0.0
         self._checked = ""  # the order that was asked for last
         self._gone: dict[str, float] = {}  # orderID -> since when it is listed no more
 
@@ -110,6 +78,11 @@ class Poller:
 
     def close(self) -> None:
         self._is_closed = True
+
+    def follow_book(self) -> None:
+        """Tell the book with the market from now on, and read the trades as often as orders."""
+        self._follows_book = True
+        self._market_s = self._clock.monotonic()
 
     def reconnect(self) -> None:
         """Begin anew with images."""
@@ -156,6 +129,8 @@ class Poller:
         if now_s >= self._market_s and self.budget.take(1):
             self._market_s = now_s + self._pace.poll_s
             self._say(self._differ.market(self._reads.market()))
+            if self._follows_book:
+                self._read_depth(now_s)
         if not self._has_account:
             self._check_s = self._full_s = now_s + self._pace.idle_s
         elif now_s >= self._full_s:
@@ -164,6 +139,13 @@ class Poller:
         elif now_s >= self._check_s and self.budget.take(1):
             self._check_s = now_s + self._pace.check_s
             self._check_one()
+
+    def _read_depth(self, now_s: float) -> None:
+        """Trades first: they explain what the levels have lost."""
+        if now_s >= self._trades_s and self.budget.take(1):
+            self._trades_s = now_s + self._pace.check_s
+            self._say(self._differ.trades(self._reads.trades()))
+        self._say(self._differ.book(self._reads.book()))
 
     def _begin(self) -> None:
         """Connect, in a manner: read everything, and hand it over as images."""

@@ -54,7 +54,7 @@ class Inventory(OrderManager):
         self.sender = Sender(self.clock, self.exchange.desk.state.wake)
 
     def on_start(self) -> None:
-        """Follow book and queues; raises NotSupported where there is no book."""
+        """Follow book and queues."""
         self.state = State.INIT
         self._job: Callable[[], None] | None = None  # what the sender is to do next
         self._takers: deque[str] = deque(maxlen=self.settings.INVENTORY_TRADES)

@@ -12,6 +12,7 @@ from market_maker.exchanges.dial import open_desk
 from market_maker.exchanges.tables import MAX_ROWS
 from market_maker.model.rows import Row
 from market_maker.model.ticks import PriceGrid
+from market_maker.utils.errors import NotSupported
 
 
 class BitMEXWebsocket:
@@ -94,11 +95,16 @@ class BitMEXWebsocket:
     def market_depth(self, symbol: str) -> list[Row]:
         """Live rows of the order book: `symbol, id, side, size, price`."""
         state = self._fresh()
-        rows = [row for row in state.tables.rows("orderBookL2") if row.get("symbol") == symbol]
+        rows = self.desk.levels(symbol)
         if not rows:
             # The first reader pays for one query; from then on the stream keeps the book.
             self.desk.follow(f"orderBookL2:{symbol}")
-            return self.desk.connector.fetch_rows("orderBook/L2", symbol=symbol, depth=0)
+            try:
+                return self.desk.connector.fetch_rows("orderBook/L2", symbol=symbol, depth=0)
+            except NotSupported:
+                if symbol != state.symbol:
+                    raise
+                rows = self.desk.await_levels()
         return [dict(row) for row in rows]
 
     def open_orders(self, clOrdIDPrefix: str = "") -> list[Row]:

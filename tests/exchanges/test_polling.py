@@ -14,7 +14,8 @@ from market_maker.exchanges.differ import Differ, LocalActions
 from market_maker.exchanges.nameless import Ambiguous, Nameless
 from market_maker.exchanges.plain import CAPS
 from market_maker.exchanges.polled import PolledConnector
-from market_maker.exchanges.poller import OVERLAP_S, Pace, Poller, time_of
+from market_maker.exchanges.poller import OVERLAP_S, Poller, time_of
+from market_maker.exchanges.reads import Pace
 from market_maker.exchanges.throttle import RateBudget
 from market_maker.journal import Journal
 from market_maker.model.rows import Row
@@ -51,6 +52,7 @@ class FakeVenue:
         self.asked: list[str] = []
         self.during: Callable[[], None] = lambda: None  # happens while open orders are read
         self.failure: Exception | None = None
+        self.sizes = {"Buy": 500, "Sell": 300}  # of the book's levels
 
     def _ask(self, what: str) -> None:
         self.asked.append(what)
@@ -64,6 +66,15 @@ class FakeVenue:
     def trades(self) -> list[Row]:
         self._ask("trades")
         return []
+
+    def book(self) -> list[Row]:
+        self._ask("book")
+        sides = (("Sell", 60_000.5), ("Buy", 60_000.0))
+        return [
+            {"symbol": "XBTUSD", "side": side, "price": price, "size": self.sizes[side]}
+            for side, price in sides
+            if self.sizes[side]
+        ]
 
     def open_orders(self) -> list[Row]:
         self._ask("orders")
@@ -133,6 +144,37 @@ def rig(venue: FakeVenue | None = None, **pace: float) -> Rig:
 def test_every_table_begins_with_an_image() -> None:
     told = [e.data["table"] for e in rig().events if isinstance(e, Message)]
     assert told == ["instrument", "quote", "trade", "order", "execution", "position", "margin"]
+
+
+def test_the_book_is_an_image_first_and_then_what_has_changed() -> None:
+    trial = rig(poll_s=1, check_s=100, idle_s=100)
+    assert trial.run(1.2) == []
+    trial.poller.follow_book()
+    assert trial.run(2.2) == ["trades", "book", "book"]
+    trial.venue.sizes = {"Buy": 400, "Sell": 0}
+    trial.run(1.0)
+    trial.venue.sizes = {"Buy": 400, "Sell": 50}
+    trial.run(2.0)
+    told = [e.data for e in trial.events if isinstance(e, Message)]
+    books = [data for data in told if data["table"] == "orderBookL2"]
+    seen = [(b["action"], [(r["side"], r["size"]) for r in b["data"]]) for b in books]
+    assert seen == [
+        ("partial", [("Sell", 300), ("Buy", 500)]),
+        ("delete", [("Sell", 300)]),
+        ("update", [("Buy", 400)]),
+        ("insert", [("Sell", 50)]),
+    ]
+
+
+def test_a_connection_begun_anew_tells_the_whole_book_again() -> None:
+    trial = rig(poll_s=1, check_s=100, idle_s=100)
+    trial.poller.follow_book()
+    trial.run(1.5)
+    trial.poller.reconnect()
+    trial.run(3)
+    told = [e.data for e in trial.events if isinstance(e, Message)]
+    books = [data["action"] for data in told if data["table"] == "orderBookL2"]
+    assert books == ["partial", "partial"]
 
 
 def test_fills_of_the_same_moment_are_told_each_once() -> None:

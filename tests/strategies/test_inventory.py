@@ -16,9 +16,8 @@ from market_maker.quoting.converge import Plan
 from market_maker.quoting.inventory import State
 from market_maker.sender import Sender
 from market_maker.strategies.inventory import Inventory
-from market_maker.utils.errors import NotSupported, StopTrading
+from market_maker.utils.errors import StopTrading
 from tests.doubles import StillMarket, Wire, refusal
-from tests.plain_world import PlainWorld
 from tests.world import World
 
 SIZE = 100
@@ -262,12 +261,6 @@ def test_amends_go_out_before_cancels_and_those_before_creates() -> None:
     verbs = [r.verb for r in stage.wire.requests if r.path.startswith("/order")]
     assert verbs == ["PUT", "DELETE", "POST"]
     assert 59_998.0 in stage.prices("Buy")
-
-
-def test_where_no_book_can_be_followed_the_start_says_so() -> None:
-    bot = PlainWorld().bot(Inventory)
-    with pytest.raises(NotSupported, match="has no order book for this bot"):
-        bot.start()
 
 
 def test_the_status_explains_each_quote(caplog: pytest.LogCaptureFixture) -> None:

@@ -67,6 +67,7 @@ class PlainRest:
             "/time": lambda _: {"time": _ms(engine.now())},
             "/markets": lambda _: [self._market(symbol) for symbol in engine.symbols()],
             "/ticker": lambda p: self._ticker(self._symbol(p)),
+            "/book": lambda p: self._book(self._symbol(p), p),
             "/trades": lambda p: self._trades(self._symbol(p), p),
         }
         self._private: dict[tuple[str, str], Callable[[Account, Params], Any]] = {
@@ -137,6 +138,15 @@ class PlainRest:
             "ask": row["askPrice"], "ask_size": quote.ask_size, "last": row["lastPrice"],
             "mark": row["markPrice"], "time": _ms(self.engine.now()),
         }  # fmt: skip
+
+    def _book(self, symbol: str, params: Params) -> list[Row]:
+        grid = self.engine.instrument(symbol).grid()
+        bids, asks = self.engine.book(symbol, page(params, _PAGE))
+        return [
+            {"side": side, "price": grid.price(level.price_ticks), "size": level.size}
+            for side, levels in (("sell", asks), ("buy", bids))
+            for level in levels
+        ]
 
     def _trades(self, symbol: str, params: Params) -> list[Row]:
         grid = self.engine.instrument(symbol).grid()
