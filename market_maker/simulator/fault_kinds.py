@@ -43,7 +43,7 @@ _KINDS = (
     Kind(
         "drop-request",
         REQUEST,
-        "lost on its way; promised=1: behind a yes, where one is a promise",
+        "lost on its way; promised=1: behind a promise of OKX",
         {"lost": "timeout", "promised": 0.0},
     ),
     Kind("drop-answer", REQUEST, "acted on, but the answer is lost", {"lost": "timeout"}),
