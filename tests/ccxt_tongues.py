@@ -356,7 +356,18 @@ class Bybit(Tongue):
 
     def _realtime(self, p: Params, listed: Callable[[Shape], Shape]) -> Asked:
         if not p.get("orderId") and not p.get("orderLinkId"):
-            return asked("GET", "/openOrders", listed(lambda rows: list(map(self._order, rows))))
+            first, most = int(p.get("cursor") or 0), min(50, int(p.get("limit", 20)))
+
+            def page_of(rows: list[Any]) -> Any:
+                return {
+                    "list": list(map(self._order, rows[::-1][first : first + most])),
+                    "nextPageCursor": str(first + most) if first + most < len(rows) else "",
+                }
+
+            return asked(
+                "GET", "/openOrders",
+                lambda rows: {"retCode": 0, "retMsg": "OK", "result": page_of(rows)},
+            )  # fmt: skip
         names = [p.get("orderId"), p.get("orderLinkId")]
         for ghost in self.ghosts.values():
             if {ghost["orderId"], ghost["clientOrderId"]} & {name for name in names if name}:
@@ -485,7 +496,10 @@ class Htx(Tongue):
             case ["v1", "order", "orders", number, "submitcancel"]:
                 return asked("DELETE", "/order", said(lambda _: number), orderId=number)
             case ["v1", "order", "openOrders"]:
-                return asked("GET", "/openOrders", said(lambda rows: list(map(self._order, rows))))
+                last, most = int(p.get("from", 10**18)), min(500, int(p.get("size", 100)))
+                return asked("GET", "/openOrders", said(lambda rows: [
+                    self._order(row) for row in rows[::-1] if int(row["orderId"]) <= last
+                ][:most]))  # fmt: skip
             case ["v1", "order", "orders", "getClientOrder"]:
                 return self._one("clientOrderId", p["clientOrderId"], said)
             case ["v1", "order", "orders", number]:

@@ -8,11 +8,13 @@ Beside it stands what ccxt 4.5.90 says of the rates: its `rateLimit` in ms, time
 call. How many may go at once, and how many are kept, are cautious guesses of ours everywhere.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from market_maker.exchanges.base import Capabilities
 from market_maker.exchanges.reads import Pace
+from market_maker.model.rows import Row
 
 
 class Quirks(NamedTuple):
@@ -25,13 +27,36 @@ class Quirks(NamedTuple):
     id_max: int = 36
     fills_page: int = 500  # the most fills of one answer
     until: str = "until"  # asks for fills before a time; "" where pages go on by their ids
+    orders_page: int = 0  # the most open orders of one answer, of more than a page; 0: all come
+    next_orders: Callable[[Sequence[Row]], Row] = lambda _: {}  # what asks for the page after one
     least_pace: Pace = Pace(0.0, 0.0, 0.0)  # no more often, whatever the settings say
     forbidden: str = ""  # the code of a right that the key lacks, where ccxt has no class for it
 
 
+def _oldest(page: Sequence[Row]) -> str:
+    return min((str(raw["id"]) for raw in page), key=int)
+
+
+def _cursor(page: Sequence[Row]) -> str:
+    """Where the next page begins, as ccxt keeps it in one of the orders; "" after the last."""
+    found = (str(raw["info"].get("nextPageCursor") or "") for raw in page)
+    return next(filter(None, found), "")
+
+
 # The unified names lose or replace ids in places: always the native one.
 QUIRKS = {
-    "okx": Quirks("clOrdId", "clOrdId", {}, (60.0, 20.0, 10.0), 32, 100, forbidden="50120"),
+    "okx": Quirks(
+        "clOrdId",
+        "clOrdId",
+        {},
+        (60.0, 20.0, 10.0),
+        32,
+        fills_page=100,
+        orders_page=100,
+        next_orders=lambda page: {"after": _oldest(page)},
+        least_pace=Pace(0.0, 0.25, 0.0),  # ccxt asks for fills where 5 a second are borne
+        forbidden="50120",
+    ),
     "binance": Quirks(
         "newClientOrderId",
         "origClientOrderId",
@@ -48,6 +73,8 @@ QUIRKS = {
         # and look-ups (0.4), 10 reads of fills or of the book (1). 20 for all together is a guess.
         (50.0, 20.0, 10.0),
         64,
+        orders_page=500,
+        next_orders=lambda page: {"from": _oldest(page), "direct": "next"},
     ),
     "hitbtc": Quirks("client_order_id", "", {}, (40.0, 15.0, 10.0), 32, until="till"),
     # its ids are UUIDs or 18 letters, too short for ours: matched by side, price, size and time
@@ -73,6 +100,8 @@ QUIRKS = {
         # them, a cautious guess.
         (50.0, 10.0, 10.0),
         fills_page=100,
+        orders_page=50,
+        next_orders=lambda page: {"cursor": _cursor(page)},
     ),
 }
 

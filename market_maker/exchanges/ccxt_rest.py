@@ -16,6 +16,7 @@ from market_maker.exchanges.base import ExchangeError, Result, Status
 from market_maker.exchanges.ccxt_errors import http_status, refuses_key, verdict, words
 from market_maker.exchanges.ccxt_quirks import QUIRKS, capabilities, paced, turned
 from market_maker.exchanges.client_ids import ClientIds
+from market_maker.exchanges.pages import read_pages
 from market_maker.exchanges.polled import PolledConnector, UnknownSymbol
 from market_maker.exchanges.public_reads import Bar
 from market_maker.exchanges.reads import PACE, Pace
@@ -129,7 +130,20 @@ class CcxtVenue:
         ]
 
     def open_orders(self) -> list[Row]:
-        return [self._order(raw) for raw in self._read("fetch_open_orders", self._market["symbol"])]
+        """Page by page: an order that a list left out would seem to be gone."""
+        most = self._quirks.orders_page
+
+        def read(found: list[Row]) -> list[Row]:
+            more = self._quirks.next_orders(found[-most:]) if found else {}
+            if not all(more.values()):
+                return []
+            page: list[Row] = self._read(
+                "fetch_open_orders", self._market["symbol"], None, most or None, more
+            )
+            return page
+
+        raws = read_pages(read, most, "id") if most else read([])
+        return [self._order(raw) for raw in {str(raw["id"]): raw for raw in raws}.values()]
 
     def order(self, order_id: str, cl_ord_id: str = "") -> Row | None:
         params: dict[str, str] = {}

@@ -12,9 +12,10 @@ from market_maker._settings_venues import CCXT
 from market_maker.clock import Clock
 from market_maker.exchanges.base import ExchangeError, Status, no_start
 from market_maker.exchanges.ccxt_errors import words
-from market_maker.exchanges.ccxt_quirks import QUIRKS
+from market_maker.exchanges.ccxt_quirks import QUIRKS, paced
 from market_maker.exchanges.ccxt_rest import CcxtVenue, new_exchange, open_connector
 from market_maker.exchanges.client_ids import ClientIds
+from market_maker.exchanges.reads import Pace
 from market_maker.model.rows import POST_ONLY
 from market_maker.utils.errors import AuthenticationError, SettingsError
 
@@ -149,6 +150,37 @@ def test_a_refused_key_is_told_as_such_and_nothing_is_in_doubt() -> None:
     assert result.answer.status == 401
     with pytest.raises(AuthenticationError):
         rig.venue.open_orders()
+
+
+def test_okx_is_asked_for_fills_no_faster_than_where_ccxt_asks_for_them() -> None:
+    rig = Rig("okx")
+    rig.answer = {"code": "0", "data": []}
+    rig.venue.fills(0)
+    assert "/trade/fills-history" in rig.sent[0]  # 10 in 2 s
+    assert paced(Pace(0.01, 0.01, 0.01), QUIRKS["okx"]).check_s >= 0.2
+
+
+def test_open_orders_of_okx_are_read_on_where_a_page_is_full() -> None:
+    rig = Rig("okx")
+    row = {"instId": "BTC-USDT", "instType": "SPOT", "side": "buy", "sz": "1", "px": "1",
+           "accFillSz": "0", "state": "live", "clOrdId": "", "ordType": "limit"}  # fmt: skip
+    pages = iter([range(300, 200, -1), range(200, 190, -1)])
+
+    def answer() -> Any:
+        return {
+            "code": "0",
+            "data": [{**row, "ordId": str(n), "cTime": str(n)} for n in next(pages)],
+        }
+
+    fetch = rig.exchange.fetch
+
+    def page_by_page(*args: Any, **kwargs: Any) -> Any:
+        rig.answer = answer()
+        return fetch(*args, **kwargs)
+
+    rig.exchange.fetch = page_by_page
+    assert {int(found["orderID"]) for found in rig.venue.open_orders()} == set(range(191, 301))
+    assert len(rig.sent) == 2 and "after=201" in rig.sent[1]
 
 
 def test_its_own_limiter_is_off_and_no_margin_is_asked_for() -> None:

@@ -6,6 +6,7 @@ from market_maker.journal import Journal
 from market_maker.model.rows import Row
 from tests.ccxt_tongues import TONGUES
 from tests.ccxt_world import CcxtWorld
+from tests.doubles import StillMarket
 
 pytest.importorskip("ccxt", reason="the extra 'ccxt' is not installed")
 
@@ -56,6 +57,29 @@ def test_it_quotes_is_filled_moves_and_leaves_nothing(name: str) -> None:
         bot.exit()
     assert bot.exit_code == 0
     assert world.open_orders() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "page"),
+    [
+        ("bybit", 130, 50),
+        ("bybit", 100, 50),
+        ("htx", 130, 500),
+        ("htx", 130, 40),
+        ("kraken", 130, 0),
+    ],
+)
+def test_open_orders_of_many_pages_are_all_read(name: str, count: int, page: int) -> None:
+    world = CcxtWorld(StillMarket(), venue=name)
+    venue = world.connector(world.settings(), "", None)._venue  # type: ignore[attr-defined]
+    venue._quirks = venue._quirks._replace(orders_page=page)
+    for index in range(count):
+        order: Row = {"symbol": world.symbol, "side": "Buy", "orderQty": 10, "price": 50_000.0}
+        world.engine.place(world.account.number, order)
+        world.clock.sleep(0.01 if index % 3 else 0.0)
+    assert len(world.open_orders()) == count
+    found = venue.open_orders()
+    assert len({row["orderID"] for row in found}) == len(found) == count
 
 
 @pytest.mark.parametrize("name", TONGUES)
