@@ -295,7 +295,8 @@ class HitbtcConnector:
                 position, margin = self.tables.balance_rows(reads.balances())
                 return [position if table == "position" else margin]
             case "execution" | "execution/tradeHistory":
-                rows = [self.tables.fill_row(raw) for raw in reads.fills()]
+                past = reads.fills(int(params.get("start") or 0))
+                rows = [self.tables.fill_row(raw) for raw in past]
                 return [row for row in rows if row is not None]
             case "trade":
                 count = min(500, int(params.get("count") or 100))

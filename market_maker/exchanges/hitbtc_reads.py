@@ -65,9 +65,9 @@ class HitbtcReads:
         found = _rows(_body(answer))
         return next((row for row in found if row.get("client_order_id") == wire_id), None)
 
-    def fills(self) -> list[Row]:
-        """The latest, newest first."""
-        query = {"symbol": self.name, "by": "id", "sort": "DESC", "limit": _PAGE}
+    def fills(self, start: int = 0) -> list[Row]:
+        """A page of them, newest first, from the *start*-th on."""
+        query = {"symbol": self.name, "by": "id", "sort": "DESC", "limit": _PAGE, "offset": start}
         return _rows(self._read("/spot/history/trade", query))
 
     def get(self, path: str, query: Mapping[str, Any] | None = None) -> Answer:

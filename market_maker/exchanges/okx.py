@@ -316,7 +316,8 @@ class OkxConnector:
                 details = reads.details() if self._is_spot else ()
                 return [tables.position_row(reads.positions(), details)]
             case "execution" | "execution/tradeHistory":
-                return [row for raw in reads.fills() if (row := tables.fill_row(raw)) is not None]
+                past = reads.past_fills(int(params.get("start") or 0))
+                return [row for raw in past if (row := tables.fill_row(raw)) is not None]
             case "trade":
                 count = min(500, int(params.get("count") or 100))
                 return [trade_row(raw, self.market) for raw in reads.trades(count)]

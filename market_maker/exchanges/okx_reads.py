@@ -1,6 +1,7 @@
 """What the bot asks OKX over REST, as the venue's own rows."""
 
 import difflib
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -74,6 +75,11 @@ class OkxReads:
     def fills(self, is_enough: Callable[[list[Row]], bool] = bool) -> list[Row]:
         """The newest fills first, page by page until *is_enough* (of a page) or the first one."""
         return read_pages(self._page("/trade/fills", "billId"), _PAGE, "billId", is_enough)
+
+    def past_fills(self, start: int) -> list[Row]:
+        """A page of them, the newest first, from the *start*-th on."""
+        pages = itertools.count(1)
+        return self.fills(lambda _: next(pages) * _PAGE > start)[start:]
 
     def _page(self, path: str, cursor: str) -> Callable[[list[Row]], list[Row]]:
         """Reads the page that comes after the rows found so far, by their *cursor*."""

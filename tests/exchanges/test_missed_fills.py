@@ -11,6 +11,7 @@ from market_maker.exchanges.base import ExchangeError
 from market_maker.exchanges.missed_fills import MissedFills
 from market_maker.exchanges.throttle import RateBudget
 from market_maker.model.rows import Row
+from tests.exchanges.venues import VENUES
 
 
 class History:
@@ -173,3 +174,24 @@ class Ending(State):
 
     def take_fills(self, rows: list[Row], _: Any) -> None:
         self.booked_qty += 100.0 * len(rows)
+
+
+@pytest.mark.parametrize(
+    "name", ["bitmex classic", "okx by rest", "hitbtc by rest", "binance by rest"]
+)
+def test_the_history_goes_back_further_than_a_page(name: str) -> None:
+    venue = VENUES[name]
+    world = venue.world(seed=1, **venue.options)
+    for index in range(230):
+        order = {"symbol": world.symbol, "side": "Buy" if index % 2 else "Sell", "orderQty": 100}
+        world.engine.place(world.account.number, {**order, "ordType": "Market"})
+        world.clock.sleep(0.1)
+    connector, found = world.connector(world.settings(), venue.profile, None), set[str]()
+    for start in range(0, 1_000, 100):
+        asked = {"count": 100, "reverse": "true", "start": start}
+        rows = connector.fetch_rows("execution/tradeHistory", **asked)
+        found |= {row["execID"] for row in rows}
+        if len(rows) < 100:
+            break
+    executions = world.engine.executions(world.account.number)
+    assert len(found) == len([e for e in executions if e.fill is not None]) >= 230

@@ -314,7 +314,8 @@ class HitbtcRest:
                 "price": spot.px(fill.price_ticks), "fee": spot.fee(fill),
                 "timestamp": iso_time(event.time_s), "taker": not fill.is_maker,
             })  # fmt: skip
-        return rows[: page(params, _PAGE)]
+        first = whole(params, "offset", 0)
+        return rows[first : first + page(params, _PAGE)]
 
     def _wanted(self, params: Params) -> dict[str, Spot]:
         if not params.get("symbol"):
