@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from market_maker._settings_venues import CCXT
-from market_maker.exchanges.base import Connector, ExchangeError, no_start
+from market_maker.exchanges.base import Connector, ExchangeError, first_answers, no_start
 from market_maker.model.coins import coin_of
 from market_maker.model.contracts import Contract
 from market_maker.model.ticks import plain
@@ -35,9 +35,11 @@ def confirm(settings: Any, connector: Connector, ask: Callable[[str], str] = inp
     if settings.LIVE:
         return
     try:
-        print("\n".join(_stakes(settings, connector)), flush=True)
+        with first_answers():
+            stakes = _stakes(settings, connector)
     except ExchangeError as error:
         raise no_start(error) from None
+    print("\n".join(stakes), flush=True)
     if not sys.stdin.isatty():
         raise SettingsError(["LIVE = True is needed to trade real money without a terminal"])
     if ask(f"Type {WORD} to trade with it: ").strip() != WORD:

@@ -5,7 +5,7 @@ from typing import Any
 
 from market_maker import venue
 from market_maker.clock import Clock
-from market_maker.exchanges.base import Connector, error_message
+from market_maker.exchanges.base import Connector, error_message, first_answers
 from market_maker.exchanges.symbols import find_instrument, unknown_symbol
 from market_maker.model.coins import Coin, coin_of
 from market_maker.model.contracts import Contract
@@ -45,7 +45,8 @@ def _check_exchange(settings: Settings, connector: Connector) -> int:
         _say("Exchange", "built-in, play money")
     else:
         _say("Exchange", f"{settings.EXCHANGE} at {settings.BASE_URL or 'its own address'}")
-    instrument = find_instrument(connector)
+    with first_answers():
+        instrument = find_instrument(connector)
     fault = None if instrument else unknown_symbol(connector)
     if instrument is None or fault:
         _say("Symbol", str(fault))

@@ -5,8 +5,10 @@ A connector translates at its edge: above it there are only BitMEX-shaped rows
 (`{"table", "action", "keys", "data"}`), whatever the venue speaks.
 """
 
+import contextlib
+import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
@@ -19,7 +21,11 @@ from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, StreamEvent
 from market_maker.utils.errors import SettingsError, StopTrading
 
+logger = logging.getLogger("root")
+
 Sink = Callable[[StreamEvent], None]
+# What reading an answer raises that is not as documented.
+ODD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 _PAGE = re.compile(r"HTTP \d+|\S+ answers \d+ with a page")  # no API speaks so
 _NOT_HERE = (404, 410, 451)  # 451: "unavailable for legal reasons", as Binance says by country
 
@@ -153,9 +159,15 @@ class ExchangeError(requests.exceptions.HTTPError):
         return f"{who}: {self.message}"
 
 
+class UnknownSymbol(ExchangeError):
+    """The venue does not list the symbol, or not as one that the bot can trade."""
+
+
 def no_start(error: ExchangeError) -> StopTrading:
     """What a start ends with: exit code 1 where it may go well the next time, and 2 where the
     address itself is the matter: no exchange is there, or none for who comes from here."""
+    if isinstance(error, UnknownSymbol):
+        return SettingsError([error.message])
     is_page = error.status < 400 and bool(_PAGE.match(error.message))  # or a redirect
     is_nobody = not error.status and error.message in NOBODY_THERE
     if error.status in _NOT_HERE or is_page or is_nobody:
@@ -163,6 +175,18 @@ def no_start(error: ExchangeError) -> StopTrading:
             [f"{error.line.rstrip('.')}. Is BASE_URL right, and does the exchange serve you?"]
         )
     return StopTrading(error.line)
+
+
+@contextlib.contextmanager
+def first_answers() -> Iterator[None]:
+    """Within it an exchange is read for the first time: answers that cannot be read come from
+    somebody else, and end the start in one line."""
+    try:
+        yield
+    except ODD as error:
+        logger.debug("An answer cannot be read.", exc_info=error)
+        text = f"What answers does not speak as the exchange does ({error!r}). Is BASE_URL right?"
+        raise SettingsError([text]) from None
 
 
 def no_stream(reason: str) -> StopTrading:

@@ -61,9 +61,13 @@ def _page(error: Exception) -> Any:
 
 
 def http_status(error: Exception) -> int:
-    """The HTTP status of the answer that ccxt calls an error; 0 where none came, or it was 200."""
+    """The HTTP status of the answer that ccxt calls an error; 0 where none came."""
+    import ccxt
+
     response = getattr(error.__context__, "response", None)
-    return 0 if response is None else int(response.status_code)
+    if response is None:
+        return 0 if isinstance(error, ccxt.NetworkError) else 200
+    return int(response.status_code)
 
 
 def words(error: Exception) -> str:

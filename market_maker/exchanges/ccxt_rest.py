@@ -12,12 +12,12 @@ from decimal import Decimal
 from typing import Any
 
 from market_maker.clock import Clock
-from market_maker.exchanges.base import ExchangeError, Result, Status
+from market_maker.exchanges.base import ExchangeError, Result, Status, UnknownSymbol
 from market_maker.exchanges.ccxt_errors import http_status, refuses_key, verdict, words
 from market_maker.exchanges.ccxt_quirks import QUIRKS, capabilities, paced, turned
 from market_maker.exchanges.client_ids import ClientIds
 from market_maker.exchanges.pages import read_pages
-from market_maker.exchanges.polled import PolledConnector, UnknownSymbol
+from market_maker.exchanges.polled import PolledConnector
 from market_maker.exchanges.public_reads import Bar
 from market_maker.exchanges.reads import PACE, Pace
 from market_maker.model.rows import LIFETIMES, POST_ONLY, Row

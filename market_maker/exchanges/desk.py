@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from market_maker.clock import Clock
 from market_maker.exchanges.audit import OrderAudit
-from market_maker.exchanges.base import Connector, ExchangeError, no_stream
+from market_maker.exchanges.base import Connector, ExchangeError, first_answers, no_stream
 from market_maker.exchanges.gateway import Gateway, GatewayRules
 from market_maker.exchanges.losses import LossWatch
 from market_maker.exchanges.missed_fills import MissedFills
@@ -139,7 +139,8 @@ class Desk:
     def open(self) -> None:
         """Connect and wait for the first image of every table; raises StopTrading."""
         self._opened_s = self.clock.now()
-        self.connector.start(self.state.put)
+        with first_answers():
+            self.connector.start(self.state.put)
         self.is_open = True
         self._wait(lambda: self.state.connected, _CONNECT_TIMEOUT_S, "Couldn't connect to WS!")
         logger.info("Connected to WS. Waiting for data images, this may take a moment...")

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from market_maker.exchanges.base import ExchangeError
+from market_maker.exchanges.base import ExchangeError, UnknownSymbol
 from market_maker.exchanges.hitbtc_orders import API, NO_SUCH_ORDER
 from market_maker.exchanges.hitbtc_rows import Market, venue_symbol
 from market_maker.model.rows import Row
@@ -34,7 +34,8 @@ class HitbtcReads:
         try:
             return Market.read(_body(answer), symbol)
         except (KeyError, ValueError, ArithmeticError) as error:
-            raise ExchangeError(200, f"HitBTC's {self.name} cannot be traded: {error}") from None
+            text = f"HitBTC's {self.name} cannot be traded: {error}"
+            raise UnknownSymbol(200, text) from None
 
     def touch(self) -> Row:
         return dict(self._read(f"/public/orderbook/{self.name}", {"depth": 1}))

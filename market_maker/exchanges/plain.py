@@ -12,10 +12,11 @@ from market_maker.exchanges.base import (
     ExchangeError,
     Result,
     Status,
+    UnknownSymbol,
     error_message,
 )
 from market_maker.exchanges.pages import read_pages
-from market_maker.exchanges.polled import PolledConnector, UnknownSymbol
+from market_maker.exchanges.polled import PolledConnector
 from market_maker.exchanges.public_reads import Bar
 from market_maker.exchanges.reads import PACE, Pace
 from market_maker.exchanges.throttle import retry_after_s

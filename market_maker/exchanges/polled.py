@@ -15,7 +15,7 @@ from market_maker.exchanges.throttle import RateBudget
 from market_maker.journal import Journal
 from market_maker.model.rows import TERMINAL, Row, is_live
 from market_maker.model.wire import Answer
-from market_maker.utils.errors import NotSupported, SettingsError
+from market_maker.utils.errors import NotSupported
 
 logger = logging.getLogger("root")
 
@@ -52,10 +52,6 @@ class SharesDesk(Protocol):
 
     def read_account(self) -> None:
         """Ask for position and balance now, and tell of them as a stream would."""
-
-
-class UnknownSymbol(ExchangeError):
-    """The venue does not list the symbol."""
 
 
 class PolledConnector:
@@ -131,8 +127,6 @@ class PolledConnector:
         """Raise StopTrading where the venue does not list the symbol, or does not answer."""
         try:
             self._reads.market()
-        except UnknownSymbol as error:
-            raise SettingsError([error.message]) from None
         except ExchangeError as error:
             raise no_start(error) from None
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Protocol
 
 from market_maker.clock import Clock
-from market_maker.exchanges.base import ExchangeError, Sink
+from market_maker.exchanges.base import ODD, ExchangeError, Sink
 from market_maker.exchanges.differ import Differ, Table
 from market_maker.exchanges.reads import PACE, Pace, Reads
 from market_maker.exchanges.throttle import RateBudget
@@ -24,8 +24,6 @@ from market_maker.utils.errors import AuthenticationError
 
 logger = logging.getLogger("root")
 
-# What reading an answer raises that is not as documented.
-_ODD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 OVERLAP_S = 60.0  # a fill may come into the history so much later than its time says
 _PATIENCE = 3  # failed reads in a row after which the venue counts as lost
 _LONGEST_DELAY_S = 4.0  # no more often than it is asked while all is well
@@ -119,7 +117,7 @@ class Poller:
             text = str(error).removeprefix("the exchange refuses the key: ")
             self.tell({"status": 401, "error": text})
             return None
-        except (ExchangeError, *_ODD) as error:
+        except (ExchangeError, *ODD) as error:
             return self._fail(error)
         due_s = min(self._market_s, self._check_s, self._full_s) - self._clock.monotonic()
         return max(due_s, self.budget.wait_s(1), 0.01)
@@ -282,7 +280,7 @@ class Poller:
         self.budget.take(2, urgent=True)
         try:
             self._read_account()
-        except (AuthenticationError, ExchangeError, *_ODD) as error:
+        except (AuthenticationError, ExchangeError, *ODD) as error:
             logger.debug("The account cannot be read: %s", error)
 
     def _read_account(self) -> None:
