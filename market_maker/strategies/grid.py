@@ -5,6 +5,7 @@ on after any end of the program with the same prices and what was left of the si
 is in `market_maker/quoting/grid.py`.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
@@ -96,8 +97,9 @@ class Grid(OrderManager):
         self._check_lot(resting)
         twice = doubled(resting)
         self.levels.drop(twice)
-        single = [level for level in resting if level not in twice]
-        wanted = [*self._wanted("Buy", single), *self._wanted("Sell", single)]
+        left_out = {*twice, *self._waiting(resting)}
+        able = [level for level in resting if level not in left_out]
+        wanted = [*self._wanted("Buy", able), *self._wanted("Sell", able)]
         if self.exchange.dry_run:
             rows = [self._row(level) for level in wanted]
             buys = [row for row in rows if row["side"] == "Buy"]
@@ -105,7 +107,7 @@ class Grid(OrderManager):
             return
         kept = {level.id for level in wanted}
         self._cancel([level for level in resting if level.id not in kept])
-        self._place(self._in_lots([level for level in wanted if not level.cl_ord_id]))
+        self._place([level for level in wanted if not level.cl_ord_id])
 
     def print_status(self) -> None:
         """The status block, and where the grid stands."""
@@ -195,7 +197,13 @@ class Grid(OrderManager):
 
     def _grow(self) -> None:
         levels = [level for level in self.levels.all() if level.left > 0]
-        for side, quotes in grid.grow(self.rules, self.plan, *self._quotes(levels)).items():
+        # A side is full without the counters that wait: it would show nothing meanwhile.
+        waiting = Counter(le.side for le in self._waiting(levels) if not le.is_seed)
+        plan = self.plan._replace(
+            buy_levels=self.plan.buy_levels + waiting["Buy"],
+            sell_levels=self.plan.sell_levels + waiting["Sell"],
+        )
+        for side, quotes in grid.grow(self.rules, plan, *self._quotes(levels)).items():
             self.levels.add_seeds(side, quotes)  # all farther out than what the side has
 
     def _check_lot(self, levels: Iterable[Level]) -> None:
@@ -211,17 +219,20 @@ class Grid(OrderManager):
             raise SkipRound(self._misfit)
         self._misfit = ""
 
-    def _in_lots(self, levels: list[Level]) -> list[Level]:
-        """Those whose sizes the lot takes; that others wait for another lot is said once."""
-        lot = self._lot()
-        found = [level for level in levels if not level.left % lot]
-        odd = len(levels) - len(found)
-        if self._is_news("odd lots", odd > 0 and str(lot)):
+    def _waiting(self, levels: Iterable[Level]) -> set[Level]:
+        """Those that cannot rest now: the market has passed them, or the lot is another. They keep
+        no other level from resting in their place."""
+        lot, ticker = self._lot(), self._ticker()
+        bid, ask = ticker["buy"], ticker["sell"]
+        free = [level for level in levels if not level.cl_ord_id]
+        odd = [level for level in free if level.left % lot]
+        if self._is_news("odd lots", bool(odd) and str(lot)):
             logger.warning(
                 "Grid: %d levels wait: their sizes are no multiples of the lot size, now %s.",
-                *(odd, lot),
+                *(len(odd), lot),
             )
-        return found
+        passed = [le for le in free if self.settings.POST_ONLY and _would_take(le, bid, ask)]
+        return {*odd, *passed}
 
     def _lot(self) -> Decimal:
         """As the exchange lists it now."""
@@ -250,13 +261,8 @@ class Grid(OrderManager):
 
     def _place(self, levels: list[Level]) -> None:
         """Place the orders of *levels*; one that is refused stays owed and is tried again."""
-        now_s, ticker = self.clock.monotonic(), self.get_ticker()
-        due = [
-            level
-            for level in levels
-            if self._rest_until.get(level.id, now_s) <= now_s
-            and not (self.settings.POST_ONLY and _would_take(level, ticker["buy"], ticker["sell"]))
-        ]
+        now_s = self.clock.monotonic()
+        due = [level for level in levels if self._rest_until.get(level.id, now_s) <= now_s]
         if not due:
             return
         ids = [self.exchange.desk.gateway.reserve_client_id() for _ in due]

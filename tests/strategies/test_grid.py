@@ -138,7 +138,7 @@ def test_a_remainder_that_is_no_lot_waits_without_the_others(
     world.engine.change_grid("XBTUSD", 0.5, 100)
     caplog.set_level(logging.INFO, "root")
     world.run(bot, 30)
-    assert book(world) == ([59_990, 59_985], [60_005, 60_010])  # as its counter does
+    assert book(world) == ([59_990, 59_985], [60_005, 60_010, 60_015])  # as its counter does
     assert (
         caplog.text.count(
             "Grid: 2 levels wait: their sizes are no multiples of the lot size, now 100."
@@ -433,11 +433,27 @@ def test_a_post_only_level_that_the_market_has_passed_waits_for_it_to_come_back(
     market.take("Sell", 100, 59_994.0)
     market.show(60_003.0, 60_003.5)  # beyond the counter, before it is placed
     world.run(bot, 5)
-    assert book(world) == ([59_990, 59_985, 59_980], [60_005, 60_010])
+    assert book(world) == ([59_990, 59_985, 59_980], [60_005, 60_010, 60_015])
     assert [o for o in wire.orders() if o["side"] == "Sell" and o["price"] == 60_000] == []
     market.show(59_998.0, 59_998.5)
     world.run(bot, 3)
     assert book(world)[1] == [60_000, 60_005, 60_010]
+
+
+def test_counters_that_the_market_has_passed_leave_no_side_empty() -> None:
+    market, world = still()
+    bot = make(world)
+    world.run(bot, 1)
+    market.show(59_980.5, 59_981.0)
+    market.take("Sell", 300, 59_984.0)
+    market.show(60_016.0, 60_016.5)  # back, and beyond all sells there are
+    market.take("Buy", 300, 60_015.5)
+    world.run(bot, 8)
+    bids, asks = book(world)
+    assert bids[:2] == [60_010, 60_005] and len(bids) == 3
+    assert asks == [60_020, 60_025, 60_030]
+    waiting = [level.price for level in bot.levels.all() if not level.cl_ord_id]
+    assert {59_990, 59_995, 60_000} <= set(waiting), "the counters of the buys"
 
 
 def test_without_a_journal_cont_takes_up_the_orders_in_the_book_each_place_once() -> None:
