@@ -74,6 +74,7 @@ class CcxtVenue:
         self._lock = threading.RLock()
         self._found: Row = {}
         self._depth: Row = {}  # the book as it was read last
+        self._is_crowded = False  # a page of fills was full of one moment
         self._is_outdated = False  # the markets must be read anew
 
     # -- reads ---------------------------------------------------------------------------------
@@ -167,7 +168,8 @@ class CcxtVenue:
             new = [raw for raw in page if str(raw["id"]) not in seen]
             found += [self._fill(raw) for raw in new]
             seen |= {str(raw["id"]) for raw in new}
-            if page and not new and len(page) == most:
+            if page and not new and len(page) == most and not self._is_crowded:
+                self._is_crowded = True  # said once: the next reads find the same
                 logger.warning("%s has more fills of one moment than it tells.", self.name)
             if len(page) < most or not new:
                 return sorted(found, key=lambda row: str(row["timestamp"]))

@@ -152,6 +152,15 @@ def test_a_refused_key_is_told_as_such_and_nothing_is_in_doubt() -> None:
         rig.venue.open_orders()
 
 
+def test_a_page_that_is_full_of_one_moment_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    rig = Rig("kraken")
+    trade = {"order": "77", "side": "buy", "amount": 1.0, "price": 3.0, "timestamp": 1_000}
+    page = [{**trade, "id": str(number)} for number in range(50)]
+    rig.exchange.fetch_my_trades = lambda *_: page
+    assert [len(rig.venue.fills(0)) for _ in range(3)] == [50] * 3
+    assert caplog.messages == ["ccxt:kraken has more fills of one moment than it tells."]
+
+
 def test_okx_is_asked_for_fills_no_faster_than_where_ccxt_asks_for_them() -> None:
     rig = Rig("okx")
     rig.answer = {"code": "0", "data": []}
