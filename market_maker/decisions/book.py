@@ -32,7 +32,8 @@ from market_maker.quoting.stakes import Lot, Pair, average_price, deleverage
 
 _FLAT_AT = "decision.flat_at"
 _NONE = Decimal(0)
-_KEPT_S = 7 * 86_400.0  # a decision that opened nothing
+_KEPT_S, _KEPT = 7 * 86_400.0, 10_000  # decisions that opened nothing: so long, and so many
+_PURGE_EVERY = 1_000  # decisions
 
 
 class _Change(NamedTuple):
@@ -134,7 +135,9 @@ class LotBook:
         side, qty, share = figures
         values = (key, word, at, outcome, side, str(qty), str(share))
         with self._journal.transaction() as db:
-            db.execute("INSERT INTO decisions VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, 0)", values)
+            insert = "INSERT INTO decisions VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, 0)"
+            if (db.execute(insert, values).lastrowid or 0) % _PURGE_EVERY == 0:
+                _purge(db, self._clock.now() - _KEPT_S)
 
     def opening(self) -> Opening | None:
         """What is being carried out."""
@@ -286,10 +289,12 @@ class LotBook:
 
 
 def _purge(db: sqlite3.Connection, before_s: float) -> None:
-    """Drop what was decided in vain so long ago. The youngest stays: a source may repeat it."""
+    """Drop what was decided in vain so long or so many decisions ago. The youngest stays: a source
+    may repeat it."""
+    (youngest,) = db.execute("SELECT max(id) FROM decisions").fetchone()
     db.execute(
         "DELETE FROM decisions WHERE outcome IN ('IGNORED', 'REFUSED', 'EXPIRED')"
-        " AND decided_at < ? AND id < (SELECT max(id) FROM decisions)"
+        " AND id < ? AND (decided_at < ? OR id <= ?)"
         " AND id NOT IN (SELECT decision FROM lot_orders WHERE decision IS NOT NULL)",
-        (before_s,),
+        (youngest or 0, before_s, (youngest or 0) - _KEPT),
     )

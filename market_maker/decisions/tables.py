@@ -50,6 +50,10 @@ SCHEMA = (
         short_price TEXT NOT NULL
     )
     """,
+    # What each round asks, however much has been decided and traded since the beginning.
+    "CREATE INDEX IF NOT EXISTS decisions_by_outcome ON decisions (outcome)",
+    "CREATE INDEX IF NOT EXISTS lot_orders_by_decision ON lot_orders (decision)",
+    "CREATE INDEX IF NOT EXISTS lot_orders_live ON lot_orders (cl_ord_id) WHERE has_ended = 0",
 )
 OPENING, DONE = "OPENING", "DONE"  # outcomes: being carried out, and as it was meant
 SETUP, VENUE = "decision.setup", "the venue"  # the note of what lots were opened under

@@ -258,6 +258,28 @@ def test_a_restart_finds_the_same_lots(price: float, tmp_path: Path) -> None:
     journal.close()
 
 
+def test_what_a_round_asks_takes_no_longer_with_all_that_was_ever_traded() -> None:
+    journal, book = make()
+    opening = begin(book)
+    send(journal, opening, "mm_a")
+    with journal.transaction() as db:
+        asked: list[str] = []
+        db.set_trace_callback(asked.append)
+    book.opening(), book.live_orders(), book.order_ids(opening), book.is_known("1")
+    book.take_pairs(), book.note_order("mm_a", "o"), book.note_filled("mm_a", D(1), D(100))
+    with journal.transaction() as db:
+        db.set_trace_callback(None)
+        plans = {
+            text: str(db.execute(f"EXPLAIN QUERY PLAN {text}").fetchall())
+            for text in asked
+            if text.startswith(("SELECT", "UPDATE"))
+        }
+    assert len(plans) > 8
+    few = ("SCAN lots'", 'SCAN lots"', "INDEX lot_orders_live")  # what is held, and what rests
+    long = {text for text, plan in plans.items() if "SCAN" in plan}
+    assert [text for text in long if not any(name in plans[text] for name in few)] == []
+
+
 def test_what_was_decided_in_vain_long_ago_is_dropped_at_the_next_start() -> None:
     clock = ManualClock()
     journal = Journal(":memory:", clock)
@@ -272,3 +294,20 @@ def test_what_was_decided_in_vain_long_ago_is_dropped_at_the_next_start() -> Non
         book.note(key, "OPEN_LONG", at, outcome)
     again = LotBook(journal, clock, PREFIX, is_inverse=False)
     assert [again.is_known(key) for key in ("old", "done", "new", "last")] == [False, *[True] * 3]
+
+
+def test_a_long_run_keeps_a_limited_number_of_decisions_in_vain(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("market_maker.decisions.book._PURGE_EVERY", 10)
+    monkeypatch.setattr("market_maker.decisions.book._KEPT", 20)
+    journal, book = make()
+    opening = begin(book, key="done")
+    send(journal, opening, "mm_a")
+    book.close(opening, "CANCELLED")
+    for number in range(100):
+        book.note(str(number), "OPEN_LONG", 1.6e9, "IGNORED")
+    with journal.transaction() as db:
+        (count,) = db.execute("SELECT count(*) FROM decisions").fetchone()
+    assert count <= 20 + 10 + 1
+    assert book.is_known("99") and book.is_known("done") and not book.is_known("5")
