@@ -145,19 +145,22 @@ class ExchangeInterface:
         return portfolio
 
     def calc_delta(self) -> dict[str, float]:
-        """The portfolio's delta in XBT at the index (`spot`), at the mark, and their difference."""
-        spot = mark = 0.0
-        for item in self.get_portfolio().values():
-            qty, multiplier = item["currentQty"], item["multiplier"]
-            if item["futureType"] == "Quanto":
-                spot += qty * multiplier * item["spot"]
-                mark += qty * multiplier * item["markPrice"]
-            elif item["futureType"] == "Linear":
-                spot, mark = spot + multiplier * qty, mark + multiplier * qty
-            elif item["spot"] and item["markPrice"]:
-                spot += multiplier / item["spot"] * qty
-                mark += multiplier / item["markPrice"] * qty
+        """The portfolio's delta at the index (`spot`), at the mark, and their difference. In XBT
+        where all it holds is; `delta_by_coin` tells others apart."""
+        items = self.get_portfolio().values()
+        spot = sum(_delta(item, item["spot"]) for item in items)
+        mark = sum(_delta(item, item["markPrice"]) for item in items)
         return {"spot": spot, "mark_price": mark, "basis": mark - spot}
+
+    def delta_by_coin(self) -> dict[str, float]:
+        """The portfolio's delta at the index in each coin, that of our own symbol first: the one a
+        contract is settled in, or the underlying where the contract is linear."""
+        deltas = {_coin_of_delta(self.get_instrument()): 0.0}
+        for symbol, item in self.get_portfolio().items():
+            if item["currentQty"]:
+                coin = _coin_of_delta(self.get_instrument(symbol))
+                deltas[coin] = deltas.get(coin, 0.0) + _delta(item, item["spot"])
+        return deltas
 
     def get_delta(self, symbol: str | None = None) -> float:
         return self.get_position(symbol).get("currentQty") or 0
@@ -266,3 +269,21 @@ class ExchangeInterface:
         if empty:
             side = "bids" if empty == ["bidPrice"] else "asks" if len(empty) == 1 else "orders"
             raise errors.MarketEmptyError(f"The order book has no {side}, cannot quote")
+
+
+def _delta(item: Row, price: float) -> float:
+    """What an item of the portfolio gains for each unit that its price rises, in coins."""
+    worth: float = item["currentQty"] * item["multiplier"]
+    if item["futureType"] == "Linear":
+        return worth
+    if item["futureType"] == "Quanto":
+        return worth * price
+    return worth / price if item["spot"] and item["markPrice"] else 0.0
+
+
+def _coin_of_delta(instrument: Row) -> str:
+    is_linear = not (instrument.get("isInverse") or instrument.get("isQuanto"))
+    if is_linear and instrument.get("underlying"):
+        coin = str(instrument["underlying"])
+        return "XBT" if coin == "BTC" else coin
+    return coin_of(instrument.get("settlCurrency")).name

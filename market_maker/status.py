@@ -75,7 +75,8 @@ def log_status(manager: Any) -> None:
         logger.info("Avg Cost Price: %.*f", digits, position.get("avgCostPrice") or 0)
         logger.info("Avg Entry Price: %.*f", digits, position.get("avgEntryPrice") or 0)
     logger.info("Contracts Traded This Run: %s", plain(manager.running_qty - manager.starting_qty))
-    logger.info("Total Contract Delta: %.4f XBT", exchange.calc_delta()["spot"])
+    deltas = [f"{delta:.4f} {coin}" for coin, delta in exchange.delta_by_coin().items()]
+    logger.info("Total Contract Delta: %s", ", ".join(deltas))
     log_quotes(exchange.desk)
 
 

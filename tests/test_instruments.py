@@ -43,6 +43,46 @@ def test_the_delta_is_the_position_in_bitcoin_on_every_venue(world: type[World])
     assert delta == pytest.approx(position if is_spot else position / price, rel=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("held", "symbol", "line"),
+    [
+        ({"XBTUSD": -600}, "XBTUSD", "-0.0100 XBT"),
+        ({"XBTUSDT": 2_000}, "XBTUSDT", "0.0020 XBT"),
+        ({"ETHUSD": 100}, "ETHUSD", "0.2000 XBT"),  # a quanto is settled in XBT
+        ({"ETHUSDT": 3_000}, "ETHUSDT", "0.0030 ETH"),
+        ({"ETHUSDT": 3_000, "XBTUSD": -600}, "ETHUSDT", "0.0030 ETH, -0.0100 XBT"),
+        ({"XBTUSD": -600}, "ETHUSDT", "0.0000 ETH, -0.0100 XBT"),
+        ({}, "ETHUSDT", "0.0000 ETH"),
+    ],
+)
+def test_the_delta_is_told_in_the_coins_it_is_in(
+    held: dict[str, int], symbol: str, line: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = {
+        "XBTUSD": {"isInverse": True, "multiplier": -(10**8), "settlCurrency": "XBt",
+                   "underlyingToSettleMultiplier": -(10**8), "underlying": "XBT"},
+        "XBTUSDT": {"multiplier": 1, "settlCurrency": "USDt", "underlying": "BTC",
+                    "quoteToSettleMultiplier": 10**6},
+        "ETHUSD": {"isQuanto": True, "multiplier": 100, "settlCurrency": "XBt",
+                   "underlying": "ETH", "quoteToSettleMultiplier": 10**8},
+        "ETHUSDT": {"multiplier": 1, "settlCurrency": "USDt", "underlying": "ETH",
+                    "quoteToSettleMultiplier": 10**6},
+    }  # fmt: skip
+    prices = {"XBTUSD": 60_000.0, "XBTUSDT": 60_000.0, "ETHUSD": 2_000.0, "ETHUSDT": 2_000.0}
+    caplog.set_level("INFO")
+    bot = World().bot(CONTRACTS=["XBTUSD", "ETHUSD", "NOSUCH"])
+    exchange = bot.exchange
+    exchange.symbol = symbol
+    exchange.get_instrument = lambda name=None: {  # type: ignore[method-assign, assignment]
+        "tickLog": 1, "markPrice": prices[name or symbol], **rows[name or symbol]
+    }  # fmt: skip
+    exchange.get_position = lambda name=None: {  # type: ignore[method-assign, assignment]
+        "currentQty": held.get(name or symbol, 0)
+    }
+    bot.print_status()
+    assert f"Total Contract Delta: {line}" in caplog.text.splitlines()[-1]
+
+
 @pytest.mark.parametrize("world", [BinanceWorld, HitbtcWorld, CcxtWorld])
 def test_on_spot_the_balance_counts_what_was_bought(
     world: type[World], caplog: pytest.LogCaptureFixture

@@ -187,6 +187,18 @@ def test_an_order_stays_while_it_is_young_or_its_place_worth_more(changes: Row) 
     assert quotes(world) == {"Buy": (59996.5, 400), "Sell": (60007.0, 400)}
 
 
+@pytest.mark.parametrize("changes", [{"MIN_REST": 3600}, {"QUEUE_WORTH": 1000}])
+def test_no_place_is_worth_a_risk_beyond_the_limits(changes: Row) -> None:
+    world, bot = still(OrderManager, **changes, ORDER_PAIRS=1, ORDER_START_SIZE=400)
+    assert quotes(world).keys() == {"Buy", "Sell"}
+    world.engine.place(
+        world.account.number, {"symbol": "XBTUSD", "orderQty": 10_000, "ordType": "Market"}
+    )
+    bot.settings.MAX_POSITION = 10_300  # 300 more, where a bid of 400 rests
+    world.run(bot, 1)
+    assert quotes(world).keys() == {"Sell"}
+
+
 class Fills:
     """Somebody trades with us."""
 

@@ -343,6 +343,31 @@ def test_settings_that_do_not_go_together_are_a_fault(
     assert words in fault
 
 
+@pytest.mark.parametrize("value", [0.09, 0, 1.01, 100])
+def test_less_than_a_tenth_or_more_than_all_of_the_balance_is_not_traded(
+    loaded: Loader, value: float
+) -> None:
+    (fault,) = faults_of(loaded({"settings.py": f"TRADING_BALANCE_SIZE = {value}\n"}))
+    assert ": must be a ratio from 0.1 to 1" in fault
+    check(loaded({"settings.py": "TRADING_BALANCE_SIZE = 0.1\n"}))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "needs one of DECISION_URL, DECISION_FILE, DECISION_CALL: there is none of them"),
+        ("DECISION_FILE = 'a'\nDECISION_CALL = print", "DECISION_FILE and DECISION_CALL"),
+        ("DECISION_FILE = 'a'\nDECISION_EVERY = 180", "must be above DECISION_EVERY = 180"),
+        ("DECISION_FILE = 'a'\nQUANT_ALGO = 'x'", "must be 'BitcoinFuturesMarketMaker'"),
+    ],
+)
+def test_a_position_manager_has_one_source_and_asks_it_in_time(
+    loaded: Loader, text: str, words: str
+) -> None:
+    (fault,) = faults_of(loaded({"settings.py": f"STRATEGY = 'decision'\n{text}\n"}))
+    assert words in fault
+
+
 @pytest.mark.parametrize(
     ("name", "meant"),
     [

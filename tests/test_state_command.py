@@ -52,6 +52,7 @@ def fill_journal(path: Path) -> Journal:
     row = {"symbol": "XBTUSD", "orderID": "o", "clOrdID": "mm_a", "side": "Buy", "execID": "e"}
     journal.book_fills([{**row, "lastQty": 200, "lastPx": 59_999.5, "cumQty": 200}])
     journal.record("create", [{"clOrdID": "mm_b", "side": "Buy"}], 0.0)
+    journal.put("poll.fills", "1599999999.5")
     LevelBook(journal, lambda _, __: None).add_seeds("Sell", [Quote(Decimal(60_000), Decimal(1))])
     return journal
 
@@ -74,6 +75,8 @@ def test_a_page_shows_the_journal_of_a_running_bot_in_80_columns(
         "OPEN_LONG    OPENING    Buy 300",
         "Levels: 1",
         "Sell          1 @ 60000        filled 0, waits",
+        "Cursors and notes",
+        "poll.fills = 1599999999.5",
     ):
         assert words in page, page
     assert "not-to-be-seen" not in page

@@ -64,6 +64,7 @@ def _lines(view: dict[str, Any]) -> Iterator[str]:
     yield from _fill_lines(view["fills"])
     yield from _decision_lines(view)
     yield from _level_lines(view["levels"])
+    yield from _note_lines(view["notes"])
 
 
 def _wrapped_path(path: str) -> Iterator[str]:
@@ -155,6 +156,15 @@ def _level_lines(levels: list[dict[str, Any]]) -> Iterator[str]:
         yield f"  {row['side']:>4} {row['size']:>10} @ {row['price']:<12} filled {filled}, {place}"
     if len(levels) > _MOST:
         yield f"  and {len(levels) - _MOST} more (--json shows all)"
+
+
+def _note_lines(notes: dict[str, str]) -> Iterator[str]:
+    """Up to where the exchange has been asked, and what else is kept between runs."""
+    shown = {name: value for name, value in notes.items() if value and name != "stop"}
+    if shown:
+        yield ""
+        yield "Cursors and notes"
+        yield from (f"  {name} = {value}" for name, value in shown.items())
 
 
 def _time(unix_s: float) -> str:
