@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from market_maker.clock import Clock
-from market_maker.decisions.sources import NoDecision, Source
+from market_maker.decisions.sources import NoDecision, Source, told_at
 from market_maker.quoting.stakes import Standing
 
 
@@ -49,7 +49,7 @@ class Asker:
         self._news = news
         self._lock = threading.Lock()
         self._heard: deque[Decision] = deque(maxlen=100)
-        self._alive_s = clock.monotonic()  # when the latest decision was made
+        self._alive_s = clock.monotonic()  # when the source was last heard of
         self._is_stopped = False
 
     def start(self) -> None:
@@ -71,7 +71,7 @@ class Asker:
             self._heard.remove(decision)  # gone where a hundred have come since
 
     def silence_s(self) -> float:
-        """How long ago the latest decision was made, whatever it was."""
+        """How long ago the source gave its latest sign of life, whatever it was."""
         return self._clock.monotonic() - self._alive_s
 
     def _turn(self) -> float | None:
@@ -86,12 +86,12 @@ class Asker:
             self.fault = str(reason)
         else:
             self.fault = ""
-            decided_s = asked_s - heard.age_s
+            age_s = max(heard.age_s, asked_at - told_at(heard.key, asked_at))
             # Another word is another decision, also where file or endpoint gives it the same time.
             key = f"{heard.key or f'{asked_at:.6f}'} {heard.word}"
             with self._lock:
-                self._heard.append(Decision(heard.word, key, asked_at - heard.age_s, decided_s))
-            self._alive_s = max(self._alive_s, decided_s)
+                self._heard.append(Decision(heard.word, key, asked_at - age_s, asked_s - age_s))
+            self._alive_s = max(self._alive_s, asked_s - heard.age_s)
         if not self._is_stopped:
             self._news()
         return self._every_s

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -55,6 +56,15 @@ def read(value: Any) -> Heard:
     if value is None:
         return Heard("NONE")
     raise NoDecision(f"no decision in {_short(value)}")
+
+
+def told_at(key: str, otherwise: float) -> float:
+    """Unix seconds of a `decisionTimestamp` that is a time with its zone, else *otherwise*."""
+    try:
+        moment = datetime.fromisoformat(key)
+    except ValueError:
+        return otherwise
+    return moment.timestamp() if moment.tzinfo else otherwise
 
 
 class CallSource:

@@ -356,6 +356,29 @@ def test_an_old_decision_is_not_carried_out() -> None:
     assert ("OPEN_LONG", "EXPIRED") in outcomes(bot) or outcomes(bot) == []
 
 
+@pytest.mark.parametrize(
+    ("stamp", "is_begun"),
+    [
+        ("2020-09-13T12:26:35Z", True),  # the world begins at 12:26:40
+        ("2020-09-13T12:26:20Z", False),
+        ("2020-09-13T14:26:20.000+02:00", False),
+        ("2020-09-13T12:30:00Z", True),  # its clock is ahead
+        ("2020-09-13T10:00:00", True),  # of no known zone
+        ("17", True),
+    ],
+)
+def test_a_decision_is_as_old_as_its_own_time_says(
+    stamp: str, is_begun: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, world = still()
+    bot = make(world, lambda _: {"decision": "OPEN_LONG", "decisionTimestamp": stamp})
+    world.run(bot, 30)
+    assert [outcome for _, outcome in outcomes(bot)] == ["OPENING" if is_begun else "EXPIRED"]
+    assert len(resting(world)) == is_begun
+    assert caplog.text.count("is older than DECISION_MAX_AGE") == (not is_begun)
+    assert "silent" not in caplog.text, "it answers all the time"
+
+
 def test_without_a_source_the_run_ends_with_one_line() -> None:
     _, world = still()
     bot = make(world, None)
