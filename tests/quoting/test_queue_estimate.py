@@ -114,6 +114,7 @@ IN = ("sent", "acked", ("level", 10))  # placed behind 100, and shown by the boo
         ([*IN, ("trade", 30, "2026-01-01T00:00:00.900Z")], 100, 0),
         # too far apart to be the same
         ([*IN, ("level", -30), ("later", 3), ("trade", 30), ("level", -30)], 40, 0),
+        ([*IN, ("level", 40), ("level", -30), ("later", 3), ("trade", 30), ("level", -30)], 70, 10),
         # filled: nobody is before us, whatever we thought
         ([*IN, ("level", 40), ("filled", 4), ("level", -104)], 0, 40),
         ([*IN, ("level", 40), ("level", -104), ("filled", 4)], 0, 40),
@@ -141,6 +142,12 @@ def test_the_place_after_what_has_happened(
         ([*IN, ("level", 100), ("trade", 50), ("level", -50)], 50, 100),
         ([*IN, ("level", 100), ("level", -50), ("trade", 50)], 50, 100),
         ([*IN, ("level", -50)], 50, 0),
+        # each print once: the second one belongs to the change that follows
+        (
+            [*IN, ("level", 100), ("level", -30), ("trade", 30), ("trade", 30), ("level", -30)],
+            40,
+            100,
+        ),
     ],
 )
 def test_the_proportional_model_shares_cancellations_out(

@@ -3,6 +3,7 @@
 import re
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -167,6 +168,28 @@ def test_a_kill_that_cannot_be_verified_tries_again() -> None:
     assert stage.ids() == set()
 
 
+def test_a_kill_goes_on_until_the_position_is_closed_and_takes_what_comes_late_too() -> None:
+    stage = Stage(
+        position=500, INVENTORY_MAX_LOSS=1e-5, INVENTORY_FLATTEN=True, INVENTORY_SKEW=[None]
+    )
+    stage.run(1)
+    stage.wire.script = lambda r: refusal(400, "no") if r.verb == "POST" and r.body else None
+    stage.show(59_000.0)
+    stage.world.engine.liquidity("XBTUSD").set_index(59_000.0)
+    stage.run(10)
+    assert stage.bot.state is State.KILL
+    assert stage.world.position()["currentQty"] == 500
+    stage.wire.script = lambda _: None
+    stage.run(20)
+    assert stage.world.position()["currentQty"] == 0
+    order = {"symbol": "XBTUSD", "side": "Buy", "orderQty": SIZE, "price": 58_000.0}
+    late = {**order, "clOrdID": "mm_bitmex_late"}  # of a request that was long under way
+    stage.world.engine.place(stage.world.account.number, late)
+    assert len(stage.ids()) == 1
+    stage.run(8)
+    assert stage.ids() == set()
+
+
 class Gone(BaseException):
     """The process has become another one."""
 
@@ -209,12 +232,20 @@ def test_a_kill_stays_one_where_a_saved_file_starts_the_bot_anew(
 def test_much_inventory_far_from_its_price_is_closed_once_and_not_again_for_a_while() -> None:
     stage = Stage(position=600, INVENTORY_SCRATCH_PAUSE=30, INVENTORY_SKEW=[0, None])
     stage.run(1)
+    quotes: list[int] = []  # of ours, while the closing order goes out
+
+    def look(request: Any) -> None:
+        if request.verb == "POST" and (request.body or {}).get("execInst") == "ReduceOnly":
+            quotes.append(len(stage.ids()))
+
+    stage.wire.script = look
     stage.show(59_000.0)
     stage.trade("Sell", 1)
     stage.run(5)
     closing = [o for o in stage.wire.orders() if o.get("execInst") == "ReduceOnly"]
     assert [(o["side"], o["orderQty"]) for o in closing] == [("Sell", 600)]
     assert stage.world.position()["currentQty"] == 0
+    assert quotes == [0], "it must not meet them"
     assert len(stage.prices("Buy")) == 3  # and it quotes on
     stage.bot.settings.update(ORDER_START_SIZE=1, INVENTORY_SKEW=[None])
     stage.fill(600)
@@ -224,6 +255,33 @@ def test_much_inventory_far_from_its_price_is_closed_once_and_not_again_for_a_wh
     assert stage.world.position()["currentQty"] > 500
     stage.run(20)
     assert stage.world.position()["currentQty"] < 100
+
+
+def scratches(stage: Stage) -> bool:
+    return bool(stage.bot._must_scratch(stage.bot._look()))
+
+
+def test_nothing_is_closed_while_position_and_fills_differ_nor_in_a_dry_run() -> None:
+    stage = Stage(position=600, INVENTORY_GRACE=60)
+    stage.bot.start()
+    stage.show(59_000.0)
+    stage.trade("Sell", 1)
+    stage.bot.get_ticker()
+    assert scratches(stage)
+    state = stage.bot.exchange.desk.state
+    agreed, state.position_range = state.position_range, lambda: (500.0, 600.0)
+    assert not scratches(stage)
+    state.position_range, stage.bot.exchange.dry_run = agreed, True
+    assert not scratches(stage)
+
+
+def test_what_was_paid_comes_from_our_fills_where_the_exchange_does_not_tell() -> None:
+    stage = Stage(position=600, INVENTORY_GRACE=60)
+    stage.bot.start()
+    stage.bot.exchange.get_position = lambda symbol=None: {"currentQty": 600}
+    assert not scratches(stage)
+    stage.bot.on_fill({"side": "Buy", "lastQty": 600, "lastPx": 66_000.0})
+    assert scratches(stage)
 
 
 def test_an_order_without_an_answer_holds_its_level_and_counts_for_the_largest() -> None:
@@ -261,6 +319,83 @@ def test_amends_go_out_before_cancels_and_those_before_creates() -> None:
     verbs = [r.verb for r in stage.wire.requests if r.path.startswith("/order")]
     assert verbs == ["PUT", "DELETE", "POST"]
     assert 59_998.0 in stage.prices("Buy")
+
+
+@pytest.mark.parametrize("side", ["Buy", "Sell"])
+def test_a_cancel_goes_first_where_an_amend_would_meet_its_order(side: str) -> None:
+    stage = Stage(INVENTORY_GRACE=60)
+    stage.run(1)
+    working = stage.bot.exchange.get_orders()
+    bids, asks = ([row for row in working if row["side"] == s] for s in ("Buy", "Sell"))
+    ours, facing = (bids, asks) if side == "Buy" else (asks, bids)
+    amend = {"orderID": ours[0]["orderID"], "side": side, "price": facing[0]["price"]}
+    stage.wire.requests.clear()
+    stage.bot._transmit(Plan(facing, [{**amend, "orderQty": SIZE}], []), working)
+    verbs = [r.verb for r in stage.wire.requests if r.path.startswith("/order")]
+    assert verbs[0] == "DELETE"
+
+
+def test_nothing_is_decided_while_orders_are_on_their_way() -> None:
+    stage = Stage(INVENTORY_GRACE=60)
+    stage.run(1)
+    go_on = threading.Event()
+    stage.bot.sender = Sender(Clock(), stage.bot.exchange.desk.state.wake)
+    stage.bot.sender.send(lambda: go_on.wait(10) and None)
+    stage.show(59_990.0)
+    stage.world.clock.sleep(1)
+    sent = len(stage.wire.orders())
+    stage.bot.run_once()
+    assert stage.bot._job is None
+    assert len(stage.wire.orders()) == sent
+    go_on.set()
+    assert stage.bot.sender.finish(10)
+
+
+def test_with_few_requests_to_spare_only_the_touch_and_fills_begin_a_round() -> None:
+    stage = Stage(INVENTORY_GRACE=60)
+    stage.run(1)
+    desk = stage.bot.exchange.desk
+
+    def begins(*, told: bool = False) -> bool:
+        desk.state.drain()
+        is_relevant = desk.state.take_relevance()
+        stage.bot._call_hooks()
+        return bool(desk.state.take_relevance() or (told and is_relevant))
+
+    begins()
+    stage.trade("Sell", 10)  # the best bid is to step aside
+    assert begins()
+    while desk.gateway.budget.wait_s(20) <= 0:
+        desk.gateway.budget.take(1)
+    stage.trade("Buy", 10)
+    assert not begins()
+    stage.show(59_990.0)
+    stage.world.clock.sleep(0.1)
+    assert begins(told=True)
+
+
+def test_room_is_left_for_fills_that_the_position_does_not_show_yet() -> None:
+    stage = Stage(INVENTORY_GRACE=60)
+    stage.run(1)
+    stage.bot.settings.update(INVENTORY_TRADES=5)
+    seen = stage.bot._look()
+    assert stage.bot._takers.maxlen == 5
+    assert len(stage.bot._quotes("Buy", seen)) == len(stage.bot._quotes("Sell", seen)) == 3
+    stage.bot.exchange.desk.state.position_range = lambda: (-950.0, 900.0)
+    assert len(stage.bot._quotes("Buy", seen)) == 1
+    assert stage.bot._quotes("Sell", seen) == []
+
+
+def test_the_first_balance_counts_and_what_was_won_comes_from_the_fills() -> None:
+    stage = Stage(INVENTORY_GRACE=60)
+    stage.run(1)
+    exchange = stage.bot.exchange
+    first = stage.bot._balances()[1]
+    exchange.get_margin = lambda: {"marginBalance": first - 7}
+    exchange.desk.losses = SimpleNamespace(result=None)
+    assert stage.bot._balances()[:2] == (first - 7, first), "as the exchange tells"
+    exchange.desk.losses.result = -5
+    assert stage.bot._balances()[:2] == (first - 5, first), "a withdrawal is no loss"
 
 
 def test_the_status_explains_each_quote(caplog: pytest.LogCaptureFixture) -> None:
