@@ -8,17 +8,19 @@ import requests
 
 from market_maker import jsonx
 from market_maker.exchanges.base import Result, Status
+from market_maker.exchanges.binance_orders import NO_FUNDS, WOULD_TAKE
 from market_maker.exchanges.wire_errors import classify, page_phrase
 from market_maker.model.rows import LATE_AMEND
 from market_maker.model.wire import Answer
 
 _LONGEST = 200
+_WOULD_TAKE = re.compile("would immediately match|Post only order")
 _NAMES = ("msg", "message", "retMsg", "err-msg")
 
 
-def verdict(error: Exception, forbidden: str) -> Result:
+def verdict(error: Exception, forbidden: str, refusals: str = "") -> Result:
     """How an action ended that *error* ended. *forbidden* is the venue's code of a right that the
-    key lacks."""
+    key lacks; where *refusals* matches, the venue says no in words that ccxt cannot place."""
     import ccxt
 
     if forbidden and re.search(rf'[cC]ode":\s*"?{re.escape(forbidden)}\b', str(error)):
@@ -34,7 +36,14 @@ def verdict(error: Exception, forbidden: str) -> Result:
             return Result(Status.UNKNOWN, {}, words(error))
         case ccxt.NetworkError() | ccxt.BadResponse() | ccxt.NullResponse():
             return Result(Status.UNKNOWN, {}, words(error))
-    if type(error) is ccxt.ExchangeError:  # an answer that ccxt cannot place may be any trouble
+    if _WOULD_TAKE.search(str(error)):
+        return Result(Status.REJECTED, {}, WOULD_TAKE)
+    if isinstance(error, ccxt.InsufficientFunds):
+        return Result(Status.REJECTED, {}, NO_FUNDS)
+    is_no = bool(refusals) and re.search(refusals, str(error)) is not None
+    if (
+        type(error) is ccxt.ExchangeError and not is_no
+    ):  # an answer that ccxt cannot place may be any trouble
         return Result(Status.UNKNOWN, {}, words(error))
     return Result(Status.REJECTED, {}, words(error))
 

@@ -30,6 +30,7 @@ class Quirks(NamedTuple):
     orders_page: int = 0  # the most open orders of one answer, of more than a page; 0: all come
     next_orders: Callable[[Sequence[Row]], Row] = lambda _: {}  # what asks for the page after one
     least_pace: Pace = Pace(0.0, 0.0, 0.0)  # no more often, whatever the settings say
+    refusals: str = ""  # words that say no for certain, where ccxt has no class for them
     forbidden: str = ""  # the code of a right that the key lacks, where ccxt has no class for it
 
 
@@ -83,7 +84,15 @@ QUIRKS = {
     # keeps the reads within that: the book every 2 s is 0.6 of 1 a second; fills every 15 s and a
     # full check every 30 s (orders 3, fills 6, balance twice 3) are 0.9 of 1. The budget, mostly
     # for orders, is a guess: Kraken's own count of them depends on how long they have rested.
-    "kraken": Quirks("", "", {}, (30.0, 1.5, 8.0), fills_page=50, least_pace=Pace(2.0, 15.0, 30.0)),
+    "kraken": Quirks(
+        "",
+        "",
+        {},
+        (30.0, 1.5, 8.0),
+        fills_page=50,
+        least_pace=Pace(2.0, 15.0, 30.0),
+        refusals="EOrder:|EGeneral:Invalid arguments",
+    ),
     "bybit": Quirks(
         "orderLinkId",
         "orderLinkId",

@@ -311,7 +311,7 @@ class CcxtVenue:
         except ccxt.BaseError as error:
             if type(error) is ccxt.InvalidOrder:
                 self._found, self._is_outdated = {}, True  # tick or lot may have changed
-            return verdict(error, self._quirks.forbidden)
+            return verdict(error, self._quirks.forbidden, self._quirks.refusals)
         order_id = str((raw or {}).get("id") or "")
         if method == "create_order" and not order_id:
             return Result(Status.UNKNOWN, {}, "an answer without the order's number")

@@ -13,7 +13,7 @@ from market_maker.exchanges.public_reads import Bar, PublicReads
 from market_maker.exchanges.reads import PACE, Pace, Reads
 from market_maker.exchanges.throttle import RateBudget
 from market_maker.journal import Journal
-from market_maker.model.rows import TERMINAL, Row, is_live
+from market_maker.model.rows import POST_ONLY, TERMINAL, Row, is_live
 from market_maker.model.wire import Answer
 from market_maker.utils.errors import NotSupported
 
@@ -164,6 +164,9 @@ class PolledConnector:
         order_id = str(result.row.get("orderID") or "")
         if self._nameless is not None and result.status is not Status.UNKNOWN:
             self._nameless.settle(side, order_id if result.status is Status.OK else "")
+        if result.status is Status.REJECTED and POST_ONLY in result.text:
+            ended = {"ordStatus": "Canceled", "leavesQty": 0, "text": result.text}
+            return result._replace(row={**_placed(order, side), **ended})
         if result.status is not Status.OK:
             return result
         row = {**_placed(order, side), **result.row}

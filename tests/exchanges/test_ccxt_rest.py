@@ -11,6 +11,7 @@ import requests
 from market_maker._settings_venues import CCXT
 from market_maker.clock import Clock
 from market_maker.exchanges.base import ExchangeError, Status, no_start
+from market_maker.exchanges.binance_orders import NO_FUNDS, WOULD_TAKE
 from market_maker.exchanges.ccxt_errors import words
 from market_maker.exchanges.ccxt_quirks import QUIRKS, paced
 from market_maker.exchanges.ccxt_rest import CcxtVenue, new_exchange, open_connector
@@ -139,6 +140,31 @@ def test_each_error_is_classed_by_what_may_be_concluded(
     rig = Rig(name)
     rig.answer = error
     assert rig.venue.place(ORDER).status is status
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "face"),
+    [
+        ("kraken", ccxt.ExchangeError('kraken {"error":["EOrder:Post only order"]}'), WOULD_TAKE),
+        (
+            "binance",
+            ccxt.OrderImmediatelyFillable(
+                'binance {"code":-2010,"msg":"Order would immediately match and take."}'
+            ),
+            WOULD_TAKE,
+        ),
+        ("bybit", ccxt.InsufficientFunds("bybit no money"), NO_FUNDS),
+        ("kraken", ccxt.ExchangeError('kraken {"error":["EOrder:Order not editable"]}'), "EOrder"),
+    ],
+)
+def test_a_refusal_has_the_face_that_it_has_on_every_venue(
+    name: str, error: Exception, face: str
+) -> None:
+    rig = Rig(name)
+    rig.answer = error
+    result = rig.venue.place(ORDER)
+    assert result.status is Status.REJECTED
+    assert face in result.text
 
 
 def test_a_refused_key_is_told_as_such_and_nothing_is_in_doubt() -> None:

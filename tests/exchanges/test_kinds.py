@@ -6,7 +6,8 @@ import pytest
 
 from market_maker.exchanges.base import Status
 from market_maker.market_maker import OrderManager
-from market_maker.model.rows import Row
+from market_maker.model.rows import POST_ONLY, Row
+from market_maker.model.ticks import PriceGrid
 from tests.exchanges.venues import VENUES
 
 NEW = [name for name in VENUES if not name.startswith("bitmex")]
@@ -53,6 +54,21 @@ def test_what_shall_take_at_once_never_rests(name: str) -> None:
     assert result.status is not Status.REJECTED or "Cancel" in result.text, result
     (placed,) = world.engine.orders(world.account.number)
     assert placed.leaves_qty == 0
+
+
+REFUSING = ["plain", "binance by rest", "ccxt polling binance", "ccxt polling kraken"]
+
+
+@pytest.mark.parametrize("name", REFUSING)
+def test_a_post_only_order_that_would_take_steps_back(name: str) -> None:
+    world, gateway = idle_gateway(name)
+    qty = 100 if world.symbol == "XBTUSD" else 0.001
+    order = {"side": "Buy", "orderQty": qty, "price": 61_000.0, "execInst": POST_ONLY}
+    (result,) = gateway.place([order])
+    assert result.status is Status.REJECTED
+    assert POST_ONLY in result.text
+    wanted = gateway.hold.step_back([dict(order)], PriceGrid.of(0.5), world.clock.monotonic())
+    assert wanted[0]["price"] == 60_999.5
 
 
 SPOT = [name for name in NEW if not name.startswith(("okx", "plain"))]
