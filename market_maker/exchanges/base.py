@@ -26,7 +26,7 @@ logger = logging.getLogger("root")
 Sink = Callable[[StreamEvent], None]
 # What reading an answer raises that is not as documented.
 ODD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-_PAGE = re.compile(r"HTTP \d+|\S+ answers \d+ with a page")  # no API speaks so
+_PAGE = re.compile(r"(HTTP|handshake) \d+|\S+ answers \d+ with a page")  # no API speaks so
 _NOT_HERE = (404, 410, 451)  # 451: "unavailable for legal reasons", as Binance says by country
 
 
@@ -193,7 +193,9 @@ def no_stream(reason: str) -> StopTrading:
     """The same where no live data came, for *reason*, in which a handshake's status may stand."""
     found = re.match(r"(?:handshake|\S+ answers) (\d+)", reason)
     status = int(found[1]) if found else 0
-    return no_start(ExchangeError(status, reason.removeprefix(f"handshake {status}: ")))
+    is_refusal = status >= 400  # else it is no such server at all
+    text = reason.removeprefix(f"handshake {status}: ") if is_refusal else reason
+    return no_start(ExchangeError(status, text))
 
 
 def error_message(answer: Answer) -> str:
