@@ -8,13 +8,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from market_maker import venue
 from market_maker.clock import Clock, ManualClock
 from market_maker.commands.guard import clear
-from market_maker.exchanges.base import Capabilities
+from market_maker.exchanges.base import Capabilities, ExchangeError
 from market_maker.exchanges.deadman import DeadMansSwitch
 from market_maker.exchanges.guard import (
     GuardClient,
@@ -26,6 +27,7 @@ from market_maker.exchanges.guard import (
 )
 from market_maker.exchanges.throttle import RateBudget
 from market_maker.model.wire import Answer
+from market_maker.utils.errors import AuthenticationError
 from tests.doubles import StillMarket, Wire
 from tests.process import Exchange, Process, running, until
 from tests.world import World
@@ -245,6 +247,35 @@ def test_the_guard_believes_no_cancel_before_the_exchange_lists_nothing(answer: 
     assert world.open_orders() == []
 
 
+@pytest.mark.parametrize(
+    "failure",
+    [
+        ExchangeError(503, "overloaded"),
+        AuthenticationError("the exchange refuses the key: Invalid API Key."),
+        KeyError("orderID"),
+    ],
+    ids=["no answer", "a refused key", "an odd answer"],
+)
+@pytest.mark.parametrize("call", ["fetch_open_orders", "cancel"])
+def test_the_guard_goes_on_whatever_an_answer_is(
+    call: str, failure: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(StillMarket())
+    bot = world.bot()
+    world.run(bot, 2)
+    connector, heals_s = bot.exchange.desk.connector, world.clock.now() + 10
+    real = getattr(connector, call)
+
+    def fail(*what: Any) -> Any:
+        if world.clock.now() < heals_s:
+            raise failure
+        return real(*what)
+
+    monkeypatch.setattr(connector, call, fail)
+    assert clear(connector, "mm_bitmex_", world.clock) == 12
+    assert world.open_orders() == []
+
+
 # -- as processes ---------------------------------------------------------------------------
 
 
@@ -259,6 +290,25 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port: int = taken.getsockname()[1]
         return port
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"BITMEX_API_SECRET": "wrong"}, "the exchange refuses the key"),
+        ({"BASE_URL": "http://127.0.0.1:9/api/v1/"}, "Is BASE_URL right"),
+    ],
+    ids=["key", "address"],
+)
+def test_a_guard_that_could_not_cancel_does_not_begin(
+    exchange: Exchange, tmp_path: Path, wrong: dict[str, str], words: str
+) -> None:
+    env = exchange.env(tmp_path, GUARD_SECRET=SECRET, GUARD="127.0.0.1:0") | wrong
+    (tmp_path / "settings.py").write_text("GUARD = '127.0.0.1:0'\n")
+    guard = Process(["-m", "market_maker", "guard", "XBTUSD"], tmp_path, env)
+    assert guard.end() == 2, guard.text
+    assert words in guard.lines[-1]
+    assert len(guard.lines) == 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from market_maker import venue
 from market_maker.clock import Clock
-from market_maker.exchanges.base import Connector, ExchangeError
+from market_maker.exchanges.base import ODD, Connector, ExchangeError, first_answers, no_start
 from market_maker.exchanges.batches import batches
 from market_maker.exchanges.guard import GuardServer, Watch, parse_address
 from market_maker.model.rows import Row
 from market_maker.settings import Settings
-from market_maker.utils.errors import SettingsError
+from market_maker.utils.errors import BotError, SettingsError, StopTrading
 
 logger = logging.getLogger("root")
 
@@ -39,11 +39,16 @@ def guard(settings: Settings, listen: str | None = None) -> int:
     watch = Watch(clock, path.exists)
     name = venue.guard_name(settings, connector)
     try:
+        if not path.exists():  # else it has work to do, whatever the exchange says now
+            _try_out(connector)
         server = GuardServer(address, settings.GUARD_SECRET, name, watch)
     except OSError as error:
         connector.stop()
         where = ":".join(map(str, address))
         raise SettingsError([f"Cannot listen on {where}: {error.strerror or error}"]) from None
+    except StopTrading:
+        connector.stop()
+        raise
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
@@ -66,6 +71,18 @@ def guard(settings: Settings, listen: str | None = None) -> int:
     return 0
 
 
+def _try_out(connector: Connector) -> None:
+    """Raise StopTrading where the guard could not cancel once it must; what may pass is said."""
+    try:
+        with first_answers():
+            connector.fetch_open_orders()
+    except ExchangeError as error:
+        reason = no_start(error)
+        if isinstance(reason, SettingsError):
+            raise reason from None
+        logger.warning("The guard cannot see the orders yet: %s", error.message)
+
+
 def clear(
     connector: Connector, prefix: str, clock: Clock, ended: threading.Event | None = None
 ) -> int:
@@ -85,7 +102,7 @@ def clear(
                 connector.cancel(batch)
             found.update(ids)
             clean_since_s = None if ids else clean_since_s or clock.monotonic()
-        except ExchangeError as error:
+        except (ExchangeError, BotError, *ODD) as error:  # a key may be taken again, too
             logger.warning("Cannot cancel yet: %s", error)
             clean_since_s = None
         settle_s = (connector.caps.request_expiry_s or 5.0) + _SKEW_S
