@@ -40,12 +40,10 @@ def verdict(error: Exception, forbidden: str, refusals: str = "") -> Result:
         return Result(Status.REJECTED, {}, WOULD_TAKE)
     if isinstance(error, ccxt.InsufficientFunds):
         return Result(Status.REJECTED, {}, NO_FUNDS)
-    is_no = bool(refusals) and re.search(refusals, str(error)) is not None
-    if (
-        type(error) is ccxt.ExchangeError and not is_no
-    ):  # an answer that ccxt cannot place may be any trouble
-        return Result(Status.UNKNOWN, {}, words(error))
-    return Result(Status.REJECTED, {}, words(error))
+    is_placed = type(error) is not ccxt.ExchangeError  # one that ccxt cannot place may be anything
+    if is_placed or (refusals and re.search(refusals, str(error))):
+        return Result(Status.REJECTED, {}, words(error))
+    return Result(Status.UNKNOWN, {}, words(error))
 
 
 def _no_right(error: Exception) -> Result:
