@@ -89,6 +89,11 @@ def find_conflicts(bots: list[tuple[Entry, Mapping[str, Any]]]) -> Iterator[str]
                 f"{b.label}: ORDERID_PREFIX {theirs!r} and {ours!r} of {a.label} begin alike: "
                 "each would take the other's orders for its own"
             )
+        elif "decision" in (one.get("STRATEGY"), two.get("STRATEGY")):
+            yield (
+                f"{b.label}: trades {b.symbol} on one account with {a.label}: "
+                "'decision' takes the whole position for its own"
+            )
     for (a, one), (b, two) in combinations(bots, 2):
         file = one.get("USE_LOG_FILE")
         if not isinstance(file, bool | None) and file == two.get("USE_LOG_FILE"):

@@ -120,6 +120,12 @@ def test_a_choice_that_tells_nothing_is_refused(
             ["BOTS[1] (b): ORDERID_PREFIX 'mm_' and 'mm_bitmex_' of BOTS[0] (XBTUSD) begin alike"],
         ),
         (
+            '[{"symbol": "XBTUSD", "strategy": "decision", "DECISION_FILE": "a"},'
+            ' {"symbol": "XBTUSD", "name": "b", "ORDERID_PREFIX": "b_"},'
+            ' {"symbol": "ETHUSD", "strategy": "decision", "DECISION_FILE": "a"}]',
+            ["BOTS[1] (b): trades XBTUSD on one account with BOTS[0] (XBTUSD): 'decision' takes"],
+        ),
+        (
             '[{"symbol": "XBTUSD", "ORDER_PAIRS": 0}, {"symbol": "ETHUSD", "GRID_KIND": "x"}]',
             [
                 "ORDER_PAIRS = 0 (BOTS[0] (XBTUSD), settings.py line 1): must be",
