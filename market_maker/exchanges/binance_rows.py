@@ -46,6 +46,7 @@ class SpotMarket:
     min_qty: Decimal
     max_qty: Decimal
     min_notional: Decimal
+    max_notional: Decimal
 
     @classmethod
     def read(cls, raw: Raw) -> Self:
@@ -67,6 +68,7 @@ class SpotMarket:
             min_qty=decimal(lots.get("minQty")),
             max_qty=decimal(lots.get("maxQty")) or endless,
             min_notional=decimal(worth.get("minNotional")),
+            max_notional=decimal(worth.get("maxNotional")) or endless,
         )
 
     def qty(self, size: float | Decimal) -> Decimal:
@@ -93,6 +95,8 @@ class SpotMarket:
             return f"price {at:f} is not between {self.min_price:f} and {self.max_price:f}"
         if qty * at < self.min_notional:
             return f"{qty:f} at {at:f} is worth less than {self.min_notional:f} {self.quote}"
+        if qty * at > self.max_notional:
+            return f"{qty:f} at {at:f} is worth more than {self.max_notional:f} {self.quote}"
         return ""
 
     def minor(self, amount: Any) -> int:

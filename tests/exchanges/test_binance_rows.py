@@ -32,7 +32,8 @@ def market(base: str = "BTC", quote: str = "USDT", **filters: Any) -> SpotMarket
              "tickSize": values["tickSize"]},
             {"filterType": "LOT_SIZE", "minQty": values["stepSize"], "maxQty": "9000.00",
              "stepSize": values["stepSize"]},
-            {"filterType": "NOTIONAL", "minNotional": values["minNotional"]},
+            {"filterType": "NOTIONAL", "minNotional": values["minNotional"],
+             "maxNotional": "9000000"},
         ],
     }  # fmt: skip
     return SpotMarket.read(raw)
@@ -64,6 +65,7 @@ def test_a_price_goes_out_as_a_plain_decimal_on_the_tick(
     [
         ("0.00001", "600000", ""),
         ("0.00001", "60000", "is worth less than 5 USDT"),
+        ("151", "60000", "is worth more than 9000000 USDT"),
         ("0", "60000", "is not between"),
         ("9001", "60000", "is not between"),
         ("1", "0.001", "is not between"),
