@@ -12,6 +12,7 @@ from market_maker.market_maker import OrderManager
 from market_maker.model.ticks import plain
 from market_maker.model.wire import Answer, Request
 from market_maker.simulator.dialects.plain import PlainError, identify
+from market_maker.simulator.plain_tongue import PlainLimits, faulty_plain
 from tests.ccxt_world import CcxtWorld
 from tests.doubles import StillMarket, Wire
 from tests.plain_world import PlainWorld
@@ -164,3 +165,14 @@ def test_a_signature_is_checked_with_its_time() -> None:
     ):
         with pytest.raises(PlainError):
             identify(world.engine, bad, "GET", target, "")
+
+
+def test_one_request_too_many_is_answered_with_429_in_its_own_words() -> None:
+    limits, request = PlainLimits(), Request("GET", "/orders")
+    waits = [limits.charge("1", True, request, 0.0).retry_after_s for _ in range(601)]
+    assert waits[:600] == [0] * 600
+    assert waits[600] > 0
+    assert not limits.charge("2", True, request, 0.0).retry_after_s
+    assert not limits.charge("1", True, request, 1.0).retry_after_s
+    told = faulty_plain(PlainWorld().engine).refusal(429, "too many")
+    assert (told.status, told.body["error"]["name"]) == (429, "rate")

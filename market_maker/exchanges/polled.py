@@ -212,7 +212,8 @@ class PolledConnector:
         return row if row is not None and not is_live(row) else None
 
     def account_label(self) -> str:
-        return self.account_key
+        """Such a venue may tell no name of an account: the key stands for it."""
+        return f"the key with the fingerprint {self.account_key}"
 
     def dead_man(self, timeout_s: float | None) -> bool:
         del timeout_s
