@@ -148,8 +148,8 @@ class ExchangeInterface:
         """The portfolio's delta at the index (`spot`), at the mark, and their difference. In XBT
         where all it holds is; `delta_by_coin` tells others apart."""
         items = self.get_portfolio().values()
-        spot = sum(_delta(item, item["spot"]) for item in items)
-        mark = sum(_delta(item, item["markPrice"]) for item in items)
+        spot = sum((_delta(item, item["spot"]) for item in items), 0.0)
+        mark = sum((_delta(item, item["markPrice"]) for item in items), 0.0)
         return {"spot": spot, "mark_price": mark, "basis": mark - spot}
 
     def delta_by_coin(self) -> dict[str, float]:

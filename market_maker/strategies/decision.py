@@ -233,7 +233,6 @@ class DecisionManager(OrderManager):
         ours = self.book.order_ids(opening)
         if any(row.get("clOrdID") not in ours for row in working):
             self.converge_orders([], [])  # what an earlier opening has left goes first
-            self.exchange.desk.state.want_round()
             return
         left = float(opening.left - opening.left % _decimal(self.contract.lot_size))
         row: Row = {
