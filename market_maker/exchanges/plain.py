@@ -147,12 +147,13 @@ class PlainVenue:
         return read_pages(read, _PAGE, "execID")
 
     def _fill(self, raw: Mapping[str, Any]) -> Row:
+        time = _iso(raw["time"])
         return {
             "execID": str(raw["id"]), "orderID": str(raw["order"]), "symbol": self._symbol,
             "execType": "Trade", "side": raw["side"].capitalize(), "lastQty": raw["size"],
             "lastPx": raw["price"], "execComm": raw["fee"],
             "lastLiquidityInd": "AddedLiquidity" if raw["maker"] else "RemovedLiquidity",
-            "transactTime": _iso(raw["time"]), "timestamp": _iso(raw["time"]),
+            "transactTime": time, "timestamp": time,
         }  # fmt: skip
 
     def position(self) -> Row:

@@ -9,6 +9,7 @@ in the history of fills, which lags.
 
 import hmac
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any
 
 from market_maker.auth.plain import plain_signature
@@ -218,14 +219,14 @@ class PlainRest:
         """Fills from the time `since` on, oldest first, a page at a time."""
         symbol, since = self._symbol(params), whole(params, "since")
         seen_by_s = self.engine.now() - FILL_LAG_S
-        found = [
+        found = (
             event
             for event in self.engine.executions(account.number)
             if event.fill and event.exec_type == "Trade" and event.order.symbol == symbol
             and _ms(event.time_s) >= since and event.time_s <= seen_by_s
-        ]  # fmt: skip
+        )  # fmt: skip
         start = max(0, whole(params, "skip"))
-        return [self._fill(event) for event in found[start : start + _PAGE]]
+        return [self._fill(event) for event in islice(found, start, start + _PAGE)]
 
     def _fill(self, event: OrderEvent) -> Row:
         fill, grid = event.fill, self.engine.instrument(event.order.symbol).grid()
