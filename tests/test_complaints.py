@@ -14,6 +14,7 @@ import websocket
 import market_maker
 from market_maker.exchanges.base import ExchangeError
 from market_maker.model.wire import Answer, Request
+from market_maker.simulator.instruments import XBTUSD
 from market_maker.simulator.market.synthetic import DEFAULT_FLOW, SyntheticMarket
 from market_maker.utils.errors import AuthenticationError
 from tests.doubles import StillMarket, Wire, refusal
@@ -73,7 +74,7 @@ def test_4_an_order_of_ours_that_it_has_lost_sight_of_is_found_and_cancelled() -
 @pytest.mark.parametrize("profile", ["classic", "last"])
 def test_5_it_makes_no_exchange_say_too_many_requests(profile: str, interval_s: float) -> None:
     flow = DEFAULT_FLOW._replace(move_every_s=0.1, move_ticks=40.0)
-    world, wire = World(SyntheticMarket(seed=5, flow=flow), seed=5), Wire()
+    world, wire = World(SyntheticMarket(seed=5, flow=flow), seed=5, instruments=[XBTUSD]), Wire()
     bot = world.bot(wrap=wire, profile=profile, MIN_REQUOTE_INTERVAL=interval_s, ORDER_PAIRS=9,
                     RELIST_INTERVAL=0.0, MIN_POSITION=-20_000, MAX_POSITION=20_000)  # fmt: skip
     world.run(bot, 40)
@@ -84,7 +85,7 @@ def test_5_it_makes_no_exchange_say_too_many_requests(profile: str, interval_s: 
 
 def test_5_it_stays_within_the_rate_limit_however_the_market_runs() -> None:
     flow = DEFAULT_FLOW._replace(move_every_s=0.1, move_ticks=40.0)
-    world, wire = World(SyntheticMarket(seed=5, flow=flow), seed=5), Wire()
+    world, wire = World(SyntheticMarket(seed=5, flow=flow), seed=5, instruments=[XBTUSD]), Wire()
     times: list[float] = []
 
     def count(request: Request) -> None:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from market_maker.drill.place import StageClock
 from market_maker.exchanges.base import Connector
 from market_maker.settings import Settings
+from market_maker.simulator.instruments import XBTUSD
 from market_maker.simulator.market.synthetic import SyntheticMarket
 from tests.binance_world import BinanceWorld
 from tests.ccxt_world import CcxtWorld
@@ -34,11 +35,15 @@ class Venue(NamedTuple):
     options: Mapping[str, Any] = {}  # of the world
 
 
+# Of each language one is played with other markets beside its own, and the rest without: their
+# traders take most of the time.
+ALONE = {"instruments": [XBTUSD]}
+
 VENUES = {
-    "bitmex classic": Venue(World, "classic"),
+    "bitmex classic": Venue(World, "classic", {}, ALONE),
     "bitmex last": Venue(World, "last"),
     "okx by socket": Venue(OkxWorld, "ws"),
-    "okx by rest": Venue(OkxWorld, "rest"),
+    "okx by rest": Venue(OkxWorld, "rest", {}, ALONE),
     "binance by socket": Venue(BinanceWorld, "ws", SPOT),
     "binance by shared socket": Venue(BinanceWorld, "shared", SPOT),
     "binance by rest": Venue(BinanceWorld, "rest", SPOT),
