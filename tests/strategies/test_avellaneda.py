@@ -53,3 +53,26 @@ def test_it_leans_towards_its_target_and_the_status_shows_every_term(
     for term in ("mid", "reservation", "bid depth", "ask depth", "q", "risk", "arrival", "spread",
                  "sigma", "A", "k"):  # fmt: skip
         assert f"{term} " in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("position", "bids", "asks"),
+    [
+        # sigma 8, gamma 0.02, T 30, k 0.05: risk 38.4 and half the spread 36.02 ticks
+        (0, [59_982.0, 59_976.0, 59_970.0], [60_018.5, 60_024.5, 60_030.5]),
+        # three orders long: 115.2 ticks lower, and not beyond the bid of the others
+        (300, [59_924.5, 59_918.5, 59_912.5], [60_000.5, 60_006.5, 60_012.5]),
+        (-300, [60_000.0, 59_994.0, 59_988.0], [60_076.0, 60_082.0, 60_088.0]),
+    ],
+)
+def test_levels_lie_where_the_model_says_and_on_the_passive_side(
+    position: int, bids: list[float], asks: list[float]
+) -> None:
+    world = World(StillMarket(60_000.0, 60_000.5))
+    changes = {"ORDER_PAIRS": 3, "INTERVAL": 0.0001, "MIN_SPREAD": 0, "AVELLANEDA_HORIZON": 30}
+    bot = world.bot(Avellaneda, LOG_LEVEL=logging.ERROR, **changes)
+    bot.exchange.get_delta = lambda symbol=None: position
+    world.run(bot, 1)
+    orders = [(order.side, order.price_ticks / 2) for order in world.open_orders()]
+    assert sorted((p for side, p in orders if side == "Buy"), reverse=True) == bids
+    assert sorted(p for side, p in orders if side == "Sell") == asks

@@ -136,6 +136,36 @@ def test_what_is_filled_is_a_lot_and_the_other_way_closes_the_oldest_first() -> 
     assert float(held(bot)) == world.position()["currentQty"]
 
 
+def test_its_lines_are_those_that_users_of_quant_trading_know(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    market, world = still()
+    script = Script(s0="OPEN_LONG", s4="OPEN_SHORT", s8="OPEN_LONG")
+    bot = again(world, tmp_path, script, LOG_LEVEL=logging.INFO)
+    world.run(bot, 2)
+    market.take("Sell", 100_000, 60_000.0)
+    market.show(60_600.0, 60_600.5)
+    world.run(bot, 1)
+    bot.print_status()
+    world.run(bot, 3)
+    market.take("Buy", 100_000, 60_601.0)
+    market.show(60_600.0, 60_600.5)
+    world.run(bot, 3)
+    kill(bot)
+    bot = again(world, tmp_path, Script(), LOG_LEVEL=logging.INFO)
+    world.run(bot, 1)
+    for line in (
+        "Current Contract Position: 5900",
+        "print_status - Current Internal Position Percentage Size: 10.00",
+        "print_status - Current Internal Contract Position: 5900",
+        "handle_new_decision - new decision OPEN_SHORT.",
+        "check_new_trade - We have a completed trade. Order details: 5900 contracts, mm_bitmex_",
+        "proccess_deleverage_trade - Trade results profit_pct: 1.00",
+        "get_quant_decision - It seems the bot has restarted: OPEN_LONG of ",
+    ):
+        assert line in caplog.text, line
+
+
 def test_two_words_are_two_decisions_though_they_bear_one_time() -> None:
     words = iter(["OPEN_LONG", "OPEN_LONG", "CANCEL_LONG"])
     _, world = still()
