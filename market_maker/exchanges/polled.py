@@ -15,9 +15,11 @@ from market_maker.exchanges.throttle import RateBudget
 from market_maker.journal import Journal
 from market_maker.model.rows import POST_ONLY, TERMINAL, Row, is_live
 from market_maker.model.wire import Answer
-from market_maker.utils.errors import NotSupported
+from market_maker.utils.errors import NotSupported, SettingsError
 
 logger = logging.getLogger("root")
+
+_PATIENCE_S = 4.0  # with a venue that does not answer at the start
 
 
 class Venue(Reads, Protocol):
@@ -124,11 +126,18 @@ class PolledConnector:
         self._poller.start(sink)
 
     def _check_symbol(self) -> None:
-        """Raise StopTrading where the venue does not list the symbol, or does not answer."""
-        try:
-            self._reads.market()
-        except ExchangeError as error:
-            raise no_start(error) from None
+        """Raise StopTrading where the venue does not list the symbol, or does not answer; what may
+        pass by itself is tried again for a moment."""
+        end_s = self._clock.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                self._reads.market()
+                return
+            except ExchangeError as error:
+                reason = no_start(error)
+                if isinstance(reason, SettingsError) or self._clock.monotonic() >= end_s:
+                    raise reason from None
+            self._clock.sleep(_PATIENCE_S / 4)
 
     def stop_stream(self) -> None:
         self._poller.close()

@@ -15,6 +15,7 @@ import pytest
 from market_maker import live, venue
 from market_maker._settings_venues import CCXT, KEYS
 from market_maker.clock import Clock
+from market_maker.exchanges import polled
 from market_maker.exchanges.base import ExchangeError, no_start, no_stream
 from market_maker.exchanges.wire_errors import NO_HOST, NO_NAMES, NO_WAY, REFUSED, hot_phrase
 from market_maker.settings import load
@@ -114,8 +115,9 @@ def answering(body: str) -> Iterator[str]:
 @pytest.mark.parametrize("body", BODIES)
 @pytest.mark.parametrize("exchange", VENUES)
 def test_what_is_no_exchange_ends_the_start_in_one_line(
-    exchange: str, body: str, tmp_path: Path
+    exchange: str, body: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(polled, "_PATIENCE_S", 0.0)
     (tmp_path / "settings.py").write_text("MAX_LOSS, MAX_POSITION = 1, 1\n")
     settings = load("BTCUSDT", environ={}, cwd=str(tmp_path))
     settings.update(dict.fromkeys(KEYS[exchange], "k" * 24), EXCHANGE=exchange, LIVE=True)

@@ -21,6 +21,7 @@ from market_maker.journal import Journal
 from market_maker.model.rows import Row
 from market_maker.model.wire import Disconnected, Message
 from market_maker.simulator.instruments import iso_time
+from market_maker.utils.errors import StopTrading
 
 START_S = 1_600_000_000.0
 MARKET = {"symbol": "XBTUSD", "bidPrice": 1.0, "askPrice": 2.0, "timestamp": "t"}
@@ -548,6 +549,29 @@ def test_a_create_that_nobody_could_ask_about_for_long_is_found_by_its_fill() ->
     clock.sleep(300)
     connector.fetch_order(cl_ord_id="mm_x")
     assert connector.place([order])[0].status is Status.UNKNOWN, "the side is free again"
+
+
+@pytest.mark.parametrize(("failures", "is_begun"), [(0, True), (3, True), (9, False)])
+def test_a_venue_that_stumbles_at_the_start_is_asked_again_for_a_moment(
+    failures: int, is_begun: bool
+) -> None:
+    clock, venue = ManualClock(START_S), Mute()
+    left = iter(range(failures))
+
+    def market() -> Row:
+        if next(left, None) is not None:
+            raise ExchangeError(502, "Bad Gateway")
+        return dict(MARKET)
+
+    venue.market = market  # type: ignore[method-assign]
+    connector = PolledConnector(venue, "XBTUSD", clock=clock)  # type: ignore[arg-type]
+    if is_begun:
+        connector.start(lambda _: None)
+    else:
+        with pytest.raises(StopTrading, match=r"^The exchange says: Bad Gateway$") as told:
+            connector.start(lambda _: None)
+        assert told.value.exit_code == 1
+    assert clock.now_s - START_S <= 4.0
 
 
 @pytest.mark.parametrize("size", [1, 3, 20])

@@ -1,6 +1,7 @@
 """The command line of the built-in exchange: options, what it shows, and its status line."""
 
 import io
+import json
 import re
 import signal
 from pathlib import Path
@@ -156,3 +157,28 @@ def test_the_options_reach_the_exchange(monkeypatch: pytest.MonkeyPatch) -> None
     answer = hub.answer(Call("GET", "/api/v1", {}, b"", "127.0.0.1"))
     assert answer.headers["x-ratelimit-limit"] == "1"
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+@pytest.mark.parametrize(
+    ("dialect", "names"),
+    [
+        ("bitmex", ["key", "secret"]),
+        ("okx", ["key", "secret", "passphrase"]),
+        ("binance", ["key", "secret"]),
+        ("hitbtc", ["key", "secret"]),
+        ("plain", ["key", "secret"]),
+    ],
+)
+def test_json_names_what_each_account_is_known_by(
+    dialect: str,
+    names: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(server_module, "_run", lambda *_: None)  # it ends at once
+    assert main(["--dialect", dialect, "--json", "--accounts", "2"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    accounts = told["accounts"]
+    assert [list(account) for account in accounts] == [names] * 2
+    assert len({word for account in accounts for word in account.values()}) == 2 * len(names)
+    assert (told["ws_url"] is None) == (dialect == "plain")
