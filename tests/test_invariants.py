@@ -12,6 +12,7 @@ from market_maker.market_maker import OrderManager
 from market_maker.model.rows import Row
 from market_maker.model.wire import Answer, Request
 from market_maker.simulator.events import MarginEvent
+from market_maker.simulator.instruments import XBTUSD
 from market_maker.simulator.market.synthetic import DEFAULT_FLOW, Flow, SyntheticMarket
 from tests.doubles import Wire, refusal
 from tests.world import World
@@ -123,7 +124,8 @@ def failing(rng: random.Random, likelihood: float) -> Callable[[Wire], None]:
 
 
 def make_run(flow: Flow, changes: Row, profile: str, seed: int) -> tuple[World, Bookkeeper, Wire]:
-    world, wire = World(SyntheticMarket(seed=seed, flow=flow), seed=seed), Wire()
+    market = SyntheticMarket(seed=seed, flow=flow)
+    world, wire = World(market, seed, instruments=[XBTUSD]), Wire()
     bot = world.bot(
         Bookkeeper,
         profile=profile,

@@ -13,6 +13,7 @@ from market_maker.market_maker import OrderManager
 from market_maker.quoting.stakes import net_qty
 from market_maker.settings import DEFAULTS, Settings
 from market_maker.simulator.events import OrderEvent
+from market_maker.simulator.instruments import XBTUSD
 from market_maker.simulator.market.recorded import RecordedMarket
 from market_maker.strategy_loader import available, load_strategy
 from tests.doubles import decide
@@ -206,7 +207,7 @@ def check_books(world: World, bot: OrderManager, fills: list[Any]) -> None:
 
 @pytest.mark.parametrize("name", available())
 def test_on_a_made_up_market(name: str, tmp_path: Path) -> None:
-    print(live(World(seed=5), name, SYNTHETIC_S, tmp_path))
+    print(live(World(seed=5, instruments=[XBTUSD]), name, SYNTHETIC_S, tmp_path))
 
 
 def recorded(files: Any) -> World:
