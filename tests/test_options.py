@@ -130,6 +130,10 @@ def test_before_funding_quotes_lean_away_from_the_side_that_pays() -> None:
     leans = bot.quote_options._leans
     assert leans.funding * row["fundingRate"] < 0
     assert quotes(world)["Buy"][0] == pytest.approx(59995 + leans.funding, abs=0.5)
+    bot.exchange.desk.connector.server_offset_s = lambda: 3600.0  # it is an hour later there
+    bot.run_once()
+    later, whole = bot.quote_options._leans.funding, -row["fundingRate"] * 60_000.25
+    assert later - leans.funding == pytest.approx(whole / 24, rel=0.01)
 
 
 def test_a_moving_market_widens_the_spread_and_nothing_is_quoted_before_it_is_known() -> None:

@@ -56,23 +56,37 @@ def test_it_leans_towards_its_target_and_the_status_shows_every_term(
 
 
 @pytest.mark.parametrize(
-    ("position", "bids", "asks"),
+    ("position", "least", "bids", "asks"),
     [
         # sigma 8, gamma 0.02, T 30, k 0.05: risk 38.4 and half the spread 36.02 ticks
-        (0, [59_982.0, 59_976.0, 59_970.0], [60_018.5, 60_024.5, 60_030.5]),
+        (0, 0, [59_982.0, 59_976.0, 59_970.0], [60_018.5, 60_024.5, 60_030.5]),
         # three orders long: 115.2 ticks lower, and not beyond the bid of the others
-        (300, [59_924.5, 59_918.5, 59_912.5], [60_000.5, 60_006.5, 60_012.5]),
-        (-300, [60_000.0, 59_994.0, 59_988.0], [60_076.0, 60_082.0, 60_088.0]),
+        (300, 0, [59_924.5, 59_918.5, 59_912.5], [60_000.5, 60_006.5, 60_012.5]),
+        (-300, 0, [60_000.0, 59_994.0, 59_988.0], [60_076.0, 60_082.0, 60_088.0]),
+        # half of MIN_SPREAD is 240 ticks
+        (0, 0.004, [59_880.0, 59_874.0, 59_868.0], [60_120.5, 60_126.5, 60_132.5]),
     ],
 )
 def test_levels_lie_where_the_model_says_and_on_the_passive_side(
-    position: int, bids: list[float], asks: list[float]
+    position: int, least: float, bids: list[float], asks: list[float]
 ) -> None:
     world = World(StillMarket(60_000.0, 60_000.5))
-    changes = {"ORDER_PAIRS": 3, "INTERVAL": 0.0001, "MIN_SPREAD": 0, "AVELLANEDA_HORIZON": 30}
+    changes = {"ORDER_PAIRS": 3, "INTERVAL": 0.0001, "MIN_SPREAD": least, "AVELLANEDA_HORIZON": 30}
     bot = world.bot(Avellaneda, LOG_LEVEL=logging.ERROR, **changes)
     bot.exchange.get_delta = lambda symbol=None: position
     world.run(bot, 1)
     orders = [(order.side, order.price_ticks / 2) for order in world.open_orders()]
     assert sorted((p for side, p in orders if side == "Buy"), reverse=True) == bids
     assert sorted(p for side, p in orders if side == "Sell") == asks
+
+
+def test_the_depth_of_a_sweep_is_that_from_the_mid_before_it() -> None:
+    world = World(StillMarket())
+    bot = world.bot(Avellaneda, **SET)
+    world.run(bot, 1)
+    for second, bid in ((1, 60_000.0), (2, 60_010.0)):
+        stamp = f"2020-09-13T12:30:0{second}.000Z"
+        bot.on_book({"bidPrice": bid, "askPrice": bid + 0.5, "timestamp": stamp})
+    for price in (60_002.0, 60_009.0, 60_005.0):  # its own prints move the mid at the same time
+        bot.on_trade({"price": price, "side": "Buy", "timestamp": "2020-09-13T12:30:02.000Z"})
+    assert [sweep.depth for sweep in bot.arrivals._sweeps] == [17.5]

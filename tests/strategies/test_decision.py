@@ -261,6 +261,8 @@ def test_one_opening_at_a_time_and_what_makes_no_sense_is_ignored() -> None:
     world.run(bot, 5)
     assert [side for side, *_ in resting(world)] == ["Buy"]
     assert [outcome for _, outcome in outcomes(bot)] == ["IGNORED", "OPENING", "IGNORED", "IGNORED"]
+    bot.run_once()
+    assert bot.asker.heard() == []
 
 
 @pytest.mark.parametrize(
@@ -570,6 +572,29 @@ def test_a_trade_by_hand_is_an_error_and_is_adjusted(caplog: pytest.LogCaptureFi
     assert "Pulling all quotes: the two positions differ." in caplog.text
     assert "Side: Buy Contract size: 300 Average price: 60000" in caplog.text
     assert [side for side, *_ in resting(world)] == ["Buy"], "it goes on"
+
+
+def test_one_round_of_difference_is_none_and_two_are_one(caplog: pytest.LogCaptureFixture) -> None:
+    _, world = still()
+    bot = make(world, Script(s0="OPEN_LONG"), DECISION_MAX_AGE=60)
+    world.run(bot, 2)
+    trade_by_hand(world, "Buy", 300)
+    world.clock.sleep(0.01)
+    bot.run_once()
+    assert len(resting(world)) == 1 and not caplog.text.count("Internal Contract Position")
+    bot.run_once()
+    assert resting(world) == [] and caplog.text.count("Internal Contract Position 0.") == 1
+    assert float(held(bot)) == 300
+
+
+def test_nothing_is_adjusted_to_a_position_that_is_not_known_for_certain() -> None:
+    _, world = still()
+    bot = make(world, Script(s0="OPEN_LONG"), DECISION_MAX_AGE=60)
+    world.run(bot, 2)
+    bot.exchange.desk.state.position_range = lambda: (300, 500)
+    for _ in range(3):
+        bot.run_once()
+    assert resting(world) == [] and bot.book.lots() == []
 
 
 def test_without_adjusting_it_ends() -> None:
