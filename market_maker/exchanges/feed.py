@@ -55,7 +55,7 @@ class JoinedFeed:
         read_images: Callable[[], Iterable[Table]],
     ) -> None:
         self.tables = tables
-        self.is_live = False
+        self.is_live = self._was_live = False
         self._streams = streams
         self._read_images = read_images
         self._ready: set[str] = set()
@@ -122,7 +122,7 @@ class JoinedFeed:
         self._sink(Ready(recv_ns))
         for table in images:
             self._sink(Message(recv_ns, table))
-        self.is_live = True
+        self.is_live = self._was_live = True
         held, self._held = self._held, []
         for message in held:
             self._message(message)
@@ -137,8 +137,9 @@ class JoinedFeed:
         if not self.is_live and self._ready:
             return
         was_live, self.is_live = self.is_live, False
-        if was_live:
+        if was_live or not self._was_live:  # why a start fails is of use, of later tries not
             self._sink(event)
+        if was_live:
             for other in self._ready.copy():
                 self._streams[other].reconnect()
 

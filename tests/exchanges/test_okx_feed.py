@@ -161,6 +161,22 @@ def test_the_loss_of_one_socket_is_the_loss_of_the_stream_and_renews_the_other(l
     assert desk.tables == IMAGES  # what the old connection said is not told any more
 
 
+def test_why_the_first_connection_cannot_be_made_is_told_and_of_later_ones_the_loss_alone() -> None:
+    desk = Desk()
+    desk.connector.start(desk.events.append)
+    desk.public.down("connection refused")
+    desk.private.down("connection refused")
+    assert desk.events == [Disconnected(0, "connection refused")] * 2
+    desk.public.up()
+    desk.private.up()
+    before = len(desk.events)
+    desk.public.down("connection lost")
+    desk.private.down("connection refused")
+    desk.public.down("connection refused")
+    lost = [e for e in desk.events[before:] if isinstance(e, Disconnected)]
+    assert lost == [Disconnected(0, "connection lost")]
+
+
 def test_a_refused_login_is_told_as_a_refused_key() -> None:
     desk = Desk()
     desk.connector.start(desk.events.append)
