@@ -22,6 +22,7 @@ _ODD_FOR_S = 2.0  # the row of an order and that of its fill may be so far apart
 _ROWS, _PAGES = 100, 10  # of the history
 _LAST_S = 0.5  # an answer may overtake the stream by so much
 _TRIES = 3  # the history may lag; then the difference is taken for what it is
+_LONGEST_S = 32.0  # between two questions that are not answered
 
 
 class MissedFills:
@@ -41,8 +42,8 @@ class MissedFills:
         self._odd_since_s = math.inf
         self._tries = 0
         self._connections = -1
-        self._has_failed = False  # a page of the history did not come
-        self._asked_back = 0  # times
+        self._failures = 0  # in a row: the history did not come
+        self._due_s = -math.inf  # before that it is not asked for again
         self._owed: Callable[[list[Row]], None] | None = None  # who waits for the look back
 
     def look_back(self, book: Callable[[list[Row]], None]) -> None:
@@ -55,11 +56,10 @@ class MissedFills:
         self._pay_debt()
 
     def _pay_debt(self) -> None:
-        if self._owed is not None and self._budget.take(1):
-            rows = self._history()
-            self._owed(rows)
-            self._asked_back += 1
-            if not self._has_failed or self._asked_back >= _TRIES:  # it may never be answered
+        is_due = self._owed is not None and self._clock.monotonic() >= self._due_s
+        if self._owed is not None and is_due and self._budget.take(1):
+            self._owed(self._history())
+            if not self._failures:
                 self._owed = None
 
     def end(self) -> None:
@@ -69,7 +69,8 @@ class MissedFills:
             self._clock.wait(state.wake, _LAST_S / 10)
             state.drain()
         # What the budget keeps for cancels is free now: no order is left to cancel.
-        if self._gap() != self._known_gap and self._budget.take(1, urgent=True):
+        is_odd = self._gap() != self._known_gap or self._connections not in (-1, state.connections)
+        if is_odd and self._budget.take(1, urgent=True):
             self._ask(self._clock.monotonic())
 
     def step(self) -> None:
@@ -83,16 +84,19 @@ class MissedFills:
             self._odd_since_s, self._tries = math.inf, 0
             return
         self._odd_since_s = min(self._odd_since_s, now_s)
-        if (now_s - self._odd_since_s >= _ODD_FOR_S or is_back) and self._budget.take(1):
-            self._connections = self._state.connections
+        is_due = (now_s - self._odd_since_s >= _ODD_FOR_S or is_back) and now_s >= self._due_s
+        if is_due and self._budget.take(1):
             self._ask(now_s)
 
     def _ask(self, now_s: float) -> None:
-        self._odd_since_s, self._tries = now_s, self._tries + 1
-        orders = self._state.orders
+        orders, connections = self._state.orders, self._state.connections
         fills = [row for row in self._history() if orders.has_seen(str(row.get("orderID")))]
         if fills:
             self._state.take_fills(fills, self._is_ours)
+        self._odd_since_s = now_s
+        if self._failures:
+            return
+        self._connections, self._tries = connections, self._tries + 1
         if self._tries >= _TRIES:
             self._known_gap = self._gap()
 
@@ -106,7 +110,6 @@ class MissedFills:
         """The fills of the account in our symbol back to one that is booked, oldest first; fewer
         where they do not come."""
         found: dict[str, Row] = {}
-        self._has_failed = False
         for page in range(_PAGES):
             rows = self._page(page)
             fills = {
@@ -128,13 +131,19 @@ class MissedFills:
         """Executions of the account, newest first."""
         where = {"start": page * _ROWS} if page else {}
         try:
-            return self._connector.fetch_rows(
+            rows = self._connector.fetch_rows(
                 "execution/tradeHistory", count=_ROWS, reverse="true", **where
             )
-        except (ExchangeError, NotSupported) as error:
+        except ExchangeError as error:
             logger.debug("The history of executions did not come: %s", error)
-            self._has_failed = isinstance(error, ExchangeError)
+            self._failures += 1
+            wait_s = min(_LONGEST_S, 2.0**self._failures)
+            self._due_s = self._clock.monotonic() + wait_s
             return []
+        except NotSupported:
+            rows = []
+        self._failures = 0
+        return rows
 
     def _gap(self) -> float:
         state = self._state

@@ -124,7 +124,45 @@ def test_a_venue_that_never_answers_is_not_asked_in_every_round() -> None:
     missed = watching(history, Quiet(), clock)
     history.fails = 1_000
     missed.look_back(lambda _: None)
-    for _ in range(20):
+    for _ in range(200):
+        clock.sleep(1)
+        missed.step()
+    assert history.asked == 10, "after 2, 4, 8, 16, and then every 32 s"
+
+
+class Shaken(Quiet):
+    """A connection was lost while an order was filled, and its row has told so since."""
+
+    connections = 2
+
+    def __init__(self) -> None:
+        self.orders, self.traded_qty = self, 100.0
+
+    def has_seen(self, _: str) -> bool:
+        return True
+
+    def take_fills(self, rows: list[Row], _: Any) -> None:
+        self.booked_qty = 100.0 * len(rows)
+
+
+@pytest.mark.parametrize("fails", [1, 3, 6])
+def test_a_history_that_does_not_come_is_asked_for_until_it_does(fails: int) -> None:
+    history, clock, state = History(1), ManualClock(), Shaken()
+    state.connections, state.traded_qty = 1, 0.0
+    missed = watching(history, state, clock)
+    missed.step()
+    state.connections, state.traded_qty, history.fails = 2, 100.0, fails
+    for _ in range(120):
+        clock.sleep(1)
+        missed.step()
+    assert (state.booked_qty, history.asked) == (100.0, fails + 1)
+
+
+def test_a_difference_that_the_history_does_not_explain_is_asked_for_three_times() -> None:
+    history, clock, state = History(0), ManualClock(), Shaken()
+    missed = watching(history, state, clock)
+    for _ in range(120):
+        clock.sleep(1)
         missed.step()
     assert history.asked == 3
 
@@ -159,6 +197,8 @@ def test_at_the_end_they_are_asked_for_from_what_was_kept_for_cancels() -> None:
 
 class Ending(State):
     """An order is filled; the stream tells of it in the drain number `told_by`."""
+
+    connections = 1
 
     def __init__(self) -> None:
         self.wake, self.orders, self.booked_qty = threading.Event(), self, 0.0

@@ -14,9 +14,11 @@ from tests.world import World
 
 OTHERS = sorted(available().keys() - {"layered"})  # it has the contract suite
 KINDS = ("okx by socket", "binance by socket", "hitbtc", "ccxt polling binance", "plain")
-BARE = "no order rests before the fault"
-# Fills of a unit of a spot venue are so small that there would be thousands.
-COARSE = {MIXTURE: ("small-fills",)}
+BARE = "rests before the fault"
+SLOW = "ccxt polling kraken"  # bears so few questions that fast quotes come and go between two
+# Fills of a unit of a spot venue are so small that there would be thousands; and a price that
+# falls by half with each change of the tick leaves a grid behind, out of the price band.
+COARSE = {MIXTURE: ("small-fills", "tick-size")}
 
 
 def wants(world: World, strategy: str) -> dict[str, Any]:
@@ -33,7 +35,8 @@ def play(venue: str, strategy: str, fault: str, seed: int) -> Outcome:
     settings = booth.world.settings(**wants(booth.world, strategy))
     outcome = Stage(scene(fault, seed, without), settings, booth).play()
     # `decision` has one order at most, and none between two stakes.
-    found = [text for text in outcome.violations if strategy != "decision" or BARE not in text]
+    may_be_bare = strategy == "decision" or venue == SLOW
+    found = [text for text in outcome.violations if not (may_be_bare and BARE in text)]
     return outcome._replace(violations=found)
 
 
