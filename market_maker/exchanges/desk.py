@@ -123,8 +123,10 @@ class Desk:
             if tracked is not None:
                 return Fate(dict(tracked.row), tracked.row.get("cumQty") or 0, False)
             cum = orders.filled_in_the_end(order_id)
-        if cum is not None:
-            return Fate({}, cum, True)
+        if cum is not None or not self.connector.caps.client_ids:
+            # Where no id of ours tells, all that may rest is tracked, and asking for what was
+            # refused would hold its side for an order that never comes.
+            return Fate({}, cum or 0, True)
         row = self.connector.fetch_order(cl_ord_id=cl_ord_id) or {}
         with self.state.lock:
             if row:

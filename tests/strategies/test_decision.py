@@ -18,6 +18,7 @@ from market_maker.utils.errors import SettingsError, StopTrading
 from tests.binance_world import BinanceWorld
 from tests.doubles import StillMarket, Wire
 from tests.okx_world import OkxWorld
+from tests.plain_world import PlainWorld
 from tests.strategies.test_grid import kill
 from tests.test_crash_points import Died, Line, Points
 from tests.test_invariants import failing
@@ -231,6 +232,19 @@ def test_an_order_that_replaces_another_carries_the_same_opening_out() -> None:
     assert outcomes(bot) == [("OPEN_LONG", "DONE")]
     assert world.position()["currentQty"] == STAKE["Buy"] == held(bot)
     assert world.open_orders() == []
+
+
+def test_an_order_that_was_refused_does_not_hold_its_side_where_orders_bear_no_name() -> None:
+    world, wire = PlainWorld(seed=4), Wire()
+    bot = make(world, Script(s4="OPEN_LONG"), wrap=wire, DECISION_MAX_AGE=60)
+    world.run(bot, 3)
+    refusal = Answer(400, {"error": {"code": "would_take", "message": "the order would take"}}, {})
+    wire.script = lambda request: refusal if request.verb == "POST" else None
+    world.run(bot, 3)
+    assert wire.sent("POST"), "it was refused"
+    wire.script = lambda _: None
+    world.run(bot, 60)
+    assert world.engine.orders(world.account.number), "and placed in the end"
 
 
 @pytest.mark.parametrize("why", ["brake", "limit"])
