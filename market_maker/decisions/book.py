@@ -216,6 +216,8 @@ class LotBook:
             add_order(db, name, str(row.get("side")), None)  # such as one that closes at the end
         at, is_in_kind = Decimal(str(price)), self._base and row.get("feeCurrency") == self._base
         if row.get("cumQty"):
+            name_it = "UPDATE lot_orders SET order_id = ? WHERE cl_ord_id = ? AND order_id = ''"
+            db.execute(name_it, (row.get("orderID") or "", name))  # it may have ended by now
             self._raise_cum(db, name, Decimal(str(row["cumQty"])), at)
         if is_in_kind and row.get("feeQty"):
             self._book(db, _Change("Sell", Decimal(str(row["feeQty"])), at, decision=FEE))

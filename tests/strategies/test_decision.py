@@ -167,6 +167,17 @@ def test_its_lines_are_those_that_users_of_quant_trading_know(
         assert line in caplog.text, line
 
 
+def test_the_exchange_is_not_asked_about_orders_whose_fills_tell_all() -> None:
+    world, wire = World(seed=3), Wire()
+    words = ("OPEN_LONG", "OPEN_SHORT")
+    bot = make(world, lambda told: words[int(told["time"] // 30) % 2], wrap=wire)
+    world.run(bot, 120)
+    filled = {e.order.order_id for e in world.engine.executions(world.account.number) if e.fill}
+    assert len(filled) > 10
+    assert not [r for r in wire.sent("GET", "/order") if "clOrdID" in str(r.query)]
+    assert float(held(bot)) == world.position()["currentQty"]
+
+
 def test_two_words_are_two_decisions_though_they_bear_one_time() -> None:
     words = iter(["OPEN_LONG", "OPEN_LONG", "CANCEL_LONG"])
     _, world = still()
