@@ -15,7 +15,10 @@ settings.load_profile("busy")
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads these options
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Asked for nothing in particular, which is the whole suite, two processes share it."""
-    if not config.invocation_params.args and config.pluginmanager.hasplugin("xdist"):
+    is_one_of_them = hasattr(config, "workerinput")  # it comes by here as well
+    if is_one_of_them or config.invocation_params.args:
+        return
+    if config.pluginmanager.hasplugin("xdist"):
         config.option.numprocesses, config.option.dist = 2, "worksteal"
 
 
