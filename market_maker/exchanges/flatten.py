@@ -62,10 +62,12 @@ def _order(desk: Desk, qty: float) -> Row | None:
     if not touch or not instrument:
         return None
     grid = PriceGrid.of(instrument.get("tickSize") or 0.01)
+    low, high = instrument.get("limitDownPrice") or 0, instrument.get("limitUpPrice") or math.inf
+    # A limit that the touch has passed is an old one: the stream that tells it is gone.
     if qty > 0:
-        ticks = grid.ask_ticks(max(touch * (1 - _CAP), instrument.get("limitDownPrice") or 0))
+        ticks = grid.ask_ticks(max(touch * (1 - _CAP), low if low <= touch else 0))
     else:
-        ticks = grid.bid_ticks(min(touch * (1 + _CAP), instrument.get("limitUpPrice") or math.inf))
+        ticks = grid.bid_ticks(min(touch * (1 + _CAP), high if high >= touch else math.inf))
     return {
         "side": side,
         "orderQty": _in_lots(desk, qty),

@@ -53,6 +53,16 @@ def test_it_asks_for_no_price_beyond_the_limits_of_the_moment(qty: int, price: f
     assert [order["price"] for order in wire.orders()] == [price]
 
 
+@pytest.mark.parametrize(("qty", "price"), [(400, 59_400.0), (-400, 60_600.5)])
+def test_a_limit_that_the_market_has_passed_is_an_old_one(qty: int, price: float) -> None:
+    _, wire, desk = holding(qty)
+    limits = {"symbol": "XBTUSD", "limitDownPrice": 60_100.0, "limitUpPrice": 59_900.0}
+    desk.state.put(Message(0, {"table": "instrument", "action": "update", "data": [limits]}))
+    desk.state.drain()
+    assert flatten(desk) == 0
+    assert [order["price"] for order in wire.orders()] == [price]
+
+
 @pytest.mark.parametrize(("qty", "lag_s"), [(400, 2), (-400, 2), (400, 14), (-400, 14)])
 def test_the_position_is_waited_for_until_it_shows_the_fills(qty: int, lag_s: int) -> None:
     world, wire, desk = holding(qty)
