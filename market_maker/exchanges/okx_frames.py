@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from market_maker.clock import Clock
+from market_maker.exchanges.okx_orders import items_of
 from market_maker.model.wire import Answer, Stream
 
 logger = logging.getLogger("root")
@@ -72,8 +73,7 @@ class OrderFrames:
     def refuses_instrument(self, answer: Answer) -> bool:
         """Whether all was refused for the number of the instrument, so that nothing happened."""
         body = answer.body if isinstance(answer.body, Mapping) else {}
-        items = body.get("data")
-        told = [(item.get("sCode"), item.get("sMsg")) for item in items or ()]
+        told = [(item.get("sCode"), item.get("sMsg")) for item in items_of(answer)]
         told = told or [(body.get("code"), body.get("msg"))]  # of the frame as a whole
         texts = [str(text).lower() for code, text in told if code in _BAD_INSTRUMENT]
         return len(texts) == len(told) and any("inst" in text for text in texts)

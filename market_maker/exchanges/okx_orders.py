@@ -76,12 +76,18 @@ def results(answer: Answer, count: int, done: Status) -> list[Result]:
     A yes to a new order proves it (OK); a yes to an amend or a cancel only promises.
     """
     body = answer.body if isinstance(answer.body, Mapping) else {}
-    items = body.get("data")
-    code = str(body.get("code", ""))
+    items, code = items_of(answer), str(body.get("code", ""))
     is_told = answer.status == 200 and code in ("0", "1", "2")
-    if is_told and isinstance(items, list) and len(items) == count:
+    if is_told and len(items) == count:
         return [_item(item, answer, done) for item in items]
     return [_whole(answer, code, str(body.get("msg") or ""))] * count
+
+
+def items_of(answer: Answer) -> list[Mapping[str, Any]]:
+    """What an answer tells of each order; nothing where it holds something else."""
+    items = answer.body.get("data") if isinstance(answer.body, Mapping) else None
+    are_told = isinstance(items, list) and all(isinstance(item, Mapping) for item in items)
+    return items if are_told else []  # type: ignore[return-value]  # a list, as just asked
 
 
 def _item(item: Mapping[str, Any], answer: Answer, done: Status) -> Result:

@@ -106,6 +106,16 @@ def test_a_stream_that_does_not_know_the_instrument_gives_way_to_rest(
     assert [r.path for r in desk.wire.sent("POST")] == paths * 2
 
 
+@pytest.mark.parametrize("data", [{"sCode": "0"}, ["0"], "0", [None], None])
+def test_an_answer_to_an_order_that_holds_no_items_leaves_it_in_doubt(data: Any) -> None:
+    desk = Desk().up()
+    desk.private.on_send = lambda f: desk.private.say(
+        {"id": f["id"], "op": f["op"], "code": "0", "data": data}
+    )
+    assert [r.status for r in desk.connector.place([order()])] == [Status.UNKNOWN]
+    assert desk.wire.sent("POST") == []
+
+
 def test_a_batch_that_was_taken_in_part_is_not_sent_again_over_rest() -> None:
     desk = Desk().up()
     items = [item(), item("51001", "Instrument ID does not exist")]
