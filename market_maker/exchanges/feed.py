@@ -134,8 +134,6 @@ class JoinedFeed:
         self._has_lost(name)
         if event.reason.startswith(LOGIN_REFUSED):
             self._sink(Message(event.recv_ns, {"status": 401, "error": event.reason}))
-        if not self.is_live and self._ready:
-            return
         was_live, self.is_live = self.is_live, False
         if was_live or not self._was_live:  # why a start fails is of use, of later tries not
             self._sink(event)

@@ -187,6 +187,16 @@ def test_why_the_first_connection_cannot_be_made_is_told_and_of_later_ones_the_l
     assert lost == [Disconnected(0, "connection lost")]
 
 
+@pytest.mark.parametrize("lost", ["public", "private"])
+def test_why_one_socket_of_the_first_connection_cannot_be_made_is_told_too(lost: str) -> None:
+    desk = Desk()
+    desk.connector.start(desk.events.append)
+    sockets = {"public": desk.public, "private": desk.private}
+    sockets["private" if lost == "public" else "public"].up()
+    sockets[lost].down("handshake 404: Not Found")
+    assert desk.events == [Disconnected(0, "handshake 404: Not Found")]
+
+
 def test_a_refused_login_is_told_as_a_refused_key() -> None:
     desk = Desk()
     desk.connector.start(desk.events.append)
