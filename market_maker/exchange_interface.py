@@ -227,12 +227,8 @@ class ExchangeInterface:
         Until it is there, the ticker's.
         """
         orders, book = self.get_orders(), self.get_order_book()
-        try:
-            # Of so many levels one at least is not ours alone.
-            is_here = book.has_image
-            rows = book.rows(len(orders) + 1) if is_here else self.bitmex.market_depth(self.symbol)
-        except errors.NotSupported:  # it can only be waited for
-            rows = []
+        # Of so many levels one at least is not ours alone.
+        rows = book.rows(len(orders) + 1) if book.has_image else self.desk.ask_levels(self.symbol)
         touch = touch_of_others(rows, orders)
         if touch.mid is None and not rows:
             ticker = self.get_ticker()
@@ -241,7 +237,7 @@ class ExchangeInterface:
 
     def get_ticker_of_others(self, ticker: Ticker, orders: Sequence[Row]) -> Ticker:
         """*ticker* with our *orders* taken out. The book is asked only where one may be the touch;
-        where nobody else is there, or the venue shows no book, our own price stands."""
+        where nobody else is there our own price stands."""
         grid = PriceGrid.of(self.get_instrument().get("tickSize") or 0.01)
         own = {grid.nearest(price) for price in best_prices(orders) if price is not None}
         if own.isdisjoint((grid.nearest(ticker["buy"]), grid.nearest(ticker["sell"]))):

@@ -16,7 +16,7 @@ settings.load_profile("busy")
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Asked for nothing in particular, which is the whole suite, two processes share it."""
     is_one_of_them = hasattr(config, "workerinput")  # it comes by here as well
-    if is_one_of_them or config.invocation_params.args:
+    if is_one_of_them or config.invocation_params.args or os.environ.get("PYTEST_ADDOPTS"):
         return
     if config.pluginmanager.hasplugin("xdist"):
         config.option.numprocesses, config.option.dist = 2, "worksteal"

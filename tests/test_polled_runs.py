@@ -142,6 +142,30 @@ def test_an_answer_that_is_none_of_the_venues_leaves_a_create_in_doubt(body: Any
 # -- the dialect --------------------------------------------------------------------------------
 
 
+class Idle(OrderManager):
+    """Quotes nothing by itself."""
+
+    def place_orders(self) -> None:
+        """Leave the orders as they are."""
+
+
+def test_what_shall_take_at_once_goes_though_its_first_cancel_is_turned_away() -> None:
+    wire = Wire()
+    world = PlainWorld(market=StillMarket())
+    bot = world.bot(Idle, wrap=wire)
+    world.run(bot, 1)
+    wire.requests.clear()
+    wire.script = lambda r: (
+        Answer(429, None, {}) if r.verb == "DELETE" and len(wire.sent("DELETE")) == 1 else None
+    )
+    order = {"side": "Buy", "orderQty": 100, "price": 50_000.0, "timeInForce": "ImmediateOrCancel"}
+    bot.exchange.create_bulk_orders([order])
+    assert len(wire.sent("DELETE")) == 2 and world.open_orders() == []
+    world.run(bot, 3)  # soon, not with the next full check
+    assert len(bot.exchange.desk.state.orders) == 0
+    bot.shut_down()
+
+
 def test_a_signature_is_checked_with_its_time() -> None:
     world = PlainWorld()
     key, secret = world.account.key, world.account.secret

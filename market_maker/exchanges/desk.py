@@ -25,6 +25,7 @@ from market_maker.run_log import RunLog
 from market_maker.utils.errors import (
     AuthenticationError,
     LossLimitReached,
+    NotSupported,
     SettingsError,
     StaleData,
     StopTrading,
@@ -193,6 +194,13 @@ class Desk:
     def levels(self, symbol: str) -> list[Row]:
         """The live rows of the order book; none until its image has come."""
         return [r for r in self.state.tables.rows("orderBookL2") if r.get("symbol") == symbol]
+
+    def ask_levels(self, symbol: str) -> list[Row]:
+        """The same by a query; none where the venue tells the book by its stream alone."""
+        try:
+            return self.connector.fetch_rows("orderBook/L2", symbol=symbol, depth=0)
+        except NotSupported:
+            return []
 
     def await_levels(self) -> list[Row]:
         """The same of our symbol, awaiting the image for a moment."""

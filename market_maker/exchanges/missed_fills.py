@@ -58,8 +58,9 @@ class MissedFills:
     def _pay_debt(self) -> None:
         is_due = self._owed is not None and self._clock.monotonic() >= self._due_s
         if self._owed is not None and is_due and self._budget.take(1):
-            self._owed(self._history())
-            if not self._failures:
+            rows = self._history()
+            if rows is not None:
+                self._owed(rows)
                 self._owed = None
 
     def end(self) -> None:
@@ -90,13 +91,13 @@ class MissedFills:
 
     def _ask(self, now_s: float) -> None:
         orders, connections = self._state.orders, self._state.connections
-        fills = [row for row in self._history() if orders.has_seen(str(row.get("orderID")))]
-        if fills:
-            self._state.take_fills(fills, self._is_ours)
-        self._odd_since_s = now_s
-        if self._failures:
+        rows, self._odd_since_s = self._history(), now_s
+        if rows is None:
             return
         self._connections, self._tries = connections, self._tries + 1
+        fills = [row for row in rows if orders.has_seen(str(row.get("orderID")))]
+        if fills:
+            self._state.take_fills(fills, self._is_ours)
         if self._tries >= _TRIES:
             self._known_gap = self._gap()
 
@@ -106,12 +107,18 @@ class MissedFills:
         is_unnamed = not cl_ord_id and self._connector.caps.events == "poll"
         return is_unnamed or self._state.orders.is_ours(cl_ord_id)
 
-    def _history(self) -> list[Row]:
-        """The fills of the account in our symbol back to one that is booked, oldest first; fewer
-        where they do not come."""
+    def _history(self) -> list[Row] | None:
+        """The fills of the account in our symbol back to one that is booked, oldest first.
+
+        None where not all of them came: what is booked of a part would end the next search.
+        """
         found: dict[str, Row] = {}
         for page in range(_PAGES):
-            rows = self._page(page)
+            rows = self._page(page) if page == 0 or self._budget.take(1) else None
+            if rows is None:
+                self._failures += 1
+                self._due_s = self._clock.monotonic() + min(_LONGEST_S, 2.0**self._failures)
+                return None
             fills = {
                 str(row["execID"]): row
                 for row in rows
@@ -122,28 +129,22 @@ class MissedFills:
             found |= fills
             if len(rows) < _ROWS or not is_news or self._is_booked(rows[-1]):
                 break
-            if not self._budget.take(1):
-                break
+        self._failures = 0
         oldest_first = list(found.values())[::-1]
         return sorted(oldest_first, key=_time)  # not every venue tells the newest first
 
-    def _page(self, page: int) -> list[Row]:
-        """Executions of the account, newest first."""
+    def _page(self, page: int) -> list[Row] | None:
+        """Executions of the account, newest first; None where they do not come."""
         where = {"start": page * _ROWS} if page else {}
         try:
-            rows = self._connector.fetch_rows(
+            return self._connector.fetch_rows(
                 "execution/tradeHistory", count=_ROWS, reverse="true", **where
             )
+        except NotSupported:
+            return []
         except ExchangeError as error:
             logger.debug("The history of executions did not come: %s", error)
-            self._failures += 1
-            wait_s = min(_LONGEST_S, 2.0**self._failures)
-            self._due_s = self._clock.monotonic() + wait_s
-            return []
-        except NotSupported:
-            rows = []
-        self._failures = 0
-        return rows
+            return None
 
     def _gap(self) -> float:
         state = self._state

@@ -197,8 +197,9 @@ class PlainVenue:
         if "id" not in answer.body:
             return Result(Status.UNKNOWN, {}, "an answer without the order's number", answer)
         order_id = str(answer.body["id"])
-        if lifetime == "ImmediateOrCancel":
-            self.cancel(order_id)  # what has not traded at once; the venue has no such orders
+        is_short = lifetime == "ImmediateOrCancel"  # the venue has no such orders: the rest goes
+        if is_short and self.cancel(order_id).status in (Status.UNKNOWN, Status.NOT_SENT):
+            self.cancel(order_id)
         return result._replace(row={"orderID": order_id})
 
     def cancel(self, order_id: str) -> Result:

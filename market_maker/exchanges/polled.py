@@ -19,6 +19,8 @@ from market_maker.utils.errors import NotSupported, SettingsError
 
 logger = logging.getLogger("root")
 
+_SHORT_LIVED = ("ImmediateOrCancel", "FillOrKill")
+
 _PATIENCE_S = 4.0  # with a venue that does not answer at the start
 
 
@@ -151,7 +153,7 @@ class PolledConnector:
         self._poller.reconnect()
 
     def follow(self, topic: str) -> None:
-        if topic.startswith("orderBook"):
+        if topic == f"orderBookL2:{self.symbol}":
             self._poller.follow_book()
 
     def server_offset_s(self) -> float:
@@ -180,6 +182,8 @@ class PolledConnector:
             return result
         row = {**_placed(order, side), **result.row}
         self._take(row)
+        if order.get("timeInForce") in _SHORT_LIVED:
+            self._poller.doubt([order_id])
         return result._replace(row=row)
 
     def _take(self, row: Row) -> None:
@@ -288,7 +292,7 @@ class PolledConnector:
                 return [self._reads.market()]
             case "trade":
                 return self._reads.trades()[-int(params.get("count") or 100) :]
-            case "orderBook/L2":
+            case "orderBook/L2" if params.get("symbol") in (None, self.symbol):
                 return self._reads.book()
             case "margin":
                 return [self._reads.margin()]

@@ -126,9 +126,7 @@ class Poller:
         now_s = self._clock.monotonic()
         if now_s >= self._market_s and self.budget.take(1):
             self._market_s = now_s + self._pace.poll_s
-            self._say(self._differ.market(self._reads.market()))
-            if self._follows_book:
-                self._read_depth(now_s)
+            self._read_market(now_s)
         if not self._has_account:
             self._check_s = self._full_s = now_s + self._pace.idle_s
         elif now_s >= self._full_s:
@@ -138,12 +136,17 @@ class Poller:
             self._check_s = now_s + self._pace.check_s
             self._check_one()
 
-    def _read_depth(self, now_s: float) -> None:
-        """Trades first: they explain what the levels have lost."""
-        if now_s >= self._trades_s and self.budget.take(1):
-            self._trades_s = now_s + self._pace.check_s
-            self._say(self._differ.trades(self._reads.trades()))
-        self._say(self._differ.book(self._reads.book()))
+    def _read_market(self, now_s: float) -> None:
+        """Read all before anything is told, so that no round sees two moments of the market: the
+        quote, which wakes it, comes last, the trades before the levels that they took from."""
+        market, told = self._reads.market(), list[Table]()
+        if self._follows_book:
+            book = self._reads.book()
+            if now_s >= self._trades_s and self.budget.take(1):
+                self._trades_s = now_s + self._pace.check_s
+                told += self._differ.trades(self._reads.trades())
+            told += self._differ.book(book)
+        self._say([*told, *self._differ.market(market)])
 
     def _begin(self) -> None:
         """Connect, in a manner: read everything, and hand it over as images."""

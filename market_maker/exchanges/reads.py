@@ -18,8 +18,8 @@ class Reads(Protocol):
         """The latest public trades, oldest first."""
 
     def book(self) -> list[Row]:
-        """The levels near the touch as the last `market` has found them: `symbol, side, price,
-        size`."""
+        """The levels near the touch at the time of the last `market`, or just after it: `symbol,
+        side, price, size`. It is paid with that."""
 
     def open_orders(self) -> list[Row]: ...
 

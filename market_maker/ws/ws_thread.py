@@ -12,7 +12,6 @@ from market_maker.exchanges.dial import open_desk
 from market_maker.exchanges.tables import MAX_ROWS
 from market_maker.model.rows import Row
 from market_maker.model.ticks import PriceGrid
-from market_maker.utils.errors import NotSupported
 
 
 class BitMEXWebsocket:
@@ -99,12 +98,9 @@ class BitMEXWebsocket:
         if not rows:
             # The first reader pays for one query; from then on the stream keeps the book.
             self.desk.follow(f"orderBookL2:{symbol}")
-            try:
+            if symbol != state.symbol:
                 return self.desk.connector.fetch_rows("orderBook/L2", symbol=symbol, depth=0)
-            except NotSupported:
-                if symbol != state.symbol:
-                    raise
-                rows = self.desk.await_levels()
+            rows = self.desk.ask_levels(symbol) or self.desk.await_levels()
         return [dict(row) for row in rows]
 
     def open_orders(self, clOrdIDPrefix: str = "") -> list[Row]:

@@ -18,7 +18,7 @@ class History:
     """An account with *count* fills, a page at a time, the newest page first."""
 
     def __init__(self, count: int, pages_work: bool = True) -> None:
-        self.asked = self.fails = 0
+        self.asked = self.fails = self.fails_on = 0
         self._rows: list[Row] = [
             {"execType": "Trade", "symbol": "XBTUSD", "execID": str(n), "orderID": f"o{n}"}
             | {"transactTime": f"2026-11-28T00:{n // 60:02}:{n % 60:02}.000Z"}
@@ -28,8 +28,8 @@ class History:
 
     def fetch_rows(self, table: str, count: int, start: int = 0, **_: Any) -> list[Row]:
         self.asked += 1
-        if self.fails:
-            self.fails -= 1
+        if self.fails or self.asked == self.fails_on:
+            self.fails = max(0, self.fails - 1)
             raise ExchangeError(0, "timed out")
         start = start if self._pages_work else 0
         return self._rows[start : start + count]
@@ -69,7 +69,7 @@ def watching(
         (250, 160, True, 300, 100, 1),  # the page ends in what is known
         (450, 200, True, 300, 300, 3),
         (250, 0, False, 300, 100, 2),  # a venue that knows no pages
-        (250, 0, True, 2, 200, 2),  # no more than the rate budget allows
+        (250, 0, True, 2, 0, 2),  # no more than the rate budget allows, and then anew
         (5_000, 0, True, 300, 1_000, 10),
     ],
 )
@@ -90,6 +90,21 @@ def test_the_history_is_read_back_to_what_is_booked(
     assert history.asked == asked
     numbers = [int(row["execID"]) for row in rows]
     assert numbers == sorted(numbers), "oldest first"
+
+
+@pytest.mark.parametrize("trouble", ["no answer", "no budget"])
+def test_a_page_that_does_not_come_leaves_nothing_out(trouble: str) -> None:
+    """What is booked of a part of the history would end the next search in it."""
+    history, clock, booked = History(250), ManualClock(), set[str]()
+    budget = RateBudget(clock, 5, 1.0)
+    budget.take(0 if trouble == "no answer" else 3)
+    missed = watching(history, Quiet(), clock, budget, lambda row: row["execID"] in booked)
+    history.fails_on = 2 if trouble == "no answer" else 0
+    missed.look_back(lambda rows: booked.update(row["execID"] for row in rows))
+    for _ in range(30):
+        clock.sleep(1)
+        missed.step()
+    assert len(booked) == 250
 
 
 def test_a_venue_may_tell_the_oldest_first() -> None:

@@ -151,7 +151,7 @@ def test_the_book_is_an_image_first_and_then_what_has_changed() -> None:
     trial = rig(poll_s=1, check_s=100, idle_s=100)
     assert trial.run(1.2) == []
     trial.poller.follow_book()
-    assert trial.run(2.2) == ["trades", "book", "book"]
+    assert trial.run(2.2) == ["book", "trades", "book"]
     trial.venue.sizes = {"Buy": 400, "Sell": 0}
     trial.run(1.0)
     trial.venue.sizes = {"Buy": 400, "Sell": 50}
@@ -165,6 +165,19 @@ def test_the_book_is_an_image_first_and_then_what_has_changed() -> None:
         ("update", [("Buy", 400)]),
         ("insert", [("Sell", 50)]),
     ]
+
+
+def test_the_market_is_read_whole_before_any_of_it_is_told_and_the_quote_comes_last() -> None:
+    trial = rig(poll_s=1, check_s=100, idle_s=100)
+    trial.poller.follow_book()
+    trial.run(1.5)
+    trial.venue.sizes = {"Buy": 400, "Sell": 300}
+    told: list[tuple[str, int]] = []
+    asked = len(trial.venue.asked)
+    trial.poller._sink = lambda event: told.append((event.data["table"], len(trial.venue.asked)))
+    trial.clock.sleep(1)
+    assert trial.venue.asked[asked:] == ["market", "book"]
+    assert told == [("orderBookL2", asked + 2), ("quote", asked + 2)]
 
 
 def test_a_connection_begun_anew_tells_the_whole_book_again() -> None:
