@@ -90,14 +90,16 @@ class Grid(OrderManager):
             self._has_begun = True
         self._hear()
         self.levels.pay_owed()
+        resting = self._unfilled()
+        self._check_lot(resting)
         orders = self.exchange.desk.state.orders
         if not orders.unproven() and next(orders.unknown(), None) is None:  # nothing is in flight
-            self._grow()
-        resting = [level for level in self.levels.all() if level.left > 0]
-        self._check_lot(resting)
+            self._grow(resting)
+            resting = self._unfilled()
         twice = doubled(resting)
         self.levels.drop(twice)
-        left_out = {*twice, *self._waiting(resting)}
+        # Those that wait keep no other level from resting in their place.
+        left_out = {*twice, *self._odd(resting), *self._passed(resting)}
         able = [level for level in resting if level not in left_out]
         wanted = [*self._wanted("Buy", able), *self._wanted("Sell", able)]
         if self.exchange.dry_run:
@@ -195,10 +197,14 @@ class Grid(OrderManager):
             elif filled > level.cum:  # of the many levels, few have news
                 self.levels.note_filled(level.cl_ord_id, filled)
 
-    def _grow(self) -> None:
-        levels = [level for level in self.levels.all() if level.left > 0]
-        # A side is full without the counters that wait: it would show nothing meanwhile.
-        waiting = Counter(le.side for le in self._waiting(levels) if not le.is_seed)
+    def _unfilled(self) -> list[Level]:
+        return [level for level in self.levels.all() if level.left > 0]
+
+    def _grow(self, levels: list[Level]) -> None:
+        # A side is full without what waits: it would show nothing meanwhile. Seeds of no lot do not
+        # count, for what is seeded in their place may be of none either.
+        odd = [level for level in self._odd(levels) if not level.is_seed]
+        waiting = Counter(level.side for level in {*odd, *self._passed(levels)})
         plan = self.plan._replace(
             buy_levels=self.plan.buy_levels + waiting["Buy"],
             sell_levels=self.plan.sell_levels + waiting["Sell"],
@@ -206,7 +212,7 @@ class Grid(OrderManager):
         for side, quotes in grid.grow(self.rules, plan, *self._quotes(levels)).items():
             self.levels.add_seeds(side, quotes)  # all farther out than what the side has
 
-    def _check_lot(self, levels: Iterable[Level]) -> None:
+    def _check_lot(self, levels: list[Level]) -> None:
         """Raise SkipRound where the exchange's lot has become such that the sizes are the grid's
         no more. What is left of a level that was filled in part may wait for a smaller lot."""
         lot = self._lot()
@@ -218,21 +224,24 @@ class Grid(OrderManager):
             self._misfit = f"the sizes of the grid are no multiples of the lot size, now {lot}"
             raise SkipRound(self._misfit)
         self._misfit = ""
-
-    def _waiting(self, levels: Iterable[Level]) -> set[Level]:
-        """Those that cannot rest now: the market has passed them, or the lot is another. They keep
-        no other level from resting in their place."""
-        lot, ticker = self._lot(), self._ticker()
-        bid, ask = ticker["buy"], ticker["sell"]
-        free = [level for level in levels if not level.cl_ord_id]
-        odd = [level for level in free if level.left % lot]
+        odd = self._odd(levels)
         if self._is_news("odd lots", bool(odd) and str(lot)):
             logger.warning(
                 "Grid: %d levels wait: their sizes are no multiples of the lot size, now %s.",
                 *(len(odd), lot),
             )
-        passed = [le for le in free if self.settings.POST_ONLY and _would_take(le, bid, ask)]
-        return {*odd, *passed}
+
+    def _odd(self, levels: Iterable[Level]) -> list[Level]:
+        """Those without an order whose size is no multiple of the lot."""
+        lot = self._lot()
+        return [level for level in levels if not level.cl_ord_id and level.left % lot]
+
+    def _passed(self, levels: Iterable[Level]) -> list[Level]:
+        """Those without an order that would take now and must not: the market has passed them."""
+        ticker = self._ticker()
+        bid, ask = ticker["buy"], ticker["sell"]
+        free = [level for level in levels if not level.cl_ord_id]
+        return [le for le in free if self.settings.POST_ONLY and _would_take(le, bid, ask)]
 
     def _lot(self) -> Decimal:
         """As the exchange lists it now."""

@@ -264,7 +264,8 @@ def test_other_seeds_clear_what_was_there(tmp_path: Path, seed: Any) -> None:
     middle = {"lastOwn": 59_995.0, "lastTicker": again.get_ticker()["last"]}.get(seed, seed)
     world.run(again, 2)
     prices = [level.price for level in again.levels.all()]
-    assert prices == [D(str(middle)) + 5 * n for n in (-1, -2, -3, 1, 2, 3)]
+    # What the market has passed of them is filled up farther out.
+    assert prices[:6] == [D(str(middle)) + 5 * n for n in (-1, -2, -3, 1, 2, 3)]
     assert len(world.open_orders()) <= 6
 
 
@@ -324,7 +325,7 @@ def test_the_latest_own_trade_is_neither_funding_nor_what_a_venue_happens_to_tel
         )
     world.run(bot, 1)
     prices = [level.price for level in bot.levels.all()]
-    assert prices == [D(60_100) + 5 * n for n in (-1, -2, -3, 1, 2, 3)]
+    assert prices[:6] == [D(60_100) + 5 * n for n in (-1, -2, -3, 1, 2, 3)]
 
 
 def test_last_own_without_a_trade_ends_with_one_line() -> None:
@@ -440,20 +441,67 @@ def test_a_post_only_level_that_the_market_has_passed_waits_for_it_to_come_back(
     assert book(world)[1] == [60_000, 60_005, 60_010]
 
 
-def test_counters_that_the_market_has_passed_leave_no_side_empty() -> None:
+@pytest.mark.parametrize("beyond", [16, 31, 46, 146])
+def test_levels_that_the_market_has_passed_leave_no_side_empty(beyond: int) -> None:
     market, world = still()
     bot = make(world)
     world.run(bot, 1)
     market.show(59_980.5, 59_981.0)
     market.take("Sell", 300, 59_984.0)
-    market.show(60_016.0, 60_016.5)  # back, and beyond all sells there are
+    market.show(60_000.0 + beyond, 60_000.5 + beyond)  # back, and beyond all sells there are
     market.take("Buy", 300, 60_015.5)
-    world.run(bot, 8)
+    world.run(bot, 60)
     bids, asks = book(world)
     assert bids[:2] == [60_010, 60_005] and len(bids) == 3
-    assert asks == [60_020, 60_025, 60_030]
+    first = 60_000 + beyond + 4
+    assert asks == [first, first + 5, first + 10]
     waiting = [level.price for level in bot.levels.all() if not level.cl_ord_id]
     assert {59_990, 59_995, 60_000} <= set(waiting), "the counters of the buys"
+
+
+@pytest.mark.parametrize("gap", [45, 150])
+def test_a_fall_beyond_all_buys_leaves_them_beside_the_market(gap: int) -> None:
+    market, world = still()
+    bot = make(world)
+    world.run(bot, 1)
+    market.show(60_000.0 - gap - 5, 60_000.5 - gap - 5)
+    world.run(bot, 60)
+    bids, asks = book(world)
+    nearest = 60_000 - gap - 5
+    assert bids == [nearest, nearest - 5, nearest - 10]
+    assert asks == [59_990, 59_995, 60_000]
+    count = len(bot.levels.all())
+    world.run(bot, 20)
+    assert len(bot.levels.all()) == count
+
+
+def test_cont_after_the_market_has_left_one_side_behind_fills_it_up(tmp_path: Path) -> None:
+    market, world = still()
+    bot = make(world, Journal(tmp_path / "journal", world.clock))
+    world.run(bot, 1)
+    bot.shut_down()
+    market.show(60_050.0, 60_050.5)
+    world.clock.sleep(1)
+    again = make(world, Journal(tmp_path / "journal", world.clock), GRID_SEED="cont")
+    world.run(again, 60)
+    bids, asks = book(world)
+    assert bids == [59_995, 59_990, 59_985]
+    assert asks == [60_055, 60_060, 60_065]
+
+
+def test_as_the_market_wanders_each_place_is_a_level_once_and_no_more() -> None:
+    market, world = still()
+    bot = make(world)
+    world.run(bot, 1)
+    for _ in range(3):
+        for price in (59_950.0, 60_050.0):
+            market.show(price, price + 0.5)
+            world.run(bot, 40)
+            bids, asks = book(world)
+            assert len(bids) == len(asks) == 3
+    places = {(level.side, level.price) for level in bot.levels.all()}
+    assert len(bot.levels.all()) <= len(places)
+    assert len(places) <= 2 * (100 / 5 + 10)
 
 
 def test_without_a_journal_cont_takes_up_the_orders_in_the_book_each_place_once() -> None:
