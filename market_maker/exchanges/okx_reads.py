@@ -1,7 +1,6 @@
 """What the bot asks OKX over REST, as the venue's own rows."""
 
 import difflib
-import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -38,6 +37,7 @@ class OkxReads:
         self.inst_id, self.inst_type = instrument_id(symbol), instrument_type(symbol)
         self._send = send
         self._of_type = {"instType": self.inst_type, "instId": self.inst_id}
+        self._past: list[Row] = []  # the fills of a look back so far
 
     def market(self, symbol: str) -> Market:
         """The instrument; raises SettingsError for one that OKX does not list."""
@@ -72,14 +72,22 @@ class OkxReads:
         found = _data(answer)
         return found[0] if found else None
 
-    def fills(self, is_enough: Callable[[list[Row]], bool] = bool) -> list[Row]:
+    def fills(self, is_enough: Callable[[list[Row]], bool]) -> list[Row]:
         """The newest fills first, page by page until *is_enough* (of a page) or the first one."""
         return read_pages(self._page("/trade/fills", "billId"), _PAGE, "billId", is_enough)
 
     def past_fills(self, start: int) -> list[Row]:
-        """A page of them, the newest first, from the *start*-th on."""
-        pages = itertools.count(1)
-        return self.fills(lambda _: next(pages) * _PAGE > start)[start:]
+        """A page of them, the newest first, from the *start*-th on. Who looks back asks for one
+        page after the other: what came before is remembered, since it begins anew with each 0."""
+        if start < len(self._past) or not start:
+            self._past = []
+        read = self._page("/trade/fills", "billId")
+        while len(self._past) <= start:
+            page = read(self._past)
+            self._past += page
+            if len(page) < _PAGE:
+                break
+        return self._past[start:]
 
     def _page(self, path: str, cursor: str) -> Callable[[list[Row]], list[Row]]:
         """Reads the page that comes after the rows found so far, by their *cursor*."""

@@ -7,6 +7,7 @@ import pytest
 
 from market_maker.exchanges.base import ExchangeError, Status
 from market_maker.exchanges.okx_orders import results
+from market_maker.exchanges.okx_reads import OkxReads
 from market_maker.model.rows import LATE_AMEND
 from market_maker.model.wire import Answer, Request
 from market_maker.utils.errors import AuthenticationError, NotSupported
@@ -122,6 +123,24 @@ def test_open_orders_are_read_page_by_page() -> None:
     desk.wire.script = pages
     found = [row["orderID"] for row in desk.connector.fetch_open_orders()]
     assert found == [str(n) for n in range(249, 0, -1)]
+
+
+def test_a_look_back_asks_once_for_each_page_of_fills() -> None:
+    asked: list[Any] = []
+    newest = itertools.count(249)  # one more with every question, which moves no page
+
+    def pages(request: Request) -> Answer:
+        asked.append(cursor := (request.query or {}).get("after"))
+        last = next(newest)
+        first = last if cursor is None else int(cursor) - 1
+        return told(*[{"billId": str(n)} for n in range(first, max(0, first - 100), -1)])
+
+    reads = OkxReads(pages, "XBTUSD")
+    found = [row["billId"] for start in (0, 100, 200) for row in reads.past_fills(start)]
+    assert found == [str(n) for n in range(249, 0, -1)]
+    assert asked == [None, "150", "50"]
+    assert reads.past_fills(0)[0]["billId"] == "252", "each look back begins anew"
+    assert reads.past_fills(150)[0]["billId"] == "102", "and any start is reached"
 
 
 def test_an_order_the_venue_does_not_know_is_none() -> None:
