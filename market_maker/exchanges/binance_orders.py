@@ -86,7 +86,7 @@ def refusal(answer: Answer, row: Row | None = None) -> Result:
     if answer.status in (418, 429) or code in _TURNED_AWAY:
         wait_s = retry_after_s(answer.headers)
         return Result(Status.NOT_SENT, {}, words, answer, _PAUSE_S if wait_s is None else wait_s)
-    if code in _KEY_REFUSED or (answer.status == 401):
+    if code in _KEY_REFUSED or (answer.status == 401 and not answer.is_page):
         return Result(Status.REJECTED, {}, words, answer._replace(status=401))
     if answer.status == 403:  # the web application firewall, which no key has angered
         return Result(Status.NOT_SENT, {}, words, answer._replace(status=429), 60 * _PAUSE_S)

@@ -118,6 +118,6 @@ def _body(answer: Answer) -> Mapping[str, Any]:
         body: Mapping[str, Any] = answer.body
         return body
     judged = refusal(answer)
-    if judged.answer is not None and judged.answer.status == 401:
+    if judged.answer is not None and judged.answer.refuses_key:
         raise AuthenticationError(f"the exchange refuses the key: {words_of(answer)}")
     raise ExchangeError(answer.status, words_of(answer))

@@ -254,7 +254,8 @@ def raise_for(answer: Answer) -> None:
 
 
 def _rows(answer: Answer) -> list[Row]:
-    if answer.status == 403:  # a disabled key, a banned address: asking again makes it worse
+    if answer.status == 403 and not answer.is_page:
+        # A disabled key, a banned address: asking again makes it worse.
         raise AuthenticationError(f"the exchange refuses us: {error_message(answer)}")
     raise_for(answer)
     body = answer.body

@@ -8,7 +8,7 @@ import pytest
 
 from market_maker.auth.binance import BinanceSigner
 from market_maker.clock import ManualClock
-from market_maker.exchanges.base import Result, Status
+from market_maker.exchanges.base import ExchangeError, Result, Status
 from market_maker.exchanges.binance_calls import Call, FrameCalls, Limits, RestCalls
 from market_maker.exchanges.binance_feed import BinanceFeed
 from market_maker.exchanges.binance_orders import WOULD_TAKE, order_params, refusal
@@ -19,6 +19,7 @@ from market_maker.exchanges.chains import BINANCE, Chains
 from market_maker.exchanges.client_ids import ClientIds
 from market_maker.model.rows import LATE_AMEND, POST_ONLY, Row
 from market_maker.model.wire import Answer, Message, Ready
+from market_maker.utils.errors import AuthenticationError
 from tests.exchanges.test_binance_rows import market
 
 HTML = "<html>Forbidden</html>"
@@ -45,6 +46,8 @@ REFUSALS = [
     (Answer(502, HTML, {}), Status.UNKNOWN, "HTTP 502"),
     (Answer(200, HTML, {}), Status.UNKNOWN, "HTTP 200"),
     (Answer(403, HTML, {}), Status.NOT_SENT, "HTTP 403"),
+    (Answer(401, HTML, {}), Status.UNKNOWN, "HTTP 401"),
+    (Answer(401, {}, {}), Status.REJECTED, "HTTP 401"),
     (Answer(0, None, {}, error="timed out"), Status.UNKNOWN, "timed out"),
     (Answer(0, None, {}, sent=False, error="connection refused"), Status.NOT_SENT,
      "connection refused"),
@@ -350,6 +353,14 @@ def test_missed_fills_are_read_page_by_page_though_many_are_of_one_moment() -> N
     assert [row["id"] for row in reads.fills(startTime="7")] == list(range(1, 2501))
     assert [params.get("fromId") for params in asked] == [None, "1001", "2001"]
     assert len(reads.fills()) == 1000  # the latest are one page
+
+
+@pytest.mark.parametrize(("body", "error"), [({}, AuthenticationError), (HTML, ExchangeError)])
+def test_a_page_that_answers_a_read_tells_nothing_of_the_key(body: Any, error: type) -> None:
+    time = ServerTime(ManualClock())
+    reads = BinanceReads(lambda _: [Answer(401, body, {})], "BTCUSDT", Limits(), time)
+    with pytest.raises(error):
+        reads.open_orders()
 
 
 def test_no_client_id_is_made_twice() -> None:

@@ -226,6 +226,13 @@ def test_an_error_reads_like_one_of_requests() -> None:
         raise_for(refusal(401, "Invalid API Key."))
 
 
+def test_a_page_that_forbids_a_read_tells_nothing_of_the_key() -> None:
+    with pytest.raises(AuthenticationError):
+        connector(answering(refusal(403, "Access Denied"))).fetch_open_orders()
+    with pytest.raises(ExchangeError):
+        connector(answering(Answer(403, HTML, {}))).fetch_open_orders()
+
+
 @pytest.mark.parametrize(("timeout_s", "sent_ms"), [(60.0, 60_000), (None, 0)])
 def test_the_dead_mans_switch_speaks_milliseconds(timeout_s: float | None, sent_ms: int) -> None:
     wire = answering(Answer(200, {}, {}))
