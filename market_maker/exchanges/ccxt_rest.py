@@ -210,9 +210,9 @@ class CcxtVenue:
             params[self._quirks.id_param] = self._ids.encode(str(order["clOrdID"]))
         if POST_ONLY in str(order.get("execInst") or ""):
             params["postOnly"] = True
-        if lifetime := LIFETIMES.get(str(order.get("timeInForce"))):
-            params["timeInForce"] = lifetime
         kind = "limit" if order.get("price") is not None else "market"
+        if kind == "limit" and (lifetime := LIFETIMES.get(str(order.get("timeInForce")))):
+            params["timeInForce"] = lifetime
         symbol, side = self._market["symbol"], str(order["side"]).lower()
         what = (symbol, kind, side, order["orderQty"], order.get("price"), params)
         return self._act("create_order", *what)

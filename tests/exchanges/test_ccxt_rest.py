@@ -120,6 +120,17 @@ def test_an_order_that_shall_not_rest_says_so(name: str, lifetime: str) -> None:
 
 
 @pytest.mark.parametrize("name", QUIRKS)
+@pytest.mark.parametrize("lifetime", ["ImmediateOrCancel", "FillOrKill"])
+def test_an_order_at_the_market_says_nothing_of_its_lifetime(name: str, lifetime: str) -> None:
+    rig = Rig(name)
+    sent: list[Any] = []
+    rig.exchange.create_order = lambda *call: sent.append(call) or {"id": "77"}  # type: ignore[func-returns-value]
+    rig.venue.place({**ORDER, "price": None, "execInst": "", "timeInForce": lifetime})
+    ((_, kind, _, _, price, params),) = sent
+    assert (kind, price, "timeInForce" in params) == ("market", None, False)
+
+
+@pytest.mark.parametrize("name", QUIRKS)
 @pytest.mark.parametrize(
     ("error", "status"),
     [
