@@ -24,7 +24,7 @@ def special(order: Row, may_reduce: bool) -> str:
         return f"{kind} orders"
     if lifetime and lifetime not in _LIFETIMES:
         return f"orders with timeInForce {lifetime}"
-    name = next((name for name in _SPECIAL if order.get(name)), "")
+    name = next((name for name in _SPECIAL if order.get(name) not in (None, "")), "")
     if name:
         return f"orders with {name}"
     known = ("", POST_ONLY, *(_REDUCING if may_reduce else ()))

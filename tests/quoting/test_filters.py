@@ -71,6 +71,8 @@ def test_what_is_not_stated_bounds_nothing() -> None:
         ({"orderQty": 1, "stopPx": 58_000.0}, True, "orders with stopPx"),
         ({"orderQty": 1, "price": 2.0, "pegPriceType": "PrimaryPeg"}, True, "pegPriceType"),
         ({"orderQty": 1, "price": 2.0, "displayQty": 0.5}, True, "orders with displayQty"),
+        ({"orderQty": 1, "price": 2.0, "displayQty": 0}, True, "orders with displayQty"),
+        ({"orderQty": 1, "price": 2.0, "contingencyType": ""}, True, ""),  # a row of BitMEX
         ({"orderQty": 1, "price": 2.0, "timeInForce": "Day"}, True, "with timeInForce Day"),
         ({"orderQty": 1, "price": 2.0, "execInst": "AllOrNone"}, True, "execInst AllOrNone"),
         ({"orderQty": 1, "price": 2.0, "execInst": "ReduceOnly"}, False, "execInst ReduceOnly"),
