@@ -263,7 +263,10 @@ class BitMEX:
             matching = [r for r in rows if all(r.get(k) == v for k, v in wanted.items())]
             return self.cancel([row["orderID"] for row in matching])
         if name == "order/closePosition":
-            raise NotSupported("order/closePosition: place an order with execInst Close")
+            raise NotSupported(
+                "order/closePosition: place an order of its size, "
+                "with execInst ReduceOnly where the exchange has it"
+            )
         if name == "order/cancelAllAfter":
             raise NotSupported("order/cancelAllAfter: the bot's own; set DEADMAN_TIMEOUT")
         return self._body(self._call(verb, name, query or None, body, 0), verb)

@@ -615,7 +615,7 @@ def test_a_dry_run_sends_nothing_by_the_raw_call_either(verb: str, path: str) ->
 
 def test_what_would_pass_the_gateway_by_is_refused() -> None:
     bot = World(StillMarket()).bot()
-    with pytest.raises(NotSupported):
+    with pytest.raises(NotSupported, match="an order of its size, with execInst ReduceOnly"):
         bot.exchange.bitmex._curl_bitmex("order/closePosition", postdict={}, verb="POST")
 
 
