@@ -17,7 +17,6 @@ from market_maker.exchanges.binance_feed import BinanceFeed
 from market_maker.exchanges.binance_orders import (
     CLOCK,
     FILTER,
-    NO_FUNDS,
     code_of,
     is_yes,
     order_params,
@@ -31,7 +30,7 @@ from market_maker.exchanges.chains import BINANCE, SUFFIX, Chains
 from market_maker.exchanges.client_ids import ClientIds
 from market_maker.exchanges.public_reads import PublicReads
 from market_maker.model.latency import Latency, measure_all
-from market_maker.model.rows import Row
+from market_maker.model.rows import NO_FUNDS, Row
 from market_maker.model.wire import Answer, Message, Stream
 from market_maker.utils.errors import (
     AuthenticationError,

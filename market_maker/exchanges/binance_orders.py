@@ -7,11 +7,8 @@ from typing import Any
 from market_maker.exchanges.base import Result, Status
 from market_maker.exchanges.binance_rows import SpotMarket
 from market_maker.exchanges.throttle import retry_after_s
-from market_maker.model.rows import LATE_AMEND, LIFETIMES, POST_ONLY, Row
+from market_maker.model.rows import LATE_AMEND, LIFETIMES, NO_FUNDS, POST_ONLY, WOULD_TAKE, Row
 from market_maker.model.wire import Answer
-
-NO_FUNDS = "Account has insufficient Available Balance"
-WOULD_TAKE = f"Canceled: Order had execInst of {POST_ONLY}"
 
 # What the codes mean to the bot (Binance spot error codes).
 _UNDECIDED = {-1000, -1001, -1006, -1007, -1016}  # the outcome is not known

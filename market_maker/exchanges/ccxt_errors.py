@@ -8,9 +8,8 @@ import requests
 
 from market_maker import jsonx
 from market_maker.exchanges.base import Result, Status
-from market_maker.exchanges.binance_orders import NO_FUNDS, WOULD_TAKE
 from market_maker.exchanges.wire_errors import classify, page_phrase
-from market_maker.model.rows import LATE_AMEND
+from market_maker.model.rows import LATE_AMEND, NO_FUNDS, WOULD_TAKE
 from market_maker.model.wire import Answer
 
 _LONGEST = 200

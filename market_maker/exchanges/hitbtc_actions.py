@@ -18,10 +18,8 @@ from market_maker.exchanges.hitbtc_orders import (
 from market_maker.exchanges.hitbtc_rows import Market
 from market_maker.exchanges.hitbtc_tables import HitbtcTables
 from market_maker.exchanges.okx_rows import decimal
-from market_maker.model.rows import LATE_AMEND, POST_ONLY, Row
+from market_maker.model.rows import LATE_AMEND, WOULD_TAKE, Row
 from market_maker.model.wire import Answer
-
-_BOUNCED = f"Canceled: Order had execInst of {POST_ONLY}"
 
 
 class Actions:
@@ -53,7 +51,7 @@ class Actions:
             return refusal(call.method, answer)
         row = self.row(self.chains.read(answer.body), answer.body)
         if row["ordStatus"] == "Canceled" and row["execInst"] and not row["cumQty"]:
-            row["text"] = _BOUNCED
+            row["text"] = WOULD_TAKE
         return Result(Status.OK, row, row["text"], answer)
 
     def row(self, reading: Reading | None, raw: Mapping[str, Any]) -> Row:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from market_maker.exchanges.approval import side_of
 from market_maker.exchanges.base import Result, Status
 from market_maker.exchanges.hitbtc_rows import Market
-from market_maker.model.rows import LATE_AMEND, LIFETIMES, POST_ONLY, Row
+from market_maker.model.rows import LATE_AMEND, LIFETIMES, NO_FUNDS, POST_ONLY, Row
 from market_maker.model.wire import Answer, Request
 
 API = "/api/3"
@@ -18,7 +18,7 @@ _UNDECIDED = {500, 502, 503, 504}
 _KEY_REFUSED = {403, 1001, 1002, 1003, 1004, 1005}
 NO_SUCH_ORDER, DUPLICATE = 20002, 20008
 _TEXTS = {
-    20001: "Account has insufficient Available Balance",
+    20001: NO_FUNDS,
     20008: "Duplicate clOrdID",
     2010: "Invalid orderQty",
     2011: "Invalid orderQty",

@@ -6,7 +6,7 @@ from typing import Any
 from market_maker.exchanges.base import Result, Status
 from market_maker.exchanges.client_ids import ClientIds
 from market_maker.exchanges.okx_rows import Market
-from market_maker.model.rows import LATE_AMEND, LIFETIMES, POST_ONLY, Row
+from market_maker.model.rows import LATE_AMEND, LIFETIMES, NO_FUNDS, POST_ONLY, Row
 from market_maker.model.wire import Answer
 
 MAX_BATCH = 20
@@ -20,7 +20,7 @@ _TEXTS = {
     **dict.fromkeys(("51503", "51509", "51510"), LATE_AMEND),
     **dict.fromkeys(_GONE, "Unable to cancel order"),
     "51016": "Duplicate clOrdID",
-    "51008": "Account has insufficient Available Balance",
+    "51008": NO_FUNDS,
 }
 
 

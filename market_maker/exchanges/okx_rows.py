@@ -14,7 +14,7 @@ from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from typing import Any, Self
 
 from market_maker.exchanges.public_reads import Bar
-from market_maker.model.rows import POST_ONLY, TERMINAL, Row
+from market_maker.model.rows import POST_ONLY, TERMINAL, WOULD_TAKE, Row
 
 Raw = Mapping[str, Any]
 
@@ -156,7 +156,7 @@ def order_row(raw: Raw, market: Market, cl_ord_id: str) -> Row:
 def _why(raw: Raw, status: str) -> str:
     category = str(raw.get("category") or "normal")
     if status == "Canceled" and raw.get("cancelSource") == _POST_ONLY_SOURCE:
-        return f"Canceled: Order had execInst of {POST_ONLY}"
+        return WOULD_TAKE
     if status == "Canceled":
         return f"Canceled: {raw.get('cancelSourceReason') or raw.get('cancelSource') or 'by user'}"
     return "" if category == "normal" else category

@@ -11,13 +11,13 @@ from market_maker.clock import ManualClock
 from market_maker.exchanges.base import ExchangeError, Result, Status
 from market_maker.exchanges.binance_calls import Call, FrameCalls, Limits, RestCalls
 from market_maker.exchanges.binance_feed import BinanceFeed
-from market_maker.exchanges.binance_orders import WOULD_TAKE, order_params, refusal
+from market_maker.exchanges.binance_orders import order_params, refusal
 from market_maker.exchanges.binance_reads import BinanceReads, ServerTime
 from market_maker.exchanges.binance_replace import Replacer
 from market_maker.exchanges.binance_tables import BinanceTables
 from market_maker.exchanges.chains import BINANCE, Chains
 from market_maker.exchanges.client_ids import ClientIds
-from market_maker.model.rows import LATE_AMEND, POST_ONLY, Row
+from market_maker.model.rows import LATE_AMEND, POST_ONLY, WOULD_TAKE, Row
 from market_maker.model.wire import Answer, Message, Ready
 from market_maker.utils.errors import AuthenticationError
 from tests.exchanges.test_binance_rows import market

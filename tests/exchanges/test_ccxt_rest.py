@@ -11,13 +11,12 @@ import requests
 from market_maker._settings_venues import CCXT
 from market_maker.clock import Clock
 from market_maker.exchanges.base import ExchangeError, Status, no_start
-from market_maker.exchanges.binance_orders import NO_FUNDS, WOULD_TAKE
 from market_maker.exchanges.ccxt_errors import words
 from market_maker.exchanges.ccxt_quirks import QUIRKS, paced
 from market_maker.exchanges.ccxt_rest import CcxtVenue, new_exchange, open_connector
 from market_maker.exchanges.client_ids import ClientIds
 from market_maker.exchanges.reads import Pace
-from market_maker.model.rows import POST_ONLY
+from market_maker.model.rows import NO_FUNDS, POST_ONLY, WOULD_TAKE
 from market_maker.utils.errors import AuthenticationError, SettingsError
 
 ccxt = pytest.importorskip("ccxt", reason="the extra 'ccxt' is not installed")
