@@ -40,7 +40,7 @@ def least_qty(price: float, instrument: Row) -> float:
     """The smallest size that the venue takes at *price*, in the bot's sizes."""
     worth = 0.0 if instrument.get("isInverse") else float(instrument.get("minNotional") or 0)
     lots = LotGrid.of(instrument.get("lotSize") or 1)
-    worthy = math.ceil(worth / price / lots.qty(1)) * lots.qty(1) if price else 0.0
+    worthy = lots.qty(math.ceil(worth / price / lots.qty(1))) if price else 0.0
     return max(lots.qty(1), float(instrument.get("minQty") or 0), worthy)
 
 

@@ -235,14 +235,28 @@ class DecisionManager(OrderManager):
             self.converge_orders([], [])  # what an earlier opening has left goes first
             return
         left = float(opening.left - opening.left % _decimal(self.contract.lot_size))
+        price = self._price(opening.side)
+        is_there = any(order.get("price") == price for order in working)
+        if not is_there and left < least_qty(price, self.exchange.get_instrument()):
+            self._end_at_a_rest(opening)
+            self.converge_orders([], [])
+            return
         row: Row = {
             "side": opening.side,
-            "price": self._price(opening.side),
+            "price": price,
             "orderQty": int(left) if left.is_integer() else left,
         }
         rows = [row] if working else self._fit(opening.side, [row])  # its margin is tied up
         is_buy = opening.side == "Buy"
         self.converge_orders(rows if is_buy else [], [] if is_buy else rows)
+
+    def _end_at_a_rest(self, opening: Opening) -> None:
+        """Nothing can be placed or moved for what is left of it: make way for the next."""
+        self.book.close(opening, DONE if opening.left < opening.qty else "REFUSED")
+        logger.info(
+            "get_quant_decision - %s ends: the %s that are left are less than the exchange takes.",
+            *(opening.word, plain(float(opening.left))),
+        )
 
     def _rules(self) -> Rules:
         """The order follows every tick, and its size is what is left."""

@@ -245,6 +245,37 @@ def test_an_order_that_replaces_another_carries_the_same_opening_out() -> None:
     assert world.open_orders() == []
 
 
+@pytest.mark.parametrize("is_gone", [False, True])
+@pytest.mark.parametrize(("taken", "end"), [(950, "DONE"), (500, "OPENING")])
+def test_an_opening_whose_rest_the_exchange_does_not_take_is_done(
+    taken: int, end: str, is_gone: bool
+) -> None:
+    market = StillMarket(60_000.0, 60_001.0)
+    world = BinanceWorld(market)
+    script = Script(s10="OPEN_LONG")
+    bot = world.bot(DecisionManager, **QUIET, DECISION_CALL=script)
+    world.run(bot, 1)
+    bot.book.open("k", "OPEN_LONG", world.clock.now(), "Buy", Decimal("0.001"), Decimal("0.1"))
+    world.run(bot, 2)
+    assert [order.leaves_qty for order in world.open_orders()] == [1_000]
+    market.show(60_000.0, 60_001.0, size=0)
+    market.take("Sell", taken, 60_000.0)
+    market.show(60_000.0, 60_001.0)
+    world.run(bot, 2)
+    assert outcomes(bot) == [("OPEN_LONG", "OPENING")], "what is left rests at the touch"
+    if is_gone:
+        world.engine.cancel_all(world.account.number)
+    else:
+        market.show(60_010.0, 60_011.0)  # it is to follow, and worth less than 5 USDT or not
+    world.run(bot, 2)
+    assert outcomes(bot) == [("OPEN_LONG", end)]
+    assert sum(order.leaves_qty for order in world.open_orders()) == (500 if taken == 500 else 0)
+    assert float(held(bot)) == pytest.approx(taken * 1e-6, rel=0.01)  # the fee is taken in kind
+    world.run(bot, 6)
+    again = "OPENING" if end == "DONE" else "IGNORED"
+    assert outcomes(bot)[1:] == [("OPEN_LONG", again)]
+
+
 def test_an_order_that_was_refused_does_not_hold_its_side_where_orders_bear_no_name() -> None:
     world, wire = PlainWorld(seed=4), Wire()
     bot = make(world, Script(s4="OPEN_LONG"), wrap=wire, DECISION_MAX_AGE=60)
