@@ -5,6 +5,7 @@ everything else, what is believed and what is decided, belongs to the thread of 
 """
 
 import math
+import os
 from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -23,7 +24,7 @@ from market_maker.sender import Sender
 from market_maker.utils.errors import MarketEmptyError
 
 _SIDES = ("Buy", "Sell")
-_KILLED = "inventory.killed"  # a note for the process that goes on as this one
+KILLED = "MARKETMAKER_KILLED"  # in the environment of the process that goes on as this one
 _A_LITTLE_S = 0.01  # more than the grace
 _SPARE = 20  # requests of the rate budget that are kept for those rounds that matter most
 _HEAR_EVERY_S = 0.1  # while orders are on their way
@@ -69,9 +70,8 @@ class Inventory(OrderManager):
         self._own: dict[str, dict[int, float]] = {}
         self._own_as_of = -1  # the orders it tells of
         self._book, self._queue = self.exchange.get_order_book(), self._follow_queue()
-        if self.exchange.desk.journal.get(_KILLED):
+        if os.environ.pop(KILLED, ""):
             self._enter(State.KILL)
-        self.exchange.desk.journal.put(_KILLED, "")
 
     # -- what happens -------------------------------------------------------------------
 
@@ -104,10 +104,10 @@ class Inventory(OrderManager):
 
     def restart(self) -> None:
         """Start anew, as a saved file asks for; a KILL stays one."""
-        note = self.exchange.desk.journal.put
-        note(_KILLED, "yes" if self.state is State.KILL else "")
+        if self.state is State.KILL:
+            os.environ[KILLED] = "yes"
         super().restart()
-        note(_KILLED, "")  # it goes on
+        os.environ.pop(KILLED, None)  # it goes on
 
     # -- the rounds ---------------------------------------------------------------------
 

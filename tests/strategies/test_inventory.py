@@ -1,5 +1,6 @@
 """The strategy "inventory" on the built-in exchange: each promise, and each way it may end."""
 
+import os
 import re
 import threading
 from pathlib import Path
@@ -16,7 +17,7 @@ from market_maker.model.wire import Answer
 from market_maker.quoting.converge import Plan
 from market_maker.quoting.inventory import State
 from market_maker.sender import Sender
-from market_maker.strategies.inventory import Inventory
+from market_maker.strategies.inventory import KILLED, Inventory
 from market_maker.utils.errors import StopTrading
 from tests.doubles import StillMarket, Wire, refusal
 from tests.world import World
@@ -212,6 +213,7 @@ def test_a_kill_stays_one_where_a_saved_file_starts_the_bot_anew(
         stage.run(1)
 
     monkeypatch.setattr("market_maker.runner.re_exec", become)
+    monkeypatch.setenv(KILLED, "")  # so that it is put back afterwards
     stage = Stage(position=500)
     start()
     stage.show(59_000.0)
@@ -223,7 +225,9 @@ def test_a_kill_stays_one_where_a_saved_file_starts_the_bot_anew(
         start()
         assert (stage.bot.state is State.KILL) == is_killed
         assert (stage.ids() == set()) == is_killed
-    stage.bot.shut_down()
+    with pytest.raises(Gone):
+        stage.bot.restart()
+    os.environ.pop(KILLED, None)  # the process that follows ends before its start
     start()  # by hand
     assert stage.bot.state is State.BID
     assert len(stage.ids()) > 0
