@@ -43,20 +43,20 @@ def test_an_order_in_doubt_is_waited_for_before_the_next_one(qty: int) -> None:
     assert world.held() == 0
 
 
-@pytest.mark.parametrize(("qty", "price"), [(400, 59_800.0), (-400, 60_200.0)])
-def test_it_asks_for_no_price_beyond_the_limits_of_the_moment(qty: int, price: float) -> None:
+@pytest.mark.parametrize(
+    ("qty", "low", "high", "price"),
+    [
+        (400, 59_800.0, 60_200.0, 59_800.0),
+        (-400, 59_800.0, 60_200.0, 60_200.0),
+        (400, 60_100.0, 60_900.0, 59_400.0),  # the market has passed them: they are old
+        (-400, 59_100.0, 59_900.0, 60_600.5),
+    ],
+)
+def test_it_asks_for_no_price_beyond_the_limits_of_the_moment(
+    qty: int, low: float, high: float, price: float
+) -> None:
     _, wire, desk = holding(qty)
-    limits = {"symbol": "XBTUSD", "limitDownPrice": 59_800.0, "limitUpPrice": 60_200.0}
-    desk.state.put(Message(0, {"table": "instrument", "action": "update", "data": [limits]}))
-    desk.state.drain()
-    assert flatten(desk) == 0
-    assert [order["price"] for order in wire.orders()] == [price]
-
-
-@pytest.mark.parametrize(("qty", "price"), [(400, 59_400.0), (-400, 60_600.5)])
-def test_a_limit_that_the_market_has_passed_is_an_old_one(qty: int, price: float) -> None:
-    _, wire, desk = holding(qty)
-    limits = {"symbol": "XBTUSD", "limitDownPrice": 60_100.0, "limitUpPrice": 59_900.0}
+    limits = {"symbol": "XBTUSD", "limitDownPrice": low, "limitUpPrice": high}
     desk.state.put(Message(0, {"table": "instrument", "action": "update", "data": [limits]}))
     desk.state.drain()
     assert flatten(desk) == 0
