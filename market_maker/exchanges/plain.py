@@ -22,7 +22,7 @@ from market_maker.exchanges.reads import PACE, Pace
 from market_maker.exchanges.throttle import retry_after_s
 from market_maker.exchanges.transport import HttpTransport
 from market_maker.model.coins import coin_of
-from market_maker.model.rows import POST_ONLY, Row
+from market_maker.model.rows import POST_ONLY, WOULD_TAKE, Row
 from market_maker.model.wire import Answer, Request, Transport
 from market_maker.utils.errors import AuthenticationError, NotSupported
 
@@ -47,7 +47,6 @@ CAPS = Capabilities(
 )
 _PAGE = 100
 _LEVELS = 25  # of the book, on each side
-_WOULD_TAKE = "Order had execInst of ParticipateDoNotInitiate"  # BitMEX's words
 
 
 class PlainVenue:
@@ -245,8 +244,8 @@ def _result(answer: Answer) -> Result:
     if answer.status == 0 or answer.status >= 500 or not isinstance(error, dict):
         return Result(Status.UNKNOWN, {}, text, answer)
     is_taking = error.get("name") == "would_take"
-    row = {"text": _WOULD_TAKE} if is_taking else {}
-    return Result(Status.REJECTED, row, _WOULD_TAKE if is_taking else text, answer)
+    row = {"text": WOULD_TAKE} if is_taking else {}
+    return Result(Status.REJECTED, row, WOULD_TAKE if is_taking else text, answer)
 
 
 def _iso(time_ms: int) -> str:
