@@ -124,12 +124,25 @@ def _keep(manager: Any) -> None:
 
 
 def _clear(manager: Any) -> None:
-    desk = manager.exchange.desk
     logger.info("Shutting down. All open orders will be cancelled.")
+    if not _cancel(manager):
+        return
+    if manager.settings.ON_STOP == "flatten" and not _flatten(manager):
+        return  # the dead man's switch is what is left
+    try:
+        manager.exchange.desk.gateway.switch.disarm()
+    except (BotError, HTTPError) as error:
+        _fail(manager, "Unable to disarm the dead man's switch: %s", error)
+
+
+def _cancel(manager: Any) -> bool:
+    """Cancel what is ours; whether the exchange has confirmed that nothing of it is open."""
+    desk = manager.exchange.desk
     try:
         desk.gateway.cancel_own()
     except AuthenticationError as error:
         _fail(manager, "Was not authenticated; could not cancel orders: %s", error)
+        return False
     except (BotError, HTTPError) as error:
         _fail(manager, "Unable to cancel orders: %s", error)
         for row in [*desk.state.orders.open_orders(), *desk.state.orders.unproven()]:
@@ -137,26 +150,23 @@ def _clear(manager: Any) -> None:
                 "May still rest: %s %s @ %s (%s)",
                 *(row.get(name) for name in ("side", "leavesQty", "price", "clOrdID")),
             )
-    else:
-        logger.info("All orders are cancelled: the exchange lists none of ours.")
-        if manager.settings.ON_STOP == "flatten":
-            _flatten(manager)
-        try:
-            desk.gateway.switch.disarm()
-        except (BotError, HTTPError) as error:
-            _fail(manager, "Unable to disarm the dead man's switch: %s", error)
+        return False
+    logger.info("All orders are cancelled: the exchange lists none of ours.")
+    return True
 
 
-def _flatten(manager: Any) -> None:
+def _flatten(manager: Any) -> bool:
+    """Close the position; whether no order of ours can be left of it."""
     try:
         left = flatten(manager.exchange.desk)
     except (BotError, HTTPError) as error:
         _fail(manager, "Unable to close the position: %s", error)
-        return
+        return _cancel(manager)  # an order that was to close it may rest, or come to rest
     if left:
         _fail(manager, "Unable to close the position: %s contracts are left", plain(left))
     else:
         logger.info("The position is closed.")
+    return True
 
 
 def _fail(manager: Any, line: str, *args: object) -> None:

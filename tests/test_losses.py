@@ -18,6 +18,7 @@ from market_maker.model.wire import Answer, Message, Request
 from market_maker.quoting.loss import Book, LossLimits, Marks, check_losses
 from market_maker.utils.errors import LossLimitReached
 from tests.doubles import StillMarket, Wire
+from tests.plain_world import PlainWorld
 from tests.world import World
 
 XBTUSD = Contract("XBTUSD", -100_000_000, is_inverse=True)
@@ -434,6 +435,30 @@ def test_flatten_takes_what_there_is_and_reports_the_rest() -> None:
     assert flatten(bot.exchange.desk, 5.0) == 700
     bot.shut_down()
     assert bot.exit_code == 1
+
+
+def test_where_the_position_cannot_be_closed_no_order_that_was_to_is_left() -> None:
+    market, wire = StillMarket(), Wire()
+    world = PlainWorld(market)  # knows no immediate-or-cancel: the rest is to be cancelled
+    bot = world.bot(wrap=wire, ON_STOP="flatten", ORDER_PAIRS=1)
+    world.run(bot, 1)
+    world.engine.place(world.account.number, {"symbol": "XBTUSD", "orderQty": 1_000})
+    world.clock.sleep(10)
+    lost: list[Request] = []
+
+    def lose_cancels(request: Request) -> Answer | None:
+        is_closing = any(order.leaves_qty == 700 for order in world.open_orders())
+        if request.verb == "DELETE" and is_closing and len(lost) < 2:
+            lost.append(request)
+            return LOST
+        return None
+
+    market.show(60_000.0, 60_000.5, size=300)
+    wire.script = lose_cancels
+    bot.shut_down()
+    assert len(lost) == 2
+    assert bot.exit_code == 1
+    assert world.open_orders() == []
 
 
 def test_keep_leaves_the_orders_and_no_switch_that_would_cancel_them() -> None:
