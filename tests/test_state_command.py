@@ -53,6 +53,8 @@ def fill_journal(path: Path) -> Journal:
     journal.book_fills([{**row, "lastQty": 200, "lastPx": 59_999.5, "cumQty": 200}])
     journal.record("create", [{"clOrdID": "mm_b", "side": "Buy"}], 0.0)
     journal.put("poll.fills", "1599999999.5")
+    setup = {"QUANT_ALGO": "BitcoinFuturesSwinger", "the venue": f"okx https://{'x' * 90}.example"}
+    book.changes(setup)
     LevelBook(journal, lambda _, __: None).add_seeds("Sell", [Quote(Decimal(60_000), Decimal(1))])
     return journal
 
@@ -64,6 +66,7 @@ def test_a_page_shows_the_journal_of_a_running_bot_in_80_columns(
     assert cli.main(["state"]) == 0
     page = capsys.readouterr().out
     assert max(map(len, page.splitlines())) <= 80
+    assert "x.example" in page, "nothing of the setup is cut off"
     for words in (
         "XBTUSD on simulator: a bot is running",
         "2020-09-13 12:26:40   goes on",
@@ -76,7 +79,8 @@ def test_a_page_shows_the_journal_of_a_running_bot_in_80_columns(
         "Levels: 1",
         "Sell          1 @ 60000        filled 0, waits",
         "Cursors and notes",
-        "poll.fills = 1599999999.5",
+        "poll.fills = 2020-09-13 12:26:39 UTC",
+        "decision.setup:\n    QUANT_ALGO = BitcoinFuturesSwinger\n",
     ):
         assert words in page, page
     assert "not-to-be-seen" not in page

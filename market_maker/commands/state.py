@@ -17,6 +17,7 @@ from market_maker.utils.errors import StopTrading
 
 _WIDTH = 80
 _MOST = 40  # levels that are shown
+_UNIX_S = (1e9, 1e10)  # a number between is a time: of 2001 to 2286
 
 
 def state(settings: Settings, symbol: str | None, *, as_json: bool) -> int:
@@ -55,7 +56,7 @@ def _lines(view: dict[str, Any]) -> Iterator[str]:
     venue_name = f" on {settings['EXCHANGE']}" if settings else ""
     at_work = "a bot is running" if view["running"] else "no bot is running"
     yield f"{name}{venue_name}: {at_work}"
-    yield from _wrapped_path(view["journal"])
+    yield from _wrapped(view["journal"], "  ")
     if view["notes"].get("stop"):
         yield f"  stopped: {view['notes']['stop']}"
     yield from _run_lines(view)
@@ -65,11 +66,6 @@ def _lines(view: dict[str, Any]) -> Iterator[str]:
     yield from _decision_lines(view)
     yield from _level_lines(view["levels"])
     yield from _note_lines(view["notes"])
-
-
-def _wrapped_path(path: str) -> Iterator[str]:
-    for start in range(0, len(path), _WIDTH - 2):
-        yield f"  {path[start : start + _WIDTH - 2]}"
 
 
 def _run_lines(view: dict[str, Any]) -> Iterator[str]:
@@ -164,7 +160,37 @@ def _note_lines(notes: dict[str, str]) -> Iterator[str]:
     if shown:
         yield ""
         yield "Cursors and notes"
-        yield from (f"  {name} = {value}" for name, value in shown.items())
+    for name, value in shown.items():
+        items = _items(value)
+        if items:
+            yield f"  {name}:"
+            for item, part in items.items():
+                yield from _wrapped(f"{item} = {part}", "    ")
+        else:
+            yield from _wrapped(f"{name} = {_moment(value)}", "  ")
+
+
+def _items(value: str) -> dict[str, Any]:
+    """What a note of several items says, or nothing where it is none."""
+    try:
+        found = json.loads(value)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _moment(value: str) -> str:
+    """A note as it is, or the UTC where it is a time in Unix seconds."""
+    try:
+        unix_s = float(value)
+    except ValueError:
+        return value
+    return f"{_time(unix_s)} UTC" if _UNIX_S[0] <= unix_s < _UNIX_S[1] else value
+
+
+def _wrapped(text: str, indent: str) -> Iterator[str]:
+    width = _WIDTH - len(indent)
+    yield from (indent + text[start : start + width] for start in range(0, len(text), width))
 
 
 def _time(unix_s: float) -> str:
