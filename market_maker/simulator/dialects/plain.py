@@ -25,6 +25,7 @@ API = "/plain/v1"
 FILL_LAG_S = 0.5  # how long after a trade its fill shows in the history
 TIMELY_S = 5.0  # a signed request that is older is refused
 _PAGE = 100
+_MOST_SKIPPED = 10**9  # more than there ever are
 _HEADERS = ("x-key", "x-time", "x-sign")
 
 Params = Mapping[str, Any]
@@ -225,7 +226,7 @@ class PlainRest:
             if event.fill and event.exec_type == "Trade" and event.order.symbol == symbol
             and _ms(event.time_s) >= since and event.time_s <= seen_by_s
         )  # fmt: skip
-        start = max(0, whole(params, "skip"))
+        start = min(max(0, whole(params, "skip")), _MOST_SKIPPED)
         return [self._fill(event) for event in islice(found, start, start + _PAGE)]
 
     def _fill(self, event: OrderEvent) -> Row:
