@@ -2,7 +2,7 @@
 
     python -m benchmarks [--json FILE] [--only NAME ...] [options of every benchmark]
 
-Peers are installed from the package index into environments of their own. Takes about 15 minutes;
+Peers are installed from the package index into environments of their own. Takes about 12 minutes;
 `python benchmarks/document.py` makes docs/performance.md and its picture of the figures.
 """
 
