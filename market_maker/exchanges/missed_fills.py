@@ -22,7 +22,7 @@ _ODD_FOR_S = 2.0  # the row of an order and that of its fill may be so far apart
 _ROWS, _PAGES = 100, 10  # of the history
 _LAST_S = 0.5  # an answer may overtake the stream by so much
 _TRIES = 3  # the history may lag; then the difference is taken for what it is
-_LONGEST_S = 32.0  # between two questions that are not answered
+_DOUBLINGS = 5  # of the second between two questions that are not answered
 
 
 class MissedFills:
@@ -117,7 +117,7 @@ class MissedFills:
             rows = self._page(page) if page == 0 or self._budget.take(1) else None
             if rows is None:
                 self._failures += 1
-                self._due_s = self._clock.monotonic() + min(_LONGEST_S, 2.0**self._failures)
+                self._due_s = self._clock.monotonic() + 2.0 ** min(self._failures, _DOUBLINGS)
                 return None
             fills = {
                 str(row["execID"]): row

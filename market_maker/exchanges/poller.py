@@ -4,7 +4,8 @@ The market is read every `poll_s`, and its book with it once somebody follows th
 checks one read is made each `check_s`: the next resting order in turn where the venue can be asked
 for an order, else the fills since the cursor. A full check comes after `idle_s` without an order
 event, and when something is in doubt: open orders first, then fills, then a look-up of every order
-that has disappeared, then the account. Every read is paid from the rate budget.
+that has disappeared, then the account. Every read is paid from the rate budget, the book with the
+market.
 """
 
 import logging

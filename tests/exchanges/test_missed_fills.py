@@ -173,6 +173,17 @@ def test_a_history_that_does_not_come_is_asked_for_until_it_does(fails: int) -> 
     assert (state.booked_qty, history.asked) == (100.0, fails + 1)
 
 
+def test_a_history_that_does_not_come_for_a_day_ends_nothing() -> None:
+    history, clock = History(1), ManualClock()
+    missed, booked = watching(history, Quiet(), clock), list[Row]()
+    history.fails = 2_000
+    missed.look_back(booked.extend)
+    for _ in range(2_000):
+        clock.sleep(43)
+        missed.step()
+    assert history.asked == 2_001 and len(booked) == 1
+
+
 def test_a_difference_that_the_history_does_not_explain_is_asked_for_three_times() -> None:
     history, clock, state = History(0), ManualClock(), Shaken()
     missed = watching(history, state, clock)
