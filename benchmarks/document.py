@@ -88,7 +88,7 @@ def hour(found: Figures) -> str:
     row = found["memory of an hour"][0]["watched"]["ours"]
     first, middle, last = (row["rss_mb"][at] for at in (0, len(row["rss_mb"]) // 2, -1))
     return (
-        f"{row['messages']:,} messages in {row['seconds'] / 60:.0f} minutes: {first:g} MB at "
+        f"{row['messages']:,} messages in {row['seconds']:.0f} seconds: {first:g} MB at "
         f"first, {middle:g} half way, {last:g} at the end; {row['cpu']:.0%} of a core."
     )
 
